@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: MIT
+# The whole build on one screen. New files under src/ and tests/ need no edit here.
+#   make                       build/parley
+#   make check [SAN=...]       every unit, kernel, backend and wire test; SAN=address,undefined | thread
+#   make lint                  floors, sizes, names, banned calls, headers, form
+#   make install DESTDIR= PREFIX=/usr/local
+#   BUILD=dir CC=clang-14 V=1
+
+CC       = gcc
+BUILD    = build
+PREFIX   = /usr/local
+PKGS     = libwebsockets openssl jansson opus ogg sndfile soxr
+VERSION := $(shell cat VERSION)
+
+# libwebsockets' headers and libm's exp/erf are the only reasons for -D_GNU_SOURCE.
+WARN     = -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
+           -Wno-unused-parameter -Wpointer-arith
+HARDEN   = -fPIE -fstack-protector-strong -D_FORTIFY_SOURCE=2
+OPT      = -O2 -g -fno-math-errno -ffp-contract=off
+CFLAGS   = $(OPT) $(HARDEN)
+LDHARDEN = -pie -Wl,-z,relro,-z,now -Wl,--as-needed
+ALL_C    = -std=c11 -D_GNU_SOURCE -DPARLEY_VERSION='"$(VERSION)"' -Isrc -I$(BUILD)/gen $(WARN) $(CFLAGS) \
+           $(SAN_FLAGS) $(shell pkg-config --cflags $(PKGS))
+LIBS     = $(shell pkg-config --libs $(PKGS)) -lm -lpthread -ldl
+
+# One file per CPU instruction set, its flags on one line.
+ISA_FLAGS_c      = -ffp-contract=off
+ISA_FLAGS_avx2   = -mavx2 -mfma -mf16c
+ISA_FLAGS_avx512 = -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vl -mavx512dq
+
+ifdef SAN
+BUILD     := $(BUILD)/san-$(subst $(comma),-,$(subst $(comma) ,,$(subst $() ,,$(SAN))))
+SAN_FLAGS  = -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all
+HARDEN     = -fPIE
+endif
+comma := ,
+Q := $(if $(V),,@)
+
+SRC      := $(shell find src -name '*.c' | sort)
+OBJ      := $(SRC:%.c=$(BUILD)/%.o)
+WEB      := $(shell find web -type f 2>/dev/null | sort)
+LIB_OBJ  := $(filter-out $(BUILD)/src/app/main.o,$(OBJ)) $(BUILD)/gen/web_files.o
+TEST_SRC := $(shell find tests/unit tests/kernel tests/backend tests/wire tests/rt -name '*.c' 2>/dev/null | sort)
+TESTS    := $(TEST_SRC:%.c=$(BUILD)/%)
+
+.PHONY: all check lint install clean tests
+all: $(BUILD)/parley
+
+$(BUILD)/parley: $(BUILD)/src/app/main.o $(BUILD)/libparley.a
+	@echo "  link  $@"
+	$(Q)$(CC) $(CFLAGS) $(SAN_FLAGS) $(LDHARDEN) -o $@ $^ $(LIBS)
+
+$(BUILD)/libparley.a: $(LIB_OBJ)
+	$(Q)rm -f $@ && ar rcsD $@ $^
+
+$(BUILD)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	@echo "  cc    $<"
+	$(Q)$(CC) $(ALL_C) $(if $(findstring /isa_,$<),$(ISA_FLAGS_$(patsubst isa_%,%,$(basename $(notdir $<))))) \
+		-MMD -MP -c -o $@ $<
+
+$(BUILD)/gen/web_files.c: scripts/embed-web.sh $(WEB)
+	@mkdir -p $(@D)
+	$(Q)scripts/embed-web.sh web $@
+$(BUILD)/gen/web_files.o: $(BUILD)/gen/web_files.c
+	$(Q)$(CC) $(ALL_C) -MMD -MP -c -o $@ $<
+
+tests: $(TESTS)
+$(TESTS): $(BUILD)/%: %.c $(BUILD)/libparley.a Makefile
+	@mkdir -p $(@D)
+	@echo "  test  $@"
+	$(Q)$(CC) $(ALL_C) -Itests -MMD -MP -o $@ $< $(BUILD)/libparley.a $(LDHARDEN) -lcmocka $(LIBS)
+
+check: $(BUILD)/parley tests
+	$(Q)scripts/run-tests.sh $(BUILD) $(TESTS)
+
+lint:
+	$(Q)scripts/lint.sh
+
+install: $(BUILD)/parley
+	install -D -m 755 $(BUILD)/parley $(DESTDIR)$(PREFIX)/bin/parley
+	install -D -m 644 docs/parley.1 $(DESTDIR)$(PREFIX)/share/man/man1/parley.1
+	for m in models/*/; do n=$$(basename $$m); mkdir -p $(DESTDIR)$(PREFIX)/share/parley/models/$$n && \
+	    install -m 644 $$m* $(DESTDIR)$(PREFIX)/share/parley/models/$$n/; done
+
+clean:
+	rm -rf $(BUILD)
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

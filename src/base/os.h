@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/* os: what we ask of the operating system. Bodies in os_posix.c and os_linux.c. */
+#ifndef BASE_OS_H
+#define BASE_OS_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/bytes.h"
+#include "base/err.h"
+
+/* Monotonic nanoseconds; tests may own the clock with os_set_clock(). */
+int64_t os_now_ns(void);
+int64_t os_wall_ms(void); /* since the Unix epoch */
+void    os_set_clock(int64_t (*now_ns)(void)); /* NULL: the real one */
+void    os_sleep_until_ns(int64_t deadline_ns);
+
+/* A file mapped read-only. Only regular files (links are followed): a directory, a FIFO or a
+ * device is refused without waiting for it. Empty files give len 0. */
+struct os_map {
+    struct bytes view;
+};
+enum err os_map_open(struct os_map *out, const char *path) MUST_CHECK;
+void     os_map_close(struct os_map *m);
+/* A whole regular file of at most max_len bytes appended to b. */
+enum err os_read_file(struct buf *b, const char *path) MUST_CHECK;
+
+/* A file that appears whole under its name or not at all: written beside it, renamed by commit.
+ * A path that exists and is not a regular file (/dev/null, a FIFO) is written in place. */
+struct os_out;
+enum err os_out_open(struct os_out **out, const char *path) MUST_CHECK;
+enum err os_out_write(struct os_out *o, const void *p, size_t len) MUST_CHECK;
+enum err os_out_seek(struct os_out *o, int64_t at) MUST_CHECK; /* from the beginning */
+enum err os_out_commit(struct os_out **o) MUST_CHECK;          /* flushed, renamed; closes */
+void     os_out_cancel(struct os_out **o);                     /* leaves nothing behind; closes */
+
+bool     os_is_file(const char *path);
+bool     os_is_dir(const char *path);
+/* Directory and name joined into out (cap bytes). ERR_LIMIT when too long. */
+enum err os_join(char *out, size_t cap, const char *dir, const char *name) MUST_CHECK;
+/* The real path with links followed; ERR_MISSING when it does not exist. */
+enum err os_real_path(char *out, size_t cap, const char *path) MUST_CHECK;
+enum err os_exe_dir(char *out, size_t cap) MUST_CHECK; /* folder of the running binary */
+
+/* Threads. name: at most 15 bytes. Compute threads set FTZ/DAZ with os_flush_denormals(). */
+struct os_thread;
+enum err os_thread_start(struct os_thread **out, const char *name, void (*fn)(void *),
+                         void *arg) MUST_CHECK;
+void     os_thread_join(struct os_thread **t);
+void     os_flush_denormals(void); /* calling thread: denormals are zero, in and out */
+int      os_cpu_count(void);       /* processors this process may use, >= 1 */
+
+struct os_mutex;
+enum err os_mutex_open(struct os_mutex **out) MUST_CHECK;
+void     os_mutex_close(struct os_mutex **m);
+void     os_mutex_lock(struct os_mutex *m);
+void     os_mutex_unlock(struct os_mutex *m);
+
+/* Sleeps while *word == expect, until woken or deadline_ns (INT64_MAX: none). May wake early. */
+void os_futex_wait(_Atomic uint32_t *word, uint32_t expect, int64_t deadline_ns);
+void os_futex_wake(_Atomic uint32_t *word, int n); /* INT_MAX: all */
+void os_cpu_relax(void);                           /* in a spin loop */
+
+enum err os_random(void *p, size_t len) MUST_CHECK;
+bool     os_is_terminal(int fd);
+int      os_terminal_width(void);
+int64_t  os_peak_rss_bytes(void);
+/* SIGINT and SIGTERM set *flag to the signal's number and call wake(arg), which must be
+ * async-signal-safe; NULL: none. SIGPIPE is ignored. */
+void os_on_stop_signals(volatile atomic_int *flag, void (*wake)(void *), void *arg);
+
+/* A shared library loaded at run time; os_lib_symbol gives NULL when it lacks the name. */
+struct os_lib;
+enum err os_lib_open(struct os_lib **out, const char *const *names) MUST_CHECK; /* NULL-ended */
+void     os_lib_close(struct os_lib **l);
+void    *os_lib_symbol(struct os_lib *l, const char *name);
+
+#endif
