@@ -104,7 +104,8 @@ struct packet_welcome {
     const char           *client_id;
     size_t                message_cap; /* bytes */
 };
-void packet_add_welcome(struct buf *out, const struct packet_welcome *w); /* connection_established */
+/* connection_established */
+void packet_add_welcome(struct buf *out, const struct packet_welcome *w);
 
 struct packet_caps {
     bool                  mlx, moshi, mimi; /* a GPU computes; models that are loaded */
