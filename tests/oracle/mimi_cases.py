@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: MIT
+"""Codec checkpoints: shapes, options and file namings, with latents, codes and sound."""
+
+import copy
+
+import torch
+
+import common as c
+
+
+def config(rate, frame_rate, seanet, quantizer, transformer):
+    dim = seanet["dimension"]
+    return {
+        "sample_rate": rate, "channels": 1, "frame_rate": frame_rate,
+        "seanet": {
+            "channels": 1, "causal": True, "n_residual_layers": 1, "activation": "ELU", "compress": 2,
+            "dilation_base": 2, "disable_norm_outer_blocks": 0, "kernel_size": 7,
+            "residual_kernel_size": 3, "last_kernel_size": 3, "norm": "none", "pad_mode": "constant",
+            "true_skip": True, **seanet},
+        "quantizer": {"input_dimension": dim, "output_dimension": dim, **quantizer},
+        "transformer": {
+            "causal": True, "layer_scale": 0.01, "conv_layout": True, "max_period": 10000,
+            "gating": "none", "norm": "layer_norm", "positional_embedding": "rope",
+            "input_dimension": dim, "output_dimensions": [dim], **transformer},
+    }
+
+
+# The published ratios with tiny widths; 10 latent steps of context are 5 frames.
+PLAIN = config(
+    24000, 12.5, {"dimension": 24, "n_filters": 3, "ratios": [8, 6, 5, 4]},
+    {"dimension": 12, "n_q": 6, "bins": 40},
+    {"d_model": 24, "num_heads": 3, "num_layers": 2, "context": 10, "dim_feedforward": 52})
+
+# Odd everything: five latent steps a frame, a context they do not divide, projections around the
+# transformer, two dilated residual blocks, kernels of even length.
+ODD = config(
+    6000, 200.0, {"dimension": 24, "n_filters": 6, "ratios": [3, 2], "n_residual_layers": 2,
+                  "dilation_base": 3, "kernel_size": 5, "residual_kernel_size": 5,
+                  "last_kernel_size": 4, "compress": 3},
+    {"dimension": 8, "n_q": 5, "bins": 37},
+    {"d_model": 16, "num_heads": 2, "num_layers": 3, "context": 7, "dim_feedforward": 40,
+     "max_period": 500})
+
+# No resampling at all, two semantic codebooks, three ratios.
+STRIDE1 = config(
+    12000, 400.0, {"dimension": 20, "n_filters": 4, "ratios": [5, 3, 2], "kernel_size": 3,
+                   "n_residual_layers": 3, "compress": 1},
+    {"dimension": 20, "n_q": 4, "n_q_semantic": 2, "bins": 33},
+    {"d_model": 20, "num_heads": 5, "num_layers": 1, "context": 6, "dim_feedforward": 48})
+
+
+def small(**changes):
+    """A quick shape for the cases that are about something else; changes are {section: {key: value}}."""
+    base = config(
+        8000, 250.0, {"dimension": 16, "n_filters": 4, "ratios": [4, 2]},
+        {"dimension": 8, "n_q": 4, "bins": 24},
+        {"d_model": 16, "num_heads": 2, "num_layers": 2, "context": 9, "dim_feedforward": 32})
+    base = copy.deepcopy(base)
+    for section, values in changes.items():
+        base[section].update(values)
+    return base
+
+
+def write_inputs(folder, mimi, frames, seed, tail=0):
+    """in/out: sound -> latent and codes. in2/out2: random codes -> sound."""
+    g = c.rng(seed)
+    size = mimi.frame_size
+    pcm = c.sound(g, frames * size - tail, mimi.sample_rate)
+    latent, codes = c.mimi_encode(mimi, pcm)
+    c.check_codes(mimi, latent, codes)
+    c.save(folder / "in.safetensors", {"pcm": pcm})
+    c.save(folder / "out.safetensors", {"latent": latent, "codes": codes.int()})
+    codes = torch.randint(0, mimi.cardinality, (mimi.num_codebooks, frames), generator=g)
+    codes[:, 1:3] = torch.tensor([[1, 3]])                   # entries that were hardly ever used
+    c.save(folder / "in2.safetensors", {"codes": codes.int()})
+    pcm = c.mimi_decode(mimi, codes)
+    if pcm.abs().max() >= 1:
+        raise c.Near("the sound would clip")
+    c.save(folder / "out2.safetensors", {"pcm": pcm})
+    c.save_json(folder / "expect.json", {
+        "runs": [{"verb": "probe", "in": "in.safetensors", "out": "out.safetensors"},
+                 {"verb": "probe", "in": "in2.safetensors", "out": "out2.safetensors"},
+                 {"verb": "codec", "encode": "in.safetensors", "decode": "in2.safetensors",
+                  "codes": "out.safetensors", "pcm": "out2.safetensors",
+                  "rate": mimi.sample_rate}]})
+
+
+def write_config(folder, cfg):
+    c.save_json(folder / "config.json", {
+        "model_type": "mimi", "mimi_name": "mimi.safetensors", "mimi_config_name": "mimi_config.json"})
+    c.save_json(folder / "mimi_config.json", cfg)
+
+
+def build(out, name, cfg, frames, seed, tail=0, rename=c.join_projections, dtype=torch.float32,
+          loads=True):
+    """One folder. `rename` turns the official state dict into what the file holds."""
+    for attempt in range(60):
+        folder = c.fresh_folder(out / "mimi" / name)
+        write_config(folder, cfg)
+        mimi = c.new_mimi(cfg, seed + 1000 * attempt)
+        state = {k: v.to(dtype) for k, v in mimi.state_dict().items()}
+        mimi.load_state_dict({k: v.float() for k, v in state.items()})
+        for layers in (mimi.quantizer.rvq_first.vq.layers, mimi.quantizer.rvq_rest.vq.layers):
+            for layer in layers:
+                layer._codebook._embedding = None            # computed once: the sums have changed
+        c.save(folder / "mimi.safetensors", rename(state))
+        if loads:
+            mimi = c.load_mimi(folder, cfg)
+        try:
+            write_inputs(folder, mimi, frames, seed, tail)
+            return
+        except c.Near:
+            continue
+    raise SystemExit(f"{name}: every seed has a near tie")
+
+
+def legacy_names(state):
+    """The codebook names of older files."""
+    old = {"_initialized": "inited", "cluster_usage": "cluster_size", "embedding_sum": "embed_avg"}
+    out = {}
+    for key, value in c.join_projections(state).items():
+        head, dot, last = key.rpartition(".")
+        if head.endswith("rvq_rest.vq.layers.1._codebook") and last == "embedding_sum":
+            out[head + ".embed_sum"] = value                 # both spellings exist
+        else:
+            out[head + dot + (old.get(last, last) if head.endswith("_codebook") else last)] = value
+    return out
+
+
+CASES = {
+    "mimi/plain": lambda out: build(out, "plain", PLAIN, 13, 11),
+    "mimi/odd": lambda out: build(out, "odd", ODD, 31, 12, tail=13),
+    "mimi/stride1": lambda out: build(out, "stride1", STRIDE1, 40, 13, tail=1),
+    "mimi/short_context": lambda out: build(                 # as long as one frame
+        out, "short_context", small(transformer={"context": 4}), 17, 14),
+    "mimi/bf16": lambda out: build(out, "bf16", small(), 17, 15, dtype=torch.bfloat16),
+    "mimi/f16": lambda out: build(out, "f16", small(), 17, 16, dtype=torch.float16),
+    "mimi/in_projs": lambda out: build(out, "in_projs", small(), 17, 17, rename=dict),
+    "mimi/legacy_names": lambda out: build(out, "legacy_names", small(), 17, 18, rename=legacy_names),
+    "mimi/weight_norm": lambda out: build(
+        out, "weight_norm", small(seanet={"norm": "weight_norm", "disable_norm_outer_blocks": 1}), 17, 19),
+    "mimi/replicate": lambda out: build(
+        out, "replicate", small(seanet={"pad_mode": "replicate", "kernel_size": 3}), 17, 20),
+    "mimi/conv_skip": lambda out: build(out, "conv_skip", small(seanet={"true_skip": False}), 17, 21),
+    "mimi/gated": lambda out: build(
+        out, "gated", small(transformer={"gating": "silu", "norm": "rms_norm_f32", "layer_scale": None,
+                                         "positional_embedding": "rope_concat", "kv_repeat": 2}), 17, 22),
+}
