@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/* be: a place where maths runs, and the tensors, weights and states that live there.
+ *
+ * A forward pass is straight-line code over the ops of ops.h between be_begin() and be_end(). The
+ * backend remembers the first thing that goes wrong and gives it back once, at be_end(). Scratch
+ * tensors live until the next be_begin(); after a warm-up with all lanes they cost no allocation.
+ *
+ * Rows: activations are [n_row, n_col] f32. A step works on the active lanes given to be_begin(), each
+ * with the same number T of consecutive rows: row a * T + t belongs to lane s->lane[a]. T differs
+ * from op to op (a codec changes the rate), so every op takes it from n_row / s->n_lane.
+ *
+ * Results do not depend on n_thread, on the number of active lanes or on which lanes they are.
+ * One thread (the engine) calls everything here.
+ */
+#ifndef BACKEND_BE_H
+#define BACKEND_BE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "kernel/kern.h"
+
+struct be;
+
+struct be_options {
+    const char *device;   /* "auto", "cpu", "cuda" */
+    int         n_thread; /* 0: all processors */
+    bool        is_exact; /* f32 arithmetic on the stored weights; activations never quantised */
+};
+
+enum err    be_open(struct be **out, const struct be_options *o) MUST_CHECK;
+void        be_close(struct be **be);
+const char *be_name(const struct be *be);
+int         be_thread_count(const struct be *be);
+bool        be_is_exact(const struct be *be);
+
+/* Activations. */
+struct tensor {
+    int    n_row, n_col;
+    float *p; /* [n_row, n_col] */
+};
+
+/* A matrix that lives in a file's mapping or in the model's arena; the be only borrows it. */
+struct weight {
+    enum dtype   dtype; /* DT_F32, DT_BF16, DT_F16: row-major; DT_Q8T, DT_Q4T: quant.h */
+    int          n_out, n_in;
+    int          group; /* tiles: 32 or 64 */
+    const void  *data;
+    const float *bias;  /* [n_out] or NULL */
+    const float *row_scale; /* [n_out] multiplies each row's sum, or NULL (PyTorch int8) */
+};
+
+enum norm_kind { NORM_NONE, NORM_RMS, NORM_LAYER };
+struct norm {
+    enum norm_kind kind;
+    float          eps;
+    int            n;
+    const float   *w; /* [n]; NULL: none */
+    const float   *b; /* [n]; NULL: none */
+};
+
+/* The active lanes of a step. */
+struct step {
+    int        n_lane;
+    const int *lane; /* [n_lane], ascending, no doubles */
+};
+
+void     be_begin(struct be *be, const struct step *s);
+enum err be_end(struct be *be) MUST_CHECK;
+void     be_fail(struct be *be, enum err err); /* the first one is kept */
+const struct step *be_step(const struct be *be);
+
+/* Zeroed is not promised. After a failure a valid dummy comes back. */
+struct tensor *be_scratch(struct be *be, int n_row, int n_col);
+struct tensor *be_like(struct be *be, const struct tensor *x);
+void          *be_scratch_bytes(struct be *be, size_t size);
+
+/* Runs fn(arg, i) for i in [0, n) on all threads of the step; returns when all are done. The order
+ * is not promised; fn must not call back into be. For the host-side parts of a step. */
+void be_parallel(struct be *be, void (*fn)(void *arg, int i), void *arg, int n);
+
+/* Keys and values of one layer: a ring of n_slot positions a lane; position p is in slot
+ * p % n_slot. Layout [lane][head][slot][d_head], so that a head's keys are contiguous. */
+struct kv {
+    int      n_lane, n_head, d_head, n_slot;
+    float   *k, *v;
+    int64_t *n_seen; /* [n_lane] positions written since the lane was reset */
+};
+enum err kv_open(struct kv *kv, int n_lane, int n_head, int d_head, int n_slot) MUST_CHECK;
+void     kv_close(struct kv *kv);
+void     kv_reset(struct kv *kv, int lane);
+
+#endif

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/* ops: what a backend can compute. Call op_x(be, ...); OP_LIST makes the row of each backend.
+ *
+ * Outputs come first. y may be x only where it says so. Shapes are checked with must().
+ */
+#ifndef BACKEND_OPS_H
+#define BACKEND_OPS_H
+
+#include "backend/be.h"
+
+/* How queries see keys. pos counts rows of the lane since its reset (kv->n_seen before this step). */
+struct attend {
+    int   n_head;      /* query heads; key/value heads are kv->n_head, repeated consecutively */
+    int   context;     /* key k is visible to query q iff 0 <= q - k < context ... */
+    bool  frame_rule;  /* ... and k > e - context, e the last position of this step (design 4.3) */
+    float scale;
+};
+
+enum rope_kind { ROPE_NONE, ROPE_INTERLEAVED, ROPE_HALVES };
+struct rope {
+    enum rope_kind kind;
+    float          max_period;
+    float          time_scale; /* multiplies the position; 1 */
+};
+
+/* A streaming convolution in channels-last form. Input rows are time steps, [T, n_in]. */
+enum conv_pad { CONV_PAD_ZERO, CONV_PAD_REPLICATE };
+struct conv {
+    int           n_in, n_out, kernel, stride, dilation, groups;
+    enum conv_pad pad;
+    bool          is_transposed;
+    struct weight w;    /* conv: [n_out, kernel * n_in / groups] taps outermost;
+                           transposed: [kernel * n_out, n_in / groups] rows (tap, out); when
+                           groups > 1 only depthwise (groups == n_in == n_out) is supported */
+    const float  *bias; /* [n_out] or NULL */
+};
+/* What a conv remembers of each lane: conv: the last (kernel-1)*dilation+1 - stride input rows;
+ * transposed: the unfinished kernel - stride output rows, without bias. */
+struct conv_state {
+    int    n_lane, n_row, n_col;
+    float *p;        /* [n_lane, n_row, n_col] */
+    bool  *is_first; /* [n_lane] */
+};
+enum err conv_state_open(struct conv_state *s, const struct conv *c, int n_lane) MUST_CHECK;
+void     conv_state_close(struct conv_state *s);
+void     conv_state_reset(struct conv_state *s, int lane);
+
+#define OP_LIST(O)                                                                                \
+    /* y [n, n_out] = x [n, n_in] w^T (+ bias) */                                                  \
+    O(linear, (struct be * be, struct tensor *y, const struct tensor *x, const struct weight *w))  \
+    /* y += x w^T (+ bias) */                                                                      \
+    O(linear_add, (struct be * be, struct tensor *y, const struct tensor *x,                       \
+                   const struct weight *w))                                                        \
+    O(norm, (struct be * be, struct tensor *y, const struct tensor *x, const struct norm *n))      \
+    O(act, (struct be * be, struct tensor *y, const struct tensor *x, enum act act)) /* y may be x */ \
+    /* y [n, H] = act(u[:, :H]) * u[:, H:] */                                                      \
+    O(glu, (struct be * be, struct tensor *y, const struct tensor *u, enum act act))               \
+    O(add, (struct be * be, struct tensor *y, const struct tensor *x)) /* y += x */                \
+    O(scale_add, (struct be * be, struct tensor *y, const struct tensor *x, const float *s))       \
+    /* qkv [n, (H + 2 Hkv) d]: rotates the queries and keys in place; positions go on from          \
+     * kv->n_seen of each lane. */                                                                 \
+    O(rope, (struct be * be, struct tensor *qkv, const struct kv *kv, int n_head,                  \
+             const struct rope *r))                                                                \
+    /* Appends this step's keys and values, then attends: y [n, H d]. kv->n_seen moves on. */      \
+    O(attend, (struct be * be, struct tensor *y, const struct tensor *qkv, struct kv *kv,          \
+               const struct attend *a))                                                            \
+    /* Attends to a fixed source: k, v [n_src, H d] of each lane; no mask, no position. */         \
+    O(attend_cross, (struct be * be, struct tensor *y, const struct tensor *q,                     \
+                     const float *const *k, const float *const *v, const int *n_src, int n_head,   \
+                     float scale))                                                                 \
+    /* y [n_lane * T / stride, n_out], or [n_lane * T * stride, n_out] when transposed */          \
+    O(conv, (struct be * be, struct tensor *y, const struct tensor *x, const struct conv *c,       \
+             struct conv_state *s))                                                                \
+    /* y[i] = row ids[i] of the table; an id below 0 gives zeros. ids in [-n, n_out). */           \
+    O(embed, (struct be * be, struct tensor *y, const struct weight *table, const int32_t *ids))   \
+    O(embed_add, (struct be * be, struct tensor *y, const struct weight *table,                    \
+                  const int32_t *ids))
+
+#define O(name, args) void op_##name args;
+OP_LIST(O)
+#undef O
+
+/* One row of backends.c. */
+struct be_row {
+    const char *name;
+    enum err (*open)(struct be *be, const struct be_options *o);
+    void (*close)(struct be *be);
+#define O(name, args) void(*name) args;
+    OP_LIST(O)
+#undef O
+};
+
+#endif

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/* kern: arithmetic on plain buffers, one table for each CPU instruction set.
+ *
+ * isa_c.c is the definition; other tables override what they make faster and the rest falls back
+ * (isas.c overlays them in order). Buffers need no alignment and no padding; a kernel neither reads
+ * nor writes outside what its arguments say. Nothing here allocates, locks or knows threads.
+ *
+ * Every sum belongs to one output and has an order that depends on the length alone, so batch size
+ * and thread count never change a result; instruction sets differ by rounding only.
+ */
+#ifndef KERNEL_KERN_H
+#define KERNEL_KERN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "kernel/dtype.h"
+#include "kernel/quant.h"
+
+enum act { ACT_NONE, ACT_SILU, ACT_GELU, ACT_RELU, ACT_SIGMOID, ACT_TANH, ACT_ELU,
+           ACT_LEAKY_RELU, ACT_MISH, ACT_SOFTSIGN, ACT_COUNT };
+
+/* y[m][r - row0 ...]: the linear kernels write y[m][r] = sum_k w[r][k] * x[m][k] for r in
+ * [row0, row1) and m in [0, n_vec); y and x are arrays of row pointers, so that windows of a
+ * convolution and scattered lanes need no copy. */
+#define KERN_LINEAR_ARGS(type)                                                                    \
+    (float *const *y, const float *const *x, int n_vec, const type *w, int n_in, int row0, int row1)
+#define KERN_TILES_ARGS                                                                           \
+    (float *const *y, const float *const *x, int n_vec, const void *tiles, struct quant_shape s,   \
+     int row0, int row1) /* row0 a multiple of 16 */
+
+#define KERN_LIST(K)                                                                              \
+    K(float, dot_f32, (const float *a, const float *b, int n))                                     \
+    K(void, axpy_f32, (float *y, float a, const float *x, int n))          /* y += a x */          \
+    K(void, add_f32, (float *y, const float *x, int n))                    /* y += x */            \
+    K(void, mul_add_f32, (float *y, const float *s, const float *x, int n)) /* y += s * x */       \
+    K(void, linear_f32, KERN_LINEAR_ARGS(float))                                                   \
+    K(void, linear_bf16, KERN_LINEAR_ARGS(uint16_t))                                               \
+    K(void, linear_f16, KERN_LINEAR_ARGS(uint16_t))                                                \
+    K(void, linear_q8t, KERN_TILES_ARGS)                                                           \
+    K(void, linear_q4t, KERN_TILES_ARGS)                                                           \
+    /* y = x * w / sqrt(mean(x^2) + eps) */                                                        \
+    K(void, rms_norm_f32, (float *y, const float *x, const float *w, int n, float eps))            \
+    /* y = (x - mean) / sqrt(var + eps) * w + b; w and b may be NULL */                            \
+    K(void, layer_norm_f32, (float *y, const float *x, const float *w, const float *b, int n,      \
+                             float eps))                                                           \
+    K(void, softmax_f32, (float *x, int n))                                                        \
+    K(void, act_f32, (float *y, const float *x, int n, enum act act)) /* y may be x */             \
+    K(void, glu_f32, (float *y, const float *a, const float *b, int n, enum act act)) /* act(a)*b */ \
+    /* Rotates n_pair complex pairs: (x[2i], x[2i+1]) when interleaved, else (x[i], x[i+n_pair]) */ \
+    K(void, rope_f32, (float *x, const float *cos, const float *sin, int n_pair, bool interleaved)) \
+    /* One query over n keys: out[d] = softmax(scale * q.k) . v. Keys and values lie in rows of     \
+     * `stride` floats; score: scratch of n floats. */                                             \
+    K(void, attend_f32, (float *out, float *score, const float *q, const float *k, const float *v, \
+                         int n, int d, int stride, float scale))                                   \
+    K(int, argmax_f32, (const float *x, int n))                         /* the first maximum */    \
+    /* The first row of table [n, d] nearest to x in Euclidean distance. */                        \
+    K(int, nearest_f32, (const float *x, const float *table, int n, int d))                        \
+    K(void, bf16_to_f32, (float *y, const uint16_t *x, int n))                                     \
+    K(void, f16_to_f32, (float *y, const uint16_t *x, int n))                                      \
+    K(void, f32_to_bf16, (uint16_t *y, const float *x, int n)) /* round to nearest even */
+
+struct kern {
+    const char *name; /* "c", "avx2", ... */
+#define K(type, name, args) type(*name) args;
+    KERN_LIST(K)
+#undef K
+};
+
+/* The table in use: the best that this CPU has and that passed its self-test, or what PARLEY_CPU
+ * forces. Chosen by kern_choose(); "c" before that. Any thread after kern_choose(). */
+extern struct kern kern;
+
+/* name: NULL or "auto" picks; else that instruction set: ERR_USAGE for an unknown name (the sentence
+ * lists the known ones), ERR_HARDWARE when the CPU lacks it. Call once, before threads start. */
+enum err kern_choose(const char *name) MUST_CHECK;
+
+/* For `parley doctor`: row i of the known sets; false past the end. why: "in use: best of this CPU",
+ * "not in this CPU: needs avx512f", "self-test failed", ... Static or thread-local storage. */
+struct kern_info {
+    const char *name;
+    bool        is_built, is_supported, is_in_use;
+    const char *why;
+};
+bool kern_describe(struct kern_info *out, int i);
+
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/* quant: affine 8- and 4-bit matrices in tiles of 16 rows x 64 columns (spec/performance.md 6.1).
+ *
+ * A matrix [n_out, n_in] is quantised along n_in in groups of 32 or 64: w = scale * q + bias with q
+ * unsigned (MLX's definition, spec/moshi-family.md 7.1). Rows are padded to a multiple of 16 and
+ * columns to a multiple of 64 with q = 0, scale = 0, bias = 0. The tiles of one 16-row block follow
+ * each other along n_in; blocks follow each other along n_out.
+ *
+ *   4-bit tile: 512 bytes: line l (64 bytes, l = 0..7), lane r (4 bytes, little endian) holds the
+ *               columns 8l .. 8l+7 of row r, nibble j = column 8l + j
+ *   8-bit tile: 1024 bytes: line l (l = 0..15), lane r holds the columns 4l .. 4l+3 of row r, byte j
+ *               = column 4l + j
+ *   then        64 / group rows of 16 scales (bf16), then as many rows of 16 biases (bf16).
+ *
+ * 4-bit, group 64: 576 bytes a tile = 4.5 bits a weight.
+ */
+#ifndef KERNEL_QUANT_H
+#define KERNEL_QUANT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernel/dtype.h"
+
+#define QUANT_ROWS 16
+#define QUANT_COLS 64
+
+struct quant_shape {
+    int n_out, n_in;
+    int bits;  /* 4 or 8 */
+    int group; /* 32 or 64 */
+};
+
+size_t quant_tile_size(int bits, int group);
+size_t quant_size(struct quant_shape s); /* bytes of the whole matrix in tiles */
+int    quant_n_tile(struct quant_shape s); /* tiles along n_in */
+
+/* Packs rows row0 .. row1-1 (row0 a multiple of 16; row1 likewise or n_out) of an MLX triple:
+ * words [n_out, n_in*bits/32], scales and biases bf16 [n_out, n_in/group]. dst is the whole matrix.
+ * Callers may pack different row blocks from different threads. */
+void quant_pack_mlx(void *dst, struct quant_shape s, const uint32_t *words, const uint16_t *scales,
+                    const uint16_t *biases, int row0, int row1);
+
+/* Quantises f32 rows exactly as mx.quantize does (scale and bias as bf16 when as_bf16: the model is
+ * bf16; MLX computes them in the input's dtype) and packs them. w: [row1 - row0, n_in], n_in a
+ * multiple of group. */
+void quant_pack_f32(void *dst, struct quant_shape s, const float *w, int row0, int row1);
+
+/* One row back to f32, for embeddings, tests and adapters. */
+void quant_row(float *out, struct quant_shape s, const void *tiles, int row);
+
+#endif

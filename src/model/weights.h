@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/* weights: named tensors of a model file, taken strictly and turned into what ops read.
+ *
+ * The family asks for each matrix and vector by name with the shape that its config implies; what is
+ * missing or has another shape is one sentence (ERR_FORMAT) that names the file and the tensor.
+ * weights_finish() refuses tensors that nobody asked for. Matrices stay in the mapping as stored
+ * (f32, bf16, f16); MLX triples (X.weight U32, X.scales, X.biases) and --quant become tiles, int8 with
+ * X_scb and folded LoRA become f32 or bf16, in the model's arena. Vectors are always f32 copies.
+ *
+ * Errors are held: after the first one every call does nothing, and weights_finish() gives it. So a
+ * family loads in straight-line code. Names are printf-like.
+ */
+#ifndef MODEL_WEIGHTS_H
+#define MODEL_WEIGHTS_H
+
+#include <stdbool.h>
+
+#include "backend/be.h"
+#include "base/mem.h"
+#include "model/safetensors.h"
+
+enum weights_quant { WEIGHTS_QUANT_NONE, WEIGHTS_QUANT_Q8, WEIGHTS_QUANT_Q4 };
+
+struct weights_options {
+    struct arena      *arena; /* the model's; outlives every weight */
+    enum weights_quant quant; /* of Linear matrices that are not quantised yet: q8 group 64, q4 group 32 */
+    const char        *lora_path; /* adapter to fold in, or NULL */
+    double             lora_scaling;
+    int                lora_rank; /* what the config says; 0: from the tensors */
+};
+
+struct weights;
+
+enum err weights_open(struct weights **out, const char *path,
+                      const struct weights_options *o) MUST_CHECK;
+/* ERR_FORMAT when a call failed or a tensor is left over; closes nothing. */
+enum err weights_finish(struct weights *w) MUST_CHECK;
+/* The mapping must outlive the model: close with the model. */
+void     weights_close(struct weights **w);
+void     weights_fail(struct weights *w, enum err err); /* hold an error of the caller's */
+const char *weights_path(const struct weights *w);
+
+/* Is a tensor `name` there (as itself, or as a quantised triple for name = X.weight)? */
+bool weights_has(const struct weights *w, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* Marks as used without reading: tensors that a format carries and no computation needs. */
+void weights_skip(struct weights *w, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* A Linear matrix [n_out, n_in]; `name` is the full tensor name ("...weight", "...in_proj_weight").
+ * is_linear: --quant and LoRA apply (embeddings: false for LoRA, true for MLX's quantised tables).
+ * A stored tensor with further dimensions of size 1 ([n_out, n_in, 1]) fits too. */
+void weights_matrix(struct weights *w, struct weight *out, int n_out, int n_in, const char *fmt,
+                    ...) PRINTF_LIKE(5, 6);
+/* Rows row0 .. row0+n_out-1 of a stored matrix [n_total, n_in]: sets stored as one tensor. The tensor
+ * counts as used. LoRA of joined tensors stacks along rows too. */
+void weights_matrix_rows(struct weights *w, struct weight *out, int row0, int n_out, int n_total,
+                         int n_in, const char *fmt, ...) PRINTF_LIKE(7, 8);
+void weights_table(struct weights *w, struct weight *out, int n_row, int n_col, const char *fmt,
+                   ...) PRINTF_LIKE(5, 6);
+/* n floats with any stored float dtype and any shape of n elements; NULL after a failure. */
+const float *weights_vector(struct weights *w, int n, const char *fmt, ...) PRINTF_LIKE(3, 4);
+/* A tensor of the exact shape [n0, n1, n2] (n2 or n1 = 0: fewer dimensions) as f32 copy. */
+float *weights_floats(struct weights *w, int n0, int n1, int n2, const char *fmt, ...)
+    PRINTF_LIKE(5, 6);
+
+#endif
