@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/os.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+
+enum err os_exe_dir(char *out, size_t cap)
+{
+    char    path[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
+    if (n < 0)
+        return err_set(ERR_IO, "/proc/self/exe: %s", strerror(errno));
+    path[n] = '\0';
+    char *slash = strrchr(path, '/');
+    if (slash)
+        *slash = '\0';
+    if (strlen(path) >= cap)
+        return err_set(ERR_LIMIT, "%s: path too long", path);
+    memcpy(out, path, strlen(path) + 1);
+    return OK;
+}
+
+/* The CPU quota of this container, rounded up; INT_MAX when there is none. */
+static int quota_cpus(void)
+{
+    long long quota = 0, period = 0;
+    int       n = INT_MAX;
+    FILE     *f = fopen("/sys/fs/cgroup/cpu.max", "re");
+    if (!f)
+        return n;
+    if (fscanf(f, "%lld %lld", &quota, &period) == 2 && quota > 0 && period > 0 && quota / period < 4096)
+        n = (int)((quota + period - 1) / period);
+    fclose(f);
+    return n;
+}
+
+int os_cpu_count(void)
+{
+    cpu_set_t set;
+    int       n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    int       n_quota = quota_cpus();
+    n = n < n_quota ? n : n_quota;
+    return n > 0 ? n : 1;
+}
+
+void os_futex_wait(_Atomic uint32_t *word, uint32_t expect, int64_t deadline_ns)
+{
+    struct timespec left, *timeout = NULL;
+    if (deadline_ns != INT64_MAX) {
+        /* Relative, so that a clock owned by a test stays the judge of the deadline. */
+        int64_t ns = deadline_ns - os_now_ns();
+        if (ns <= 0)
+            return;
+        left = (struct timespec){ ns / 1000000000, ns % 1000000000 };
+        timeout = &left;
+    }
+    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expect, timeout, NULL, 0);
+}
+
+void os_futex_wake(_Atomic uint32_t *word, int n)
+{
+    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, n, NULL, NULL, 0);
+}
+
+enum err os_random(void *p, size_t len)
+{
+    uint8_t *at = p;
+    while (len) {
+        ssize_t n = getrandom(at, len, 0);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return err_set(ERR_IO, "no random bytes: %s", strerror(errno));
+        at += n;
+        len -= (size_t)n;
+    }
+    return OK;
+}
+
+int64_t os_peak_rss_bytes(void)
+{
+    struct rusage use;
+    return getrusage(RUSAGE_SELF, &use) == 0 ? (int64_t)use.ru_maxrss * 1024 : 0;
+}

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT */
+/* Clock, threads, locks, signals, libraries. Files are in os_file.c. */
+#include "base/os.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+#define NS_PER_S 1000000000
+
+typedef int64_t (*clock_fn)(void);
+
+static _Atomic clock_fn owned_clock;
+
+static int64_t real_now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * NS_PER_S + t.tv_nsec;
+}
+
+int64_t os_now_ns(void)
+{
+    clock_fn now_ns = atomic_load_explicit(&owned_clock, memory_order_relaxed);
+    return now_ns ? now_ns() : real_now_ns();
+}
+
+void os_set_clock(int64_t (*now_ns)(void))
+{
+    atomic_store(&owned_clock, now_ns);
+}
+
+int64_t os_wall_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+void os_sleep_until_ns(int64_t deadline_ns)
+{
+    for (;;) {
+        int64_t ns = deadline_ns - os_now_ns();
+        if (ns <= 0)
+            return;
+        /* Under a clock owned by a test nothing says when to wake: look every millisecond. */
+        if (atomic_load_explicit(&owned_clock, memory_order_relaxed) && ns > 1000000)
+            ns = 1000000;
+        struct timespec t = { ns / NS_PER_S, ns % NS_PER_S };
+        clock_nanosleep(CLOCK_MONOTONIC, 0, &t, NULL);
+    }
+}
+
+struct os_thread {
+    pthread_t id;
+    char      name[16];
+    void (*fn)(void *);
+    void *arg;
+};
+
+static void *thread_main(void *arg)
+{
+    struct os_thread *t = arg;
+    pthread_setname_np(pthread_self(), t->name);
+    t->fn(t->arg);
+    return NULL;
+}
+
+enum err os_thread_start(struct os_thread **out, const char *name, void (*fn)(void *), void *arg)
+{
+    struct os_thread *t = mem_zalloc(sizeof *t);
+    if (!t)
+        return ERR_NOMEM;
+    strncpy(t->name, name, sizeof t->name - 1);
+    t->fn = fn;
+    t->arg = arg;
+    /* Stop signals go to the threads that were there first: the main thread. */
+    sigset_t stop, before;
+    sigemptyset(&stop);
+    sigaddset(&stop, SIGINT);
+    sigaddset(&stop, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &stop, &before);
+    int code = pthread_create(&t->id, NULL, thread_main, t);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (code) {
+        mem_free(t);
+        return err_set(ERR_FAIL, "cannot start thread %s: %s", name, strerror(code));
+    }
+    *out = t;
+    return OK;
+}
+
+void os_thread_join(struct os_thread **t)
+{
+    if (!*t)
+        return;
+    pthread_join((*t)->id, NULL);
+    mem_free(*t);
+    *t = NULL;
+}
+
+struct os_mutex {
+    pthread_mutex_t m;
+};
+
+enum err os_mutex_open(struct os_mutex **out)
+{
+    struct os_mutex *m = mem_zalloc(sizeof *m);
+    if (!m)
+        return ERR_NOMEM;
+    pthread_mutex_init(&m->m, NULL);
+    *out = m;
+    return OK;
+}
+
+void os_mutex_close(struct os_mutex **m)
+{
+    if (!*m)
+        return;
+    pthread_mutex_destroy(&(*m)->m);
+    mem_free(*m);
+    *m = NULL;
+}
+
+void os_mutex_lock(struct os_mutex *m)
+{
+    must(pthread_mutex_lock(&m->m) == 0);
+}
+
+void os_mutex_unlock(struct os_mutex *m)
+{
+    must(pthread_mutex_unlock(&m->m) == 0);
+}
+
+bool os_is_terminal(int fd)
+{
+    return isatty(fd) == 1;
+}
+
+int os_terminal_width(void)
+{
+    struct winsize w = { 0 };
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &w) != 0 || w.ws_col == 0)
+        return 80;
+    return w.ws_col;
+}
+
+/* Written before the handlers are installed, read by them only. */
+static volatile atomic_int *stop_flag;
+static void (*stop_wake)(void *);
+static void *stop_wake_arg;
+
+static void on_stop(int sig)
+{
+    int saved = errno;
+    *stop_flag = sig;
+    if (stop_wake)
+        stop_wake(stop_wake_arg);
+    errno = saved;
+}
+
+void os_on_stop_signals(volatile atomic_int *flag, void (*wake)(void *), void *arg)
+{
+    stop_flag = flag;
+    stop_wake = wake;
+    stop_wake_arg = arg;
+    /* No SA_RESTART: a read that waits must come back when somebody presses Ctrl-C. */
+    struct sigaction stop = { .sa_handler = on_stop }, ignore = { .sa_handler = SIG_IGN };
+    sigemptyset(&stop.sa_mask);
+    sigemptyset(&ignore.sa_mask);
+    sigaction(SIGINT, &stop, NULL);
+    sigaction(SIGTERM, &stop, NULL);
+    sigaction(SIGPIPE, &ignore, NULL);
+}
+
+struct os_lib {
+    void *handle;
+};
+
+enum err os_lib_open(struct os_lib **out, const char *const *names)
+{
+    struct os_lib *l = mem_zalloc(sizeof *l);
+    if (!l)
+        return ERR_NOMEM;
+    for (const char *const *name = names; *name && !l->handle; name++)
+        l->handle = dlopen(*name, RTLD_NOW | RTLD_LOCAL);
+    if (!l->handle) {
+        mem_free(l);
+        return err_set(ERR_MISSING, "%s: library not found", names[0]);
+    }
+    *out = l;
+    return OK;
+}
+
+void os_lib_close(struct os_lib **l)
+{
+    if (!*l)
+        return;
+    dlclose((*l)->handle);
+    mem_free(*l);
+    *l = NULL;
+}
+
+void *os_lib_symbol(struct os_lib *l, const char *name)
+{
+    return dlsym(l->handle, name);
+}
