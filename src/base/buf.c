@@ -101,8 +101,10 @@ void buf_add_fmt(struct buf *b, const char *fmt, ...)
  * surrogates, nothing above U+10FFFF). */
 static size_t utf8_len(const uint8_t *p, size_t len)
 {
-    size_t n = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : p[0] < 0xf5 ? 4 : 0;
-    if (n > len)
+    if (p[0] < 0x80)
+        return 1;
+    size_t n = p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
+    if (p[0] < 0xc2 || p[0] > 0xf4 || n > len)
         return 0;
     for (size_t i = 1; i < n; i++)
         if ((p[i] & 0xc0) != 0x80)

@@ -22,7 +22,7 @@ struct buf {
 
 void buf_init(struct buf *b, size_t cap); /* allocates nothing yet */
 void buf_fini(struct buf *b);
-void buf_clear(struct buf *b);            /* empty again, memory kept, error forgotten */
+void buf_clear(struct buf *b); /* empty again, memory kept, error forgotten */
 
 void buf_add(struct buf *b, const void *p, size_t len);
 void buf_add_byte(struct buf *b, uint8_t v);
@@ -31,7 +31,13 @@ void buf_add_fmt(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void buf_add_json(struct buf *b, const char *s, size_t len); /* quoted; bad UTF-8 is replaced */
 void buf_drop_front(struct buf *b, size_t len);              /* len <= b->len */
 
-static inline struct bytes buf_view(const struct buf *b) { return bytes_of(b->p, b->len); }
-static inline enum err     buf_err(const struct buf *b) { return b->err; }
+static inline struct bytes buf_view(const struct buf *b)
+{
+    return bytes_of(b->p, b->len);
+}
+static inline enum err buf_err(const struct buf *b)
+{
+    return b->err;
+}
 
 #endif

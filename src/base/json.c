@@ -42,16 +42,19 @@ static bool is_too_deep(struct bytes in)
 enum err json_parse(json_t **out, struct bytes in, size_t max_len, const char *what)
 {
     if (in.len > max_len)
-        return err_set(ERR_LIMIT, "%s: %zu bytes of JSON, at most %zu are read", what, in.len, max_len);
+        return err_set(ERR_LIMIT, "%s: %zu bytes of JSON, at most %zu are read", what, in.len,
+                       max_len);
     if (is_too_deep(in))
         return err_set(ERR_FORMAT, "%s: JSON nested deeper than %d", what, DEPTH_CAP);
 
     json_error_t error;
-    json_t      *v = json_loadb((const char *)in.p, in.len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+    json_t *v = json_loadb((const char *)in.p, in.len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY,
+                           &error);
     if (!v && json_error_code(&error) == json_error_out_of_memory)
         return err_set(ERR_NOMEM, "%s: out of memory while reading JSON", what);
     if (!v)
-        return err_set(ERR_FORMAT, "%s: not valid JSON in line %d: %s", what, error.line, error.text);
+        return err_set(ERR_FORMAT, "%s: not valid JSON in line %d: %s", what, error.line,
+                       error.text);
     *out = v;
     return OK;
 }
@@ -80,13 +83,14 @@ enum err json_get_int(int64_t *out, const json_t *obj, const char *key, int64_t 
 {
     const json_t *v = member(obj, key);
     if (v && (!json_is_integer(v) || json_integer_value(v) < min || json_integer_value(v) > max))
-        return err_set(ERR_FORMAT, "%s: '%s' must be a whole number from %lld to %lld", what, key, (long long)min,
-                       (long long)max);
+        return err_set(ERR_FORMAT, "%s: '%s' must be a whole number from %lld to %lld", what, key,
+                       (long long)min, (long long)max);
     *out = v ? (int64_t)json_integer_value(v) : dflt;
     return OK;
 }
 
-enum err json_get_num(double *out, const json_t *obj, const char *key, double dflt, const char *what)
+enum err json_get_num(double *out, const json_t *obj, const char *key, double dflt,
+                      const char *what)
 {
     const json_t *v = member(obj, key);
     if (v && (!json_is_number(v) || !isfinite(json_number_value(v))))
@@ -104,7 +108,8 @@ enum err json_get_bool(bool *out, const json_t *obj, const char *key, bool dflt,
     return OK;
 }
 
-enum err json_get_str(const char **out, const json_t *obj, const char *key, const char *dflt, const char *what)
+enum err json_get_str(const char **out, const json_t *obj, const char *key, const char *dflt,
+                      const char *what)
 {
     const json_t *v = member(obj, key);
     if (v && !json_is_string(v))
@@ -113,14 +118,16 @@ enum err json_get_str(const char **out, const json_t *obj, const char *key, cons
     return OK;
 }
 
-enum err json_get_ints(int *out, int *n, int n_cap, const json_t *obj, const char *key, const char *what)
+enum err json_get_ints(int *out, int *n, int n_cap, const json_t *obj, const char *key,
+                       const char *what)
 {
     const json_t *v = member(obj, key);
     if (v && !json_is_array(v))
         return err_set(ERR_FORMAT, "%s: '%s' must be an array of whole numbers", what, key);
     size_t n_item = v ? json_array_size(v) : 0;
     if (n_item > (size_t)n_cap)
-        return err_set(ERR_LIMIT, "%s: '%s' has %zu entries, at most %d are supported", what, key, n_item, n_cap);
+        return err_set(ERR_LIMIT, "%s: '%s' has %zu entries, at most %d are supported", what, key,
+                       n_item, n_cap);
     for (size_t i = 0; i < n_item; i++) {
         const json_t *item = json_array_get(v, i);
         json_int_t    x = json_integer_value(item);

@@ -23,8 +23,8 @@ enum err json_get_int(int64_t *out, const json_t *obj, const char *key, int64_t 
                       int64_t max, const char *what) MUST_CHECK;
 enum err json_get_num(double *out, const json_t *obj, const char *key, double dflt,
                       const char *what) MUST_CHECK;
-enum err json_get_bool(bool *out, const json_t *obj, const char *key, bool dflt,
-                       const char *what) MUST_CHECK;
+enum err json_get_bool(bool *out, const json_t *obj, const char *key, bool dflt, const char *what)
+    MUST_CHECK;
 /* Borrowed from obj; dflt may be NULL. */
 enum err json_get_str(const char **out, const json_t *obj, const char *key, const char *dflt,
                       const char *what) MUST_CHECK;

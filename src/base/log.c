@@ -83,9 +83,9 @@ static void print(enum log_level level, int64_t at_ms, const char *text)
     bool      is_coloured = has_colour() && colour[level][0];
 
     localtime_r(&s, &tm);
-    int n = snprintf(out, sizeof out, "%s%02d:%02d:%02d.%03d %-5s %s%s\n", is_coloured ? colour[level] : "",
-                     tm.tm_hour, tm.tm_min, tm.tm_sec, (int)(at_ms % 1000), level_name[level], text,
-                     is_coloured ? "\033[0m" : "");
+    int n = snprintf(out, sizeof out, "%s%02d:%02d:%02d.%03d %-5s %s%s\n",
+                     is_coloured ? colour[level] : "", tm.tm_hour, tm.tm_min, tm.tm_sec,
+                     (int)(at_ms % 1000), level_name[level], text, is_coloured ? "\033[0m" : "");
     if (n > 0)
         fwrite(out, 1, (size_t)n < sizeof out ? (size_t)n : sizeof out - 1, stderr);
 }

@@ -30,6 +30,9 @@ bool log_is_on(enum log_level level);
 #define log_debug(...) (log_is_on(LOG_DEBUG) ? log_write(LOG_DEBUG, __VA_ARGS__) : (void)0)
 #define log_trace(...) (log_is_on(LOG_TRACE) ? log_write(LOG_TRACE, __VA_ARGS__) : (void)0)
 
-static inline const char *log_secret(const char *s) { return s && *s ? "***" : "(none)"; }
+static inline const char *log_secret(const char *s)
+{
+    return s && *s ? "***" : "(none)";
+}
 
 #endif

@@ -21,6 +21,6 @@ void     mailbox_wake(struct mailbox *m);                              /* any th
 enum err mailbox_take(struct mailbox *m, void *item) MUST_CHECK;       /* taker; ERR_AGAIN: empty */
 /* Sleeps until a message is there, mailbox_wake() was called since the last wait, or deadline_ns
  * (os_now_ns() time; INT64_MAX: no deadline) has come. Taker only. */
-void     mailbox_wait(struct mailbox *m, int64_t deadline_ns);
+void mailbox_wait(struct mailbox *m, int64_t deadline_ns);
 
 #endif

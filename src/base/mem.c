@@ -119,7 +119,8 @@ struct arena {
 
 static size_t round_up(size_t size)
 {
-    return size > SIZE_MAX - (ARENA_ALIGN - 1) ? SIZE_MAX : (size + ARENA_ALIGN - 1) & ~(size_t)(ARENA_ALIGN - 1);
+    size_t more = (ARENA_ALIGN - size % ARENA_ALIGN) % ARENA_ALIGN;
+    return size > SIZE_MAX - more ? SIZE_MAX : size + more;
 }
 
 static struct block *block_open(size_t room)

@@ -12,8 +12,8 @@
 
 #include "base/err.h"
 
-void *mem_alloc(size_t size) MUST_CHECK;  /* not zeroed; NULL when out of memory */
-void *mem_zalloc(size_t size) MUST_CHECK; /* zeroed */
+void *mem_alloc(size_t size) MUST_CHECK;            /* not zeroed; NULL when out of memory */
+void *mem_zalloc(size_t size) MUST_CHECK;           /* zeroed */
 void *mem_realloc(void *p, size_t size) MUST_CHECK; /* NULL: p is untouched */
 char *mem_strdup(const char *s) MUST_CHECK;
 void  mem_free(void *p); /* NULL is fine */
@@ -39,6 +39,6 @@ void     arena_close(struct arena **a);
 void    *arena_take(struct arena *a, size_t size) MUST_CHECK; /* NULL when out of memory */
 size_t   arena_used(const struct arena *a);
 /* Gives everything taken since the arena was opened or last reset back; keeps the blocks. */
-void     arena_reset(struct arena *a);
+void arena_reset(struct arena *a);
 
 #endif

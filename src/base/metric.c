@@ -17,7 +17,7 @@ static const struct {
 
 /* Upper bounds in microseconds, close together where an 80 ms frame is decided. */
 static const int64_t bound_us[] = {
-    100,   200,   500,   1000,  2000,  5000,   10000,  15000,  20000,  30000,  40000,   50000,
+    100,   200,   500,   1000,  2000,   5000,   10000,  15000,  20000,  30000,  40000,   50000,
     60000, 70000, 80000, 90000, 100000, 120000, 160000, 240000, 400000, 800000, 1600000, 5000000,
 };
 
@@ -87,7 +87,8 @@ static void write_histogram(struct buf *out, enum metric m)
     int64_t n = 0;
     for (int i = 0; i < N_BOUND; i++) {
         n += bucket_get(m, i);
-        buf_add_fmt(out, "%s_bucket{le=\"%g\"} %lld\n", rows[m].name, (double)bound_us[i] * 1e-6, (long long)n);
+        buf_add_fmt(out, "%s_bucket{le=\"%g\"} %lld\n", rows[m].name, (double)bound_us[i] * 1e-6,
+                    (long long)n);
     }
     n += bucket_get(m, N_BOUND);
     buf_add_fmt(out, "%s_bucket{le=\"+Inf\"} %lld\n", rows[m].name, (long long)n);

@@ -13,7 +13,7 @@
 
 /* Monotonic nanoseconds; tests may own the clock with os_set_clock(). */
 int64_t os_now_ns(void);
-int64_t os_wall_ms(void); /* since the Unix epoch */
+int64_t os_wall_ms(void);                      /* since the Unix epoch */
 void    os_set_clock(int64_t (*now_ns)(void)); /* NULL: the real one */
 void    os_sleep_until_ns(int64_t deadline_ns);
 
@@ -36,8 +36,8 @@ enum err os_out_seek(struct os_out *o, int64_t at) MUST_CHECK; /* from the begin
 enum err os_out_commit(struct os_out **o) MUST_CHECK;          /* flushed, renamed; closes */
 void     os_out_cancel(struct os_out **o);                     /* leaves nothing behind; closes */
 
-bool     os_is_file(const char *path);
-bool     os_is_dir(const char *path);
+bool os_is_file(const char *path);
+bool os_is_dir(const char *path);
 /* Directory and name joined into out (cap bytes). ERR_LIMIT when too long. */
 enum err os_join(char *out, size_t cap, const char *dir, const char *name) MUST_CHECK;
 /* The real path with links followed; ERR_MISSING when it does not exist. */
@@ -46,11 +46,11 @@ enum err os_exe_dir(char *out, size_t cap) MUST_CHECK; /* folder of the running 
 
 /* Threads. name: at most 15 bytes. Compute threads set FTZ/DAZ with os_flush_denormals(). */
 struct os_thread;
-enum err os_thread_start(struct os_thread **out, const char *name, void (*fn)(void *),
-                         void *arg) MUST_CHECK;
-void     os_thread_join(struct os_thread **t);
-void     os_flush_denormals(void); /* calling thread: denormals are zero, in and out */
-int      os_cpu_count(void);       /* processors this process may use, >= 1 */
+enum err os_thread_start(struct os_thread **out, const char *name, void (*fn)(void *), void *arg)
+    MUST_CHECK;
+void os_thread_join(struct os_thread **t);
+void os_flush_denormals(void); /* calling thread: denormals are zero, in and out */
+int  os_cpu_count(void);       /* processors this process may use, >= 1 */
 
 struct os_mutex;
 enum err os_mutex_open(struct os_mutex **out) MUST_CHECK;

@@ -81,7 +81,8 @@ enum err os_read_file(struct buf *b, const char *path)
     if (err)
         return err;
     if (size > 0 && (uint64_t)size > b->cap - b->len)
-        err = err_set(ERR_LIMIT, "%s: %lld bytes, at most %zu are read", path, (long long)size, b->cap - b->len);
+        err = err_set(ERR_LIMIT, "%s: %lld bytes, at most %zu are read", path, (long long)size,
+                      b->cap - b->len);
     while (!err) {
         n = read(fd, chunk, sizeof chunk);
         if (n == 0)
@@ -234,9 +235,9 @@ bool os_is_dir(const char *path)
 
 enum err os_join(char *out, size_t cap, const char *dir, const char *name)
 {
-    size_t len = strlen(dir);
+    size_t      len = strlen(dir);
     const char *slash = len && dir[len - 1] == '/' ? "" : "/";
-    int    n = snprintf(out, cap, "%s%s%s", dir, slash, name);
+    int         n = snprintf(out, cap, "%s%s%s", dir, slash, name);
     if (n < 0 || (size_t)n >= cap)
         return err_set(ERR_LIMIT, "%s: path too long", name);
     return OK;

@@ -14,7 +14,6 @@
 #include <time.h>
 #include <unistd.h>
 
-
 enum err os_exe_dir(char *out, size_t cap)
 {
     char    path[PATH_MAX];
@@ -39,7 +38,8 @@ static int quota_cpus(void)
     FILE     *f = fopen("/sys/fs/cgroup/cpu.max", "re");
     if (!f)
         return n;
-    if (fscanf(f, "%lld %lld", &quota, &period) == 2 && quota > 0 && period > 0 && quota / period < 4096)
+    if (fscanf(f, "%lld %lld", &quota, &period) == 2 && quota > 0 && period > 0 &&
+        quota / period < 4096)
         n = (int)((quota + period - 1) / period);
     fclose(f);
     return n;

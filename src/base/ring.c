@@ -11,10 +11,10 @@
 
 /* head and tail count items since open and wrap with size_t; their difference is the count. */
 struct ring {
-    size_t   n_cap; /* a power of two */
-    size_t   item_size;
-    uint8_t *items;
-    char     pad0[LINE];
+    size_t         n_cap; /* a power of two */
+    size_t         item_size;
+    uint8_t       *items;
+    char           pad0[LINE];
     _Atomic size_t tail; /* written by the pusher */
     char           pad1[LINE];
     _Atomic size_t head; /* written by the popper */
