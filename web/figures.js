@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+/**
+ * figures: how the talk is doing, once a second, with honest names for what is measured and what is
+ * only what a device says about itself.
+ */
+
+const element = (id) => document.getElementById(id);
+
+const whole = (ms) => `${Math.round(ms)} ms`;
+
+export class Figures {
+    #cells = Object.fromEntries(
+        ['latency', 'lag', 'drops', 'buffer'].map((name) => [name, element(`figure-${name}`)]));
+    #parts = element('latency-parts');
+
+    /**
+     * @param {object} facts frameMs, deviceMs, roundTripMs or null, stats of the server or null,
+     *     speaker report, outputMs, nUnsent
+     */
+    show(facts) {
+        const { stats, report, nUnsent } = facts;
+        const parts = latencyParts(facts);
+        const totalMs = parts.reduce((sum, [, ms]) => sum + ms, 0);
+        const isWhole = facts.roundTripMs !== null && stats !== null;
+        this.#cells.latency.textContent = isWhole ? whole(totalMs) : '…';
+        this.#cells.lag.textContent = stats ? whole(stats.lag_ms ?? 0) : '…';
+        this.#cells.drops.textContent = String(nUnsent + report.nMissed + (stats?.dropped ?? 0));
+        this.#cells.buffer.textContent = whole(report.targetMs);
+        this.#parts.replaceChildren(...parts.map(row));
+    }
+
+    clear() {
+        for (const cell of Object.values(this.#cells))
+            cell.textContent = '–';
+        this.#parts.replaceChildren();
+    }
+}
+
+/* What a sound passes through from mouth to ear; the middle of a frame stands for the frame. */
+function latencyParts({ frameMs, deviceMs, roundTripMs, stats, report, outputMs }) {
+    return [
+        ['microphone, as the device says', deviceMs],
+        ['collecting one frame', frameMs],
+        ['network there and back, measured', roundTripMs ?? 0],
+        ['computing one frame, measured', stats?.step_ms ?? 0],
+        ['frames waiting in the server', stats?.lag_ms ?? 0],
+        ['jitter buffer, measured', report.aheadMs],
+        ['loudspeaker, as the device says', outputMs],
+    ];
+}
+
+function row([name, ms]) {
+    const line = document.createElement('li');
+    const figure = document.createElement('b');
+    figure.textContent = whole(ms);
+    line.append(figure, ` ${name}`);
+    return line;
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+/**
+ * speaker: the audio graph of a talk and the model's voice in it.
+ */
+
+export class Speaker {
+    #node;
+
+    /** The graph; the microphone joins it where the browser can. @type {AudioContext} */
+    context;
+    /** Reads the level. @type {AnalyserNode} */
+    analyser;
+    /** The jitter buffer's last report. */
+    report = { targetMs: 0, aheadMs: 0, cutMs: 0, nMissed: 0 };
+
+    /** Call it from a click or a key, or the browser keeps silent. @param {number} rateHz */
+    static async open(rateHz) {
+        const speaker = new Speaker(new AudioContext({ sampleRate: rateHz,
+                                                       latencyHint: 'interactive' }));
+        await speaker.#connect();
+        return speaker;
+    }
+
+    constructor(context) {
+        this.context = context;
+    }
+
+    async #connect() {
+        await this.context.audioWorklet.addModule('speaker-worklet.js');
+        this.#node = new AudioWorkletNode(this.context, 'parley-speaker',
+                                          { numberOfInputs: 0, outputChannelCount: [1] });
+        this.#node.port.onmessage = ({ data }) => { this.report = data; };
+        this.analyser = new AnalyserNode(this.context, { fftSize: 1024 });
+        this.#node.connect(this.analyser);
+        this.#node.connect(this.context.destination);
+    }
+
+    /** What play() will be given. @param {{rateHz: number, frameSamples: number}} format */
+    start(format) {
+        /* Some browsers allow sound only once the microphone is on. */
+        this.context.resume();
+        this.#node.port.postMessage(format);
+    }
+
+    /** @param {Float32Array} samples yours no more */
+    play(samples) {
+        this.#node.port.postMessage(samples, [samples.buffer]);
+    }
+
+    /** Delay between the graph and the ear, as far as the browser knows it. */
+    get outputMs() {
+        return ((this.context.outputLatency || 0) + (this.context.baseLatency || 0)) * 1000;
+    }
+
+    close() {
+        this.context.close();
+    }
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+/**
+ * transcript: the model's words as they are spoken. A pause begins a new turn. While a sentence is
+ * under way the turn is marked busy, so that a screen reader waits for whole sentences.
+ */
+
+const PAUSE_MS = 1600;
+const TURNS_KEPT = 60;
+
+export class Transcript {
+    #log;
+    #turn = null;
+    #sentence = null;
+    #saidAtMs = 0;
+    #idle = 0;
+
+    /** @param {HTMLElement} log */
+    constructor(log) {
+        this.#log = log;
+    }
+
+    /** A piece of a word with its blanks. @param {string} piece */
+    addPiece(piece) {
+        if (!piece)
+            return;
+        this.#open();
+        const word = document.createElement('span');
+        word.className = 'word';
+        word.textContent = piece;
+        this.#sentence.append(word);
+        this.#settle();
+    }
+
+    /** A sentence is complete; pieces that fell on the way are mended. @param {string} sentence */
+    endSentence(sentence) {
+        const spoken = this.#sentence?.textContent.trim() ?? '';
+        if (sentence.trim().length > spoken.length) {
+            this.#open();
+            this.#sentence.textContent = `${sentence.trim()} `;
+        } else if (this.#sentence) {
+            this.#sentence.append(' ');
+        }
+        this.#sentence = null;
+        this.#settle();
+        this.#turn?.removeAttribute('aria-busy');
+    }
+
+    /** A remark of the page, not of the model. @param {string} text */
+    addNote(text) {
+        this.endTurn();
+        const note = document.createElement('p');
+        note.className = 'note';
+        note.textContent = text;
+        this.#log.append(note);
+        this.#settle();
+    }
+
+    /** Whatever comes next is another turn. */
+    endTurn() {
+        this.#turn?.removeAttribute('aria-busy');
+        this.#turn = this.#sentence = null;
+    }
+
+    clear() {
+        this.endTurn();
+        this.#log.replaceChildren();
+    }
+
+    #open() {
+        const now = performance.now();
+        if (now - this.#saidAtMs > PAUSE_MS)
+            this.endTurn();
+        this.#saidAtMs = now;
+        if (!this.#turn) {
+            this.#turn = document.createElement('p');
+            this.#turn.className = 'turn';
+            this.#log.append(this.#turn);
+        }
+        if (!this.#sentence) {
+            this.#sentence = document.createElement('span');
+            this.#turn.append(this.#sentence);
+        }
+        this.#turn.setAttribute('aria-busy', 'true');
+    }
+
+    #settle() {
+        while (this.#log.children.length > TURNS_KEPT)
+            this.#log.firstChild.remove();
+        this.#log.scrollTop = this.#log.scrollHeight;
+        clearTimeout(this.#idle);
+        this.#idle = setTimeout(() => this.#turn?.removeAttribute('aria-busy'), PAUSE_MS);
+    }
+}

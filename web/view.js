@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+/**
+ * view: the parts of the page that say how things stand: status, button, banner, model.
+ */
+
+import { states } from './states.js';
+
+const element = (id) => document.getElementById(id);
+
+export class View {
+    #status = element('status');
+    #headline = element('headline');
+    #advice = element('advice');
+    #wait = element('wait');
+    #retry = element('retry');
+    #button = element('talk');
+    #banner = element('banner');
+    #model = element('model');
+
+    /** @param {{onTalk: () => void, onRetry: () => void}} handlers */
+    constructor({ onTalk, onRetry }) {
+        this.#button.addEventListener('click', onTalk);
+        this.#retry.addEventListener('click', onRetry);
+        document.addEventListener('keydown', (event) => this.#onKey(event));
+    }
+
+    get state() {
+        return this.#status.dataset.state;
+    }
+
+    /** Shows a state in its own words or better ones. @param {keyof states} state */
+    show(state, headline = states[state].headline, advice = states[state].advice) {
+        this.#status.dataset.state = state;
+        setText(this.#headline, headline);
+        setText(this.#advice, advice);
+        setText(this.#button.querySelector('span'), states[state].button);
+        this.#button.setAttribute('aria-pressed', String(states[state].button !== 'Talk'));
+        this.showWait(null);
+    }
+
+    /** Counts down to the next attempt; null: none is planned. @param {?number} seconds */
+    showWait(seconds) {
+        this.#retry.hidden = seconds === null;
+        setText(this.#wait, seconds === null ? '' : `Trying again in ${seconds} s`);
+    }
+
+    /** @param {?string} text null: nothing to say */
+    showBanner(text) {
+        setText(this.#banner, text ?? '');
+        this.#banner.hidden = !text;
+    }
+
+    /** @param {?string} name */
+    showModel(name) {
+        setText(this.#model, name ?? '');
+    }
+
+    /* The space bar talks from anywhere but from what has a use of its own for it. */
+    #onKey(event) {
+        if (event.key !== ' ' || event.repeat || event.ctrlKey || event.altKey || event.metaKey)
+            return;
+        if (event.target.closest('input, textarea, select, summary, a, button, [contenteditable]'))
+            return;
+        event.preventDefault();
+        this.#button.click();
+    }
+}
+
+/* Equal text is left alone: a screen reader would read it again. */
+function setText(node, text) {
+    if (node.textContent !== text)
+        node.textContent = text;
+}
