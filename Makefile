@@ -2,6 +2,7 @@
 # The whole build on one screen. New files under src/ and tests/ need no edit here.
 #   make                       build/parley
 #   make check [SAN=...]       every unit, kernel, backend and wire test; SAN=address,undefined | thread
+#   make check-oom             tests of out_of_memory: every allocation fails once
 #   make lint                  floors, sizes, names, banned calls, headers, form
 #   make install DESTDIR= PREFIX=/usr/local
 #   BUILD=dir CC=clang-14 V=1
@@ -28,12 +29,12 @@ ISA_FLAGS_c      = -ffp-contract=off
 ISA_FLAGS_avx2   = -mavx2 -mfma -mf16c
 ISA_FLAGS_avx512 = -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vl -mavx512dq
 
+comma := ,
 ifdef SAN
-BUILD     := $(BUILD)/san-$(subst $(comma),-,$(subst $(comma) ,,$(subst $() ,,$(SAN))))
+override BUILD := $(BUILD)/san-$(subst $(comma),-,$(subst $(comma) ,,$(subst $() ,,$(SAN))))
 SAN_FLAGS  = -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all
 HARDEN     = -fPIE
 endif
-comma := ,
 Q := $(if $(V),,@)
 
 SRC      := $(shell find src -name '*.c' | sort)
@@ -43,7 +44,7 @@ LIB_OBJ  := $(filter-out $(BUILD)/src/app/main.o,$(OBJ)) $(BUILD)/gen/web_files.
 TEST_SRC := $(shell find tests/unit tests/kernel tests/backend tests/wire tests/rt -name '*.c' 2>/dev/null | sort)
 TESTS    := $(TEST_SRC:%.c=$(BUILD)/%)
 
-.PHONY: all check lint install clean tests
+.PHONY: all check check-oom lint install clean tests
 all: $(BUILD)/parley
 
 $(BUILD)/parley: $(BUILD)/src/app/main.o $(BUILD)/libparley.a
@@ -73,6 +74,9 @@ $(TESTS): $(BUILD)/%: %.c $(BUILD)/libparley.a Makefile
 
 check: $(BUILD)/parley tests
 	$(Q)scripts/run-tests.sh $(BUILD) $(TESTS)
+
+check-oom:
+	$(Q)TEST_FILTER=out_of_memory $(MAKE) --no-print-directory SAN=address,undefined check
 
 lint:
 	$(Q)scripts/lint.sh

@@ -20,9 +20,12 @@ static bool is_strict(void)
     return s && strcmp(s, "1") == 0;
 }
 
-/* Whether an allocation may go on: counts forbidden ones, injects faults. */
-static bool may_allocate(void)
+/* Whether an allocation may go on: counts forbidden ones, injects faults. Sizes above PTRDIFF_MAX
+ * (what mem_size() gives for an overflow) are refused here: sanitizers abort on them. */
+static bool may_allocate(size_t size)
 {
+    if (size > PTRDIFF_MAX)
+        return false;
     if (is_forbidden) {
         atomic_fetch_add_explicit(&n_forbidden, 1, memory_order_relaxed);
         if (is_strict())
@@ -47,17 +50,17 @@ static void *count_live(void *p)
 
 void *mem_alloc(size_t size)
 {
-    return may_allocate() ? count_live(malloc(size ? size : 1)) : NULL;
+    return may_allocate(size) ? count_live(malloc(size ? size : 1)) : NULL;
 }
 
 void *mem_zalloc(size_t size)
 {
-    return may_allocate() ? count_live(calloc(1, size ? size : 1)) : NULL;
+    return may_allocate(size) ? count_live(calloc(1, size ? size : 1)) : NULL;
 }
 
 void *mem_realloc(void *p, size_t size)
 {
-    if (!may_allocate())
+    if (!may_allocate(size))
         return NULL;
     void *q = realloc(p, size ? size : 1);
     return p ? q : count_live(q);
