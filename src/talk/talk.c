@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+#include "talk/talk.h"
+
+#include <string.h>
+
+#include "base/os.h"
+#include "talk/lane.h"
+
+enum err talk_open(struct talk **out, struct engine *e, const struct talk_options *o)
+{
+    enum err err = engine_take_lane(out, e, o);
+    if (!err)
+        engine_wake(e);
+    return err;
+}
+
+void talk_close(struct talk **tp)
+{
+    struct talk *t = *tp;
+    if (!t)
+        return;
+    atomic_store_explicit(&t->state, LANE_CLOSING, memory_order_release);
+    engine_wake(t->engine);
+    *tp = NULL;
+}
+
+bool talk_push(struct talk *t, const float *frame)
+{
+    t->outbox->at_ns = os_now_ns();
+    memcpy(t->outbox->pcm, frame, (size_t)t->frame_size * sizeof *frame);
+    if (ring_push(t->mic, t->outbox, 1) == 0)
+        return false;
+    engine_wake(t->engine);
+    return true;
+}
+
+bool talk_force_text(struct talk *t, int32_t token)
+{
+    return ring_push(t->forced, &token, 1) == 1;
+}
+
+/* The engine waits for room in both rings: it is told when there is some again. */
+bool talk_pop_event(struct talk *t, struct talk_event *out)
+{
+    if (ring_pop(t->events, out, 1) == 0)
+        return false;
+    engine_wake(t->engine);
+    return true;
+}
+
+bool talk_pop_sound(struct talk *t, float *frame)
+{
+    if (ring_pop(t->speaker, frame, 1) == 0)
+        return false;
+    engine_wake(t->engine);
+    return true;
+}
+
+enum err talk_status(const struct talk *t)
+{
+    return (enum err)atomic_load(&t->err);
+}
+
+void talk_figures(const struct talk *t, struct talk_figures *out)
+{
+    *out = (struct talk_figures){
+        .n_in = atomic_load(&t->n_in),
+        .n_out = atomic_load(&t->n_out),
+        .step_p50_ns = atomic_load(&t->step_p50_ns),
+        .step_p95_ns = atomic_load(&t->step_p95_ns),
+        .lag_ns = atomic_load(&t->lag_ns),
+        .mic_queue = (int)ring_count(t->mic),
+        .speaker_queue = (int)ring_count(t->speaker),
+    };
+}
