@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/* app: what a verb of the command line gets and gives.
+ *
+ * A verb returns OK or an error with its sentence (base/err.h); main prints that one line on stderr and
+ * exits with its code. Data goes to stdout through app_print, at the end, so that a verb that fails has
+ * printed nothing. Talk goes to stderr through app_say.
+ */
+#ifndef APP_APP_H
+#define APP_APP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "backend/be.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "model/weights.h"
+
+/* The options: rows of options.def. */
+enum option {
+#define OPTION(symbol, name, kind, dflt, min, max, arg, help) OPT_##symbol,
+#include "app/options.def"
+#undef OPTION
+    OPTION_COUNT
+};
+
+struct app;
+
+struct command {
+    const char *name;
+    const char *summary;  /* one line for `parley --help` */
+    const char *operands; /* "IN.wav OUT.safetensors" or "" */
+    const char *text;     /* paragraphs of --help */
+    const char *example;  /* one line, as typed */
+    int         min_operand, max_operand;
+    enum err (*run)(struct app *app);
+    const enum option *options; /* ended by OPTION_COUNT */
+};
+extern const struct command *const commands[]; /* NULL-ended; commands.c */
+
+/* Values, by precedence flag > environment > config file > default. */
+const char *app_str(const struct app *app, enum option o); /* NULL when empty */
+int64_t     app_int(const struct app *app, enum option o);
+double      app_num(const struct app *app, enum option o);
+bool        app_flag(const struct app *app, enum option o);
+bool        app_is_set(const struct app *app, enum option o); /* by anything but the default */
+int         app_list_count(const struct app *app, enum option o);
+const char *app_list_at(const struct app *app, enum option o, int i);
+int         app_operand_count(const struct app *app);
+const char *app_operand(const struct app *app, int i); /* NULL past the end */
+
+/* Appends " = value  (origin)" lines or a JSON object of all settings. */
+void app_write_config(const struct app *app, struct buf *out, bool with_origin, bool as_json);
+
+/* stdout; full or closed: ERR_IO. */
+enum err app_print(struct bytes data) MUST_CHECK;
+void     app_say(const char *fmt, ...) PRINTF_LIKE(1, 2); /* stderr, a line */
+/* A progress bar on a terminal's stderr, nothing elsewhere; done == total ends the line. */
+void     app_progress(const char *what, int64_t done, int64_t total);
+/* SIGINT or SIGTERM has come: its number, else 0. Armed by app_catch_signals. */
+void     app_catch_signals(void (*wake)(void *), void *arg);
+int      app_stop_signal(void);
+
+/* --model resolved to a folder: name, path or owner/name. ERR_MISSING. */
+enum err app_model_dir(const struct app *app, char *out, size_t cap) MUST_CHECK;
+/* --threads, --device, --quant as the backend and the loader want them. */
+enum err app_be_options(const struct app *app, struct be_options *out, bool is_exact) MUST_CHECK;
+enum err app_quant(const struct app *app, enum weights_quant *out) MUST_CHECK;
+
+#endif
