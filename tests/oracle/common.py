@@ -196,7 +196,7 @@ def sound(g, n, rate):
 def lm_kwargs(config):
     """The constructor's arguments, taken from config.json as CheckpointInfo does."""
     drop = ("moshi_name", "mimi_name", "mimi_config_name", "tokenizer_name", "lora_name", "model_type",
-            "lm_gen_config", "tts_config", "stt_config", "model_id")
+            "lm_gen_config", "tts_config", "stt_config", "model_id", "version")
     return json.loads(json.dumps({k: v for k, v in config.items() if k not in drop}))
 
 
@@ -216,9 +216,11 @@ def checkpoint(folder):
     part = lambda key, default: folder / config.get(key, default)
     lora = folder / config["lora_name"] if "lora_name" in config else None
     mimi_config = folder / config["mimi_config_name"] if "mimi_config_name" in config else None
-    return loaders.CheckpointInfo.from_hf_repo(
+    info = loaders.CheckpointInfo.from_hf_repo(
         "local", part("moshi_name", "model.safetensors"), part("mimi_name", "mimi.safetensors"),
         part("tokenizer_name", "tokenizer.model"), folder / "config.json", mimi_config, lora)
+    info.lm_config.pop("version", None)          # PersonaPlex has it; the loader would refuse it
+    return info
 
 
 def load_lm(folder):

@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 
 import lm_cases
+import lm_formats
 import mimi_cases
 
-CASES = {**mimi_cases.CASES, **lm_cases.CASES}
+CASES = {**mimi_cases.CASES, **lm_cases.CASES, **lm_formats.CASES}
 
 
 def main():

@@ -2,6 +2,7 @@
 """Codec checkpoints: shapes, options and file namings, with latents, codes and sound."""
 
 import copy
+import re
 
 import torch
 
@@ -127,6 +128,57 @@ def legacy_names(state):
     return out
 
 
+def transformers_names(heads):
+    """The names of the transformers port, whose q and k rows suit a rotation of halves."""
+    swaps = (("rvq_first.vq", "semantic_residual_vector_quantizer"),
+             ("rvq_first", "semantic_residual_vector_quantizer"),
+             ("rvq_rest.vq", "acoustic_residual_vector_quantizer"),
+             ("rvq_rest", "acoustic_residual_vector_quantizer"),
+             ("_codebook._initialized", "codebook.initialized"),
+             ("_codebook.embedding_sum", "codebook.embed_sum"), ("_codebook", "codebook"),
+             ("coder.model", "coder.layers"), ("_transformer.transformer", "_transformer"),
+             ("linear1", "mlp.fc1"), ("linear2", "mlp.fc2"), ("self_attn.out_proj", "self_attn.o_proj"),
+             ("norm1", "input_layernorm"), ("norm2", "post_attention_layernorm"),
+             ("layer_scale_1", "self_attn_layer_scale"), ("layer_scale_2", "mlp_layer_scale"))
+
+    def halves(w):
+        rows, cols = w.shape
+        return w.view(heads, rows // heads // 2, 2, cols).transpose(1, 2).reshape(rows, cols)
+
+    def rename(state):
+        out = {}
+        for key, value in c.join_projections(state).items():
+            key = re.sub(r"\.(conv|convtr)(\.\1)+\.", ".conv.", key)
+            for old, new in swaps:
+                key = key.replace(old, new)
+            if key.endswith("in_proj_weight"):
+                q, k, v = value.chunk(3)
+                for name, w in (("q", halves(q)), ("k", halves(k)), ("v", v)):
+                    out[key.replace("in_proj_weight", f"{name}_proj.weight")] = w
+            else:
+                out[key] = value
+        return out
+    return rename
+
+
+def transformers_port(out, name, seed):
+    """Proves the naming: the port itself loads the file and gives the same codes."""
+    from transformers import MimiConfig, MimiModel
+    cfg = {**small(seanet={"kernel_size": 3}, quantizer={"bins": 32}), "frame_rate": 500.0}
+    build(out, name, cfg, 25, seed, rename=transformers_names(2), loads=False)
+    folder = out / "mimi" / name
+    port = MimiModel(MimiConfig(
+        sampling_rate=8000, frame_rate=500, hidden_size=16, num_filters=4, upsampling_ratios=[4, 2],
+        kernel_size=3, codebook_size=32, codebook_dim=8, vector_quantization_hidden_dimension=8,
+        num_quantizers=4, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=2,
+        head_dim=8, intermediate_size=32,
+        sliding_window=1000, upsample_groups=16)).eval()
+    port.load_state_dict(c.load_file(folder / "mimi.safetensors"), strict=True)
+    pcm = c.load_file(folder / "in.safetensors")["pcm"][:16 * 4]         # before the window matters
+    codes = c.load_file(folder / "out.safetensors")["codes"][:, :4]
+    assert torch.equal(port.encode(pcm[None, None]).audio_codes[0].int(), codes)
+
+
 CASES = {
     "mimi/plain": lambda out: build(out, "plain", PLAIN, 13, 11),
     "mimi/odd": lambda out: build(out, "odd", ODD, 31, 12, tail=13),
@@ -141,6 +193,7 @@ CASES = {
         out, "weight_norm", small(seanet={"norm": "weight_norm", "disable_norm_outer_blocks": 1}), 17, 19),
     "mimi/replicate": lambda out: build(
         out, "replicate", small(seanet={"pad_mode": "replicate", "kernel_size": 3}), 17, 20),
+    "mimi/transformers_names": lambda out: transformers_port(out, "transformers_names", 23),
     "mimi/conv_skip": lambda out: build(out, "conv_skip", small(seanet={"true_skip": False}), 17, 21),
     "mimi/gated": lambda out: build(
         out, "gated", small(transformer={"gating": "silu", "norm": "rms_norm_f32", "layer_scale": None,
