@@ -43,6 +43,7 @@ def save_json(path, value):
 
 def save(path, tensors):
     save_file({k: v.detach().contiguous().clone() for k, v in tensors.items()}, str(path))
+    Path(path).chmod(0o644)
 
 
 # --- random weights -----------------------------------------------------------------------------

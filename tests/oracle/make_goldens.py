@@ -9,8 +9,9 @@ from pathlib import Path
 import lm_cases
 import lm_formats
 import mimi_cases
+import talk_cases
 
-CASES = {**mimi_cases.CASES, **lm_cases.CASES, **lm_formats.CASES}
+CASES = {**mimi_cases.CASES, **lm_cases.CASES, **lm_formats.CASES, **talk_cases.CASES}
 
 
 def main():
