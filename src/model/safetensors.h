@@ -33,6 +33,7 @@ struct safetensors_entry {
 enum err safetensors_open(struct safetensors **out, const char *path) MUST_CHECK;
 void     safetensors_close(struct safetensors **s);
 int      safetensors_count(const struct safetensors *s);
+/* In ascending order of the names. */
 const struct safetensors_entry *safetensors_at(const struct safetensors *s, int i);
 const struct safetensors_entry *safetensors_find(const struct safetensors *s, const char *name);
 /* The file that entry came from, for sentences. */

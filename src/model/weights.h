@@ -9,6 +9,12 @@
  *
  * Errors are held: after the first one every call does nothing, and weights_finish() gives it. So a
  * family loads in straight-line code. Names are printf-like.
+ *
+ * A big model loads twice: between weights_rehearse() and weights_perform() calls check names, shapes
+ * and dtypes without touching the numbers, so that a broken file costs neither time nor memory.
+ *
+ * An adapter (LoRA) must have a pair for every Linear matrix; a plain tensor in it replaces the model's
+ * own. One thread; the kernels of kern.h do the conversions.
  */
 #ifndef MODEL_WEIGHTS_H
 #define MODEL_WEIGHTS_H
@@ -27,18 +33,28 @@ struct weights_options {
     const char        *lora_path; /* adapter to fold in, or NULL */
     double             lora_scaling;
     int                lora_rank; /* what the config says; 0: from the tensors */
+    bool               is_exact;  /* folded matrices stay f32; else they go back to bf16 where the model's
+                                   * own are bf16 */
 };
 
 struct weights;
 
 enum err weights_open(struct weights **out, const char *path,
                       const struct weights_options *o) MUST_CHECK;
+/* From here on calls only check: weights come out with their shape and without data, vectors and
+ * floats as NULL. */
+void     weights_rehearse(struct weights *w);
+/* Ends the rehearsal as weights_finish() would; after OK the same calls must come again. */
+enum err weights_perform(struct weights *w) MUST_CHECK;
 /* ERR_FORMAT when a call failed or a tensor is left over; closes nothing. */
 enum err weights_finish(struct weights *w) MUST_CHECK;
 /* The mapping must outlive the model: close with the model. */
 void     weights_close(struct weights **w);
 void     weights_fail(struct weights *w, enum err err); /* hold an error of the caller's */
 const char *weights_path(const struct weights *w);
+bool     weights_is_rehearsal(const struct weights *w);
+/* The error held so far. */
+enum err weights_err(const struct weights *w);
 
 /* Is a tensor `name` there (as itself, or as a quantised triple for name = X.weight)? */
 bool weights_has(const struct weights *w, const char *fmt, ...) PRINTF_LIKE(2, 3);

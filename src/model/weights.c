@@ -1,0 +1,475 @@
+/* SPDX-License-Identifier: MIT */
+#include "model/weights.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "model/weights_impl.h"
+
+/* --- files ------------------------------------------------------------------------------------ */
+
+static enum err source_open(struct weights_source *s, const char *path)
+{
+    enum err err = safetensors_open(&s->st, path);
+
+    if (err)
+        return err;
+    s->is_used = mem_zalloc((size_t)safetensors_count(s->st) + 1);
+    return s->is_used ? OK : err_set(ERR_NOMEM, "%s: out of memory", path);
+}
+
+static void source_close(struct weights_source *s)
+{
+    safetensors_close(&s->st);
+    mem_free(s->is_used);
+    s->is_used = NULL;
+}
+
+enum err weights_open(struct weights **out, const char *path, const struct weights_options *o)
+{
+    struct weights *w = mem_zalloc(sizeof *w);
+    enum err        err = ERR_NOMEM;
+
+    if (!w)
+        return err_set(ERR_NOMEM, "%s: out of memory", path);
+    w->o = *o;
+    w->path = mem_strdup(path);
+    if (!w->path) {
+        err = err_set(ERR_NOMEM, "%s: out of memory", path);
+        goto fail;
+    }
+    err = source_open(&w->model, path);
+    if (!err && o->lora_path)
+        err = source_open(&w->lora, o->lora_path);
+    if (err)
+        goto fail;
+    *out = w;
+    return OK;
+
+fail:
+    weights_close(&w);
+    return err;
+}
+
+void weights_close(struct weights **w)
+{
+    if (!*w)
+        return;
+    source_close(&(*w)->model);
+    source_close(&(*w)->lora);
+    mem_free((*w)->path);
+    mem_free(*w);
+    *w = NULL;
+}
+
+const char *weights_path(const struct weights *w)
+{
+    return w->path;
+}
+
+bool weights_is_rehearsal(const struct weights *w)
+{
+    return w->is_rehearsal;
+}
+
+enum err weights_err(const struct weights *w)
+{
+    return w->err;
+}
+
+/* --- failures --------------------------------------------------------------------------------- */
+
+void weights_fail(struct weights *w, enum err err)
+{
+    if (w->err || !err)
+        return;
+    w->err = err;
+    snprintf(w->text, sizeof w->text, "%s", err_text(err));
+}
+
+void weights_fail_at(struct weights *w, const struct safetensors_entry *e, const char *name,
+                     const char *fmt, ...)
+{
+    const char *path = w->path;
+    char        what[200];
+    va_list     args;
+
+    if (e && w->model.st && safetensors_find(w->model.st, e->name) == e)
+        path = safetensors_path(w->model.st, e);
+    else if (e && w->lora.st)
+        path = safetensors_path(w->lora.st, e);
+    va_start(args, fmt);
+    vsnprintf(what, sizeof what, fmt, args);
+    va_end(args);
+    /* A long path is cut in front, so that the tensor's name stays in the sentence. */
+    size_t len = strlen(path);
+    weights_fail(w, err_set(ERR_FORMAT, "%s%s: tensor '%.100s' %s", len > 100 ? "..." : "",
+                            len > 100 ? path + len - 97 : path, name, what));
+}
+
+void weights_fail_missing(struct weights *w, const char *name)
+{
+    weights_fail_at(w, NULL, name, "is missing");
+}
+
+void weights_fail_memory(struct weights *w, const char *name)
+{
+    weights_fail(w, err_set(ERR_NOMEM, "%.150s: out of memory for tensor '%.100s'", w->path, name));
+}
+
+static enum err check_left_over(struct weights *w, struct weights_source *s)
+{
+    const struct safetensors_entry *first = NULL;
+    int                             n = 0;
+
+    for (int i = 0; s->st && i < safetensors_count(s->st); i++) {
+        if (s->is_used[i])
+            continue;
+        if (n++ == 0)
+            first = safetensors_at(s->st, i);
+    }
+    if (n == 1)
+        weights_fail_at(w, first, first->name, "is not part of this model");
+    else if (n > 1)
+        weights_fail_at(w, first, first->name, "and %d more are not part of this model", n - 1);
+    return w->err;
+}
+
+enum err weights_finish(struct weights *w)
+{
+    if (!w->err && !check_left_over(w, &w->model))
+        check_left_over(w, &w->lora);
+    return w->err ? err_set(w->err, "%s", w->text) : OK;
+}
+
+void weights_rehearse(struct weights *w)
+{
+    w->is_rehearsal = true;
+}
+
+enum err weights_perform(struct weights *w)
+{
+    enum err err = weights_finish(w);
+
+    if (err)
+        return err;
+    w->is_rehearsal = false;
+    memset(w->model.is_used, 0, (size_t)safetensors_count(w->model.st));
+    if (w->lora.st)
+        memset(w->lora.is_used, 0, (size_t)safetensors_count(w->lora.st));
+    return OK;
+}
+
+/* --- names ------------------------------------------------------------------------------------ */
+
+/* The index of a tensor; -1 when it is not there. safetensors_at() is in order of names. */
+static int index_of(const struct safetensors *st, const char *name)
+{
+    int low = 0, high = st ? safetensors_count(st) : 0;
+
+    while (low < high) {
+        int mid = low + (high - low) / 2;
+        int order = strcmp(safetensors_at(st, mid)->name, name);
+        if (order == 0)
+            return mid;
+        if (order < 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return -1;
+}
+
+const struct safetensors_entry *weights_find_in(struct weights_source *s, const char *name)
+{
+    int i = index_of(s->st, name);
+
+    if (i < 0)
+        return NULL;
+    s->is_used[i] = true;
+    return safetensors_at(s->st, i);
+}
+
+/* X.weight under the name that an adapter gives the model's own: X.frozen_W.weight. */
+static bool frozen_name(char *out, const char *name)
+{
+    size_t len = strlen(name);
+
+    if (len < 7 || strcmp(name + len - 7, ".weight") != 0)
+        return false;
+    int n = snprintf(out, WEIGHTS_NAME_CAP, "%.*s.frozen_W.weight", (int)(len - 7), name);
+    return n < WEIGHTS_NAME_CAP;
+}
+
+const struct safetensors_entry *weights_find(struct weights *w, const char *name)
+{
+    const struct safetensors_entry *own = weights_find_in(&w->model, name);
+    const struct safetensors_entry *e = weights_find_in(&w->lora, name);
+    char                            frozen[WEIGHTS_NAME_CAP];
+
+    if (!e && w->lora.st && frozen_name(frozen, name))
+        e = weights_find_in(&w->lora, frozen);
+    return e ? e : own;
+}
+
+static bool format_name(struct weights *w, char *out, const char *fmt, va_list args)
+{
+    int n = vsnprintf(out, WEIGHTS_NAME_CAP, fmt, args);
+
+    if (n < WEIGHTS_NAME_CAP)
+        return true;
+    weights_fail_at(w, NULL, out, "has a name that is too long");
+    return false;
+}
+
+bool weights_has(const struct weights *w, const char *fmt, ...)
+{
+    char    name[WEIGHTS_NAME_CAP];
+    va_list args;
+
+    va_start(args, fmt);
+    int n = vsnprintf(name, sizeof name, fmt, args);
+    va_end(args);
+    return n < WEIGHTS_NAME_CAP &&
+           (index_of(w->model.st, name) >= 0 || index_of(w->lora.st, name) >= 0);
+}
+
+void weights_skip(struct weights *w, const char *fmt, ...)
+{
+    char    name[WEIGHTS_NAME_CAP];
+    va_list args;
+
+    va_start(args, fmt);
+    bool is_named = format_name(w, name, fmt, args);
+    va_end(args);
+    if (is_named && !w->err)
+        weights_find(w, name);
+}
+
+/* --- numbers ---------------------------------------------------------------------------------- */
+
+bool weights_is_float(enum dtype t)
+{
+    return t == DT_F32 || t == DT_BF16 || t == DT_F16;
+}
+
+void *weights_take(struct weights *w, size_t size, const char *name)
+{
+    void *p = arena_take(w->o.arena, size);
+
+    if (!p)
+        weights_fail_memory(w, name);
+    return p;
+}
+
+bool weights_has_shape(struct weights *w, const struct safetensors_entry *e, int64_t n0, int64_t n1)
+{
+    int  n_want = n1 > 0 ? 2 : 1;
+    bool fits = e->n_dim >= n_want && e->n[0] == n0 && (n1 == 0 || e->n[1] == n1);
+
+    for (int i = n_want; fits && i < e->n_dim; i++)
+        fits = e->n[i] == 1;
+    if (fits)
+        return true;
+
+    char   have[96] = "";
+    size_t at = 0;
+    for (int i = 0; i < e->n_dim && at + 24 < sizeof have; i++)
+        at += (size_t)snprintf(have + at, sizeof have - at, "%s%lld", i ? ", " : "",
+                               (long long)e->n[i]);
+    if (n1 > 0)
+        weights_fail_at(w, e, e->name, "has the shape [%s], the config asks for [%lld, %lld]", have,
+                        (long long)n0, (long long)n1);
+    else
+        weights_fail_at(w, e, e->name, "has the shape [%s], the config asks for [%lld]", have,
+                        (long long)n0);
+    return false;
+}
+
+/* The file's bytes may lie at odd places: 16-bit numbers go through a small buffer. */
+void weights_floats_at(float *out, const struct safetensors_entry *e, size_t from, size_t n)
+{
+    const uint8_t *p = (const uint8_t *)e->data + from * dtype_size(e->dtype);
+    uint16_t       half[512];
+
+    if (e->dtype == DT_F32) {
+        memcpy(out, p, n * sizeof *out);
+        return;
+    }
+    for (size_t at = 0; at < n; at += 512) {
+        size_t m = n - at < 512 ? n - at : 512;
+        memcpy(half, p + 2 * at, 2 * m);
+        if (e->dtype == DT_BF16)
+            kern.bf16_to_f32(out + at, half, (int)m);
+        else
+            kern.f16_to_f32(out + at, half, (int)m);
+    }
+}
+
+/* --- matrices --------------------------------------------------------------------------------- */
+
+static void from_floats(struct weights *w, struct weight *out, const struct weights_part *p,
+                        const char *name)
+{
+    size_t         size = dtype_size(p->e->dtype), n = (size_t)p->n_out * (size_t)p->n_in;
+    const uint8_t *data = p->e->data;
+
+    if (!weights_has_shape(w, p->e, p->n_total, p->n_in))
+        return;
+    out->dtype = p->e->dtype;
+    if (w->is_rehearsal)
+        return;
+    data += (size_t)p->row0 * (size_t)p->n_in * size;
+    if ((uintptr_t)data % size != 0) {
+        void *copy = weights_take(w, n * size, name);
+        if (!copy)
+            return;
+        data = memcpy(copy, data, n * size);
+    }
+    out->data = data;
+}
+
+static void take_matrix(struct weights *w, struct weight *out, struct weights_part p,
+                        const char *name, bool is_linear)
+{
+    p.e = weights_find(w, name);
+    if (!p.e) {
+        weights_fail_missing(w, name);
+    } else if (p.e->dtype == DT_U32) {
+        weights_from_triple(w, out, &p, name);
+    } else if (p.e->dtype == DT_I8 && is_linear) {
+        weights_from_int8(w, out, &p, name);
+    } else if (weights_is_float(p.e->dtype)) {
+        from_floats(w, out, &p, name);
+    } else {
+        weights_fail_at(w, p.e, name, "is %s, which is not a dtype of weights",
+                        dtype_name(p.e->dtype));
+    }
+    if (is_linear && !w->err && w->lora.st)
+        weights_fold(w, out, &p, name);
+    if (is_linear && !w->err && w->o.quant != WEIGHTS_QUANT_NONE)
+        weights_quantise(w, out, name);
+}
+
+/* Out is a weight without data until everything has gone well. */
+static bool begin_matrix(struct weights *w, struct weight *out, int n_out, int n_in, char *name,
+                         const char *fmt, va_list args)
+{
+    *out = (struct weight){ .dtype = DT_F32, .n_out = n_out, .n_in = n_in };
+    must(n_out > 0 && n_in > 0);
+    return !w->err && format_name(w, name, fmt, args);
+}
+
+void weights_matrix(struct weights *w, struct weight *out, int n_out, int n_in, const char *fmt,
+                    ...)
+{
+    char    name[WEIGHTS_NAME_CAP];
+    va_list args;
+
+    va_start(args, fmt);
+    bool is_go = begin_matrix(w, out, n_out, n_in, name, fmt, args);
+    va_end(args);
+    if (is_go)
+        take_matrix(w, out, (struct weights_part){ NULL, 0, n_out, n_out, n_in }, name, true);
+}
+
+void weights_matrix_rows(struct weights *w, struct weight *out, int row0, int n_out, int n_total,
+                         int n_in, const char *fmt, ...)
+{
+    char    name[WEIGHTS_NAME_CAP];
+    va_list args;
+
+    must(row0 >= 0 && row0 <= n_total - n_out);
+    va_start(args, fmt);
+    bool is_go = begin_matrix(w, out, n_out, n_in, name, fmt, args);
+    va_end(args);
+    if (is_go)
+        take_matrix(w, out, (struct weights_part){ NULL, row0, n_out, n_total, n_in }, name, true);
+}
+
+void weights_table(struct weights *w, struct weight *out, int n_row, int n_col, const char *fmt,
+                   ...)
+{
+    char    name[WEIGHTS_NAME_CAP];
+    va_list args;
+
+    va_start(args, fmt);
+    bool is_go = begin_matrix(w, out, n_row, n_col, name, fmt, args);
+    va_end(args);
+    if (is_go)
+        take_matrix(w, out, (struct weights_part){ NULL, 0, n_row, n_row, n_col }, name, false);
+}
+
+/* --- vectors ---------------------------------------------------------------------------------- */
+
+static float *take_floats(struct weights *w, const struct safetensors_entry *e, const char *name,
+                          size_t n)
+{
+    if (!weights_is_float(e->dtype)) {
+        weights_fail_at(w, e, name, "is %s, not F32, BF16 or F16", dtype_name(e->dtype));
+        return NULL;
+    }
+    if (w->is_rehearsal)
+        return NULL;
+    float *out = weights_take(w, n * sizeof *out, name);
+    if (out)
+        weights_floats_at(out, e, 0, n);
+    return out;
+}
+
+const float *weights_vector(struct weights *w, int n, const char *fmt, ...)
+{
+    char    name[WEIGHTS_NAME_CAP];
+    va_list args;
+    size_t  n_have = 1;
+
+    va_start(args, fmt);
+    bool is_go = format_name(w, name, fmt, args) && !w->err;
+    va_end(args);
+    if (!is_go)
+        return NULL;
+    const struct safetensors_entry *e = weights_find(w, name);
+    if (!e) {
+        weights_fail_missing(w, name);
+        return NULL;
+    }
+    for (int i = 0; i < e->n_dim; i++)
+        n_have *= (size_t)e->n[i];
+    if (n_have != (size_t)n) {
+        weights_fail_at(w, e, name, "has %zu numbers, the config asks for %d", n_have, n);
+        return NULL;
+    }
+    return take_floats(w, e, name, n_have);
+}
+
+float *weights_floats(struct weights *w, int n0, int n1, int n2, const char *fmt, ...)
+{
+    const int want[3] = { n0, n1, n2 };
+    int       n_want = n2 > 0 ? 3 : n1 > 0 ? 2 : 1;
+    char      name[WEIGHTS_NAME_CAP];
+    va_list   args;
+    size_t    n = 1;
+
+    va_start(args, fmt);
+    bool is_go = format_name(w, name, fmt, args) && !w->err;
+    va_end(args);
+    if (!is_go)
+        return NULL;
+    const struct safetensors_entry *e = weights_find(w, name);
+    if (!e) {
+        weights_fail_missing(w, name);
+        return NULL;
+    }
+    bool fits = e->n_dim == n_want;
+    for (int i = 0; fits && i < n_want; i++) {
+        fits = e->n[i] == want[i];
+        n *= (size_t)want[i];
+    }
+    if (!fits) {
+        weights_fail_at(w, e, name, "does not have the shape [%d%s%.0d%s%.0d] of the config", n0,
+                        n1 > 0 ? ", " : "", n1, n2 > 0 ? ", " : "", n2);
+        return NULL;
+    }
+    return take_floats(w, e, name, n);
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/* LoRA adapters: W + scaling * B A, folded in at load (spec/moshi-family.md 3.12).
+ *
+ * A matrix X.weight has X.lora_A.weight [r, n_in] and X.lora_B.weight [n_out, r]. The weight sets of an
+ * attention are in_projs.{i} and out_projs.{i}; older adapters have one pair in_proj or out_proj whose
+ * sets are stacked along the rows of both A and B. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "model/weights_impl.h"
+
+struct pair {
+    const struct safetensors_entry *a, *b;
+    bool                            is_stacked;
+    int                             set; /* which of the stacked sets */
+};
+
+/* Splits "P.in_proj_weight", "P.in_proj.weight" or "P.in_projs.3.weight" into "P.in_proj" and the set;
+ * false for any other matrix, whose module is the name without ".weight". */
+static bool split_name(char *module, int *set, const char *name)
+{
+    static const char *const kinds[] = { "in_proj", "out_proj" };
+    size_t                   len = strlen(name);
+    int                      cut = (int)len - 7; /* "_weight" and ".weight" alike */
+
+    snprintf(module, WEIGHTS_NAME_CAP, "%.*s", cut > 0 ? cut : 0, name);
+    for (int k = 0; k < 2; k++) {
+        size_t n = strlen(kinds[k]);
+        char  *last = strrchr(module, '.');
+        if (last && strcmp(last + 1, kinds[k]) == 0)
+            return true;
+        char *plural = last;
+        while (plural && plural > module && plural[-1] != '.')
+            plural--;
+        if (plural && strncmp(plural, kinds[k], n) == 0 && plural[n] == 's' &&
+            plural + n + 1 == last) {
+            *set = atoi(last + 1);
+            plural[n] = '\0';
+            return true;
+        }
+    }
+    return false;
+}
+
+static const struct safetensors_entry *find_half(struct weights *w, const char *module, char half)
+{
+    char name[WEIGHTS_NAME_CAP + 32];
+
+    snprintf(name, sizeof name, "%s.lora_%c.weight", module, half);
+    return weights_find_in(&w->lora, name);
+}
+
+static bool find_pair(struct weights *w, struct pair *out, const struct weights_part *p,
+                      const char *name)
+{
+    char module[WEIGHTS_NAME_CAP], one[WEIGHTS_NAME_CAP + 16];
+    int  set = p->row0 / p->n_out;
+    bool has_sets = split_name(module, &set, name);
+
+    *out = (struct pair){ 0 };
+    if (has_sets) {
+        snprintf(one, sizeof one, "%ss.%d", module, set);
+        out->a = find_half(w, one, 'A');
+        out->b = find_half(w, one, 'B');
+        if (out->a && out->b)
+            return true;
+    }
+    if (!out->a && !out->b) {
+        out->a = find_half(w, module, 'A');
+        out->b = find_half(w, module, 'B');
+        out->is_stacked = has_sets;
+        out->set = has_sets ? set : 0;
+    }
+    if (out->a && out->b)
+        return true;
+    weights_fail_at(w, out->a ? out->a : out->b, name, "has no lora_%c in the adapter",
+                    out->a ? 'B' : 'A');
+    return false;
+}
+
+/* Gives the rank, or 0 and a held failure. */
+static int check_pair(struct weights *w, const struct pair *l, const struct weights_part *p)
+{
+    int64_t rank = l->b->n_dim == 2 ? l->b->n[1] : 0;
+    int64_t n_set = p->n_total > p->n_out ? p->n_total / p->n_out : 1;
+
+    if (rank < 1 || rank > 65536 || (w->o.lora_rank > 0 && rank != w->o.lora_rank)) {
+        weights_fail_at(w, l->b, l->b->name, "has the rank %lld, the config says %d",
+                        (long long)rank, w->o.lora_rank);
+        return 0;
+    }
+    if (!l->is_stacked)
+        n_set = 1;
+    else if (p->n_total == p->n_out) /* the model has a tensor a set: how many, only B says */
+        n_set = l->b->n[0] / p->n_out > l->set ? l->b->n[0] / p->n_out : l->set + 1;
+    if (!weights_has_shape(w, l->b, n_set * p->n_out, rank) ||
+        !weights_has_shape(w, l->a, n_set * rank, p->n_in))
+        return 0;
+    if (!weights_is_float(l->a->dtype) || !weights_is_float(l->b->dtype)) {
+        weights_fail_at(w, l->a, l->a->name, "is %s and its lora_B is %s", dtype_name(l->a->dtype),
+                        dtype_name(l->b->dtype));
+        return 0;
+    }
+    return (int)rank;
+}
+
+static void add_product(float *rows, const struct weights_part *p, const struct pair *l, int rank,
+                        float scaling, float *a, float *b)
+{
+    size_t n_in = (size_t)p->n_in, r = (size_t)rank;
+    size_t b_row0 = (size_t)l->set * (size_t)p->n_out;
+
+    weights_floats_at(a, l->a, (size_t)l->set * r * n_in, r * n_in);
+    for (int o = 0; o < p->n_out; o++) {
+        weights_floats_at(b, l->b, (b_row0 + (size_t)o) * r, r);
+        for (int k = 0; k < rank; k++)
+            kern.axpy_f32(rows + (size_t)o * n_in, scaling * b[k], a + (size_t)k * n_in, p->n_in);
+    }
+}
+
+void weights_fold(struct weights *w, struct weight *out, const struct weights_part *p,
+                  const char *name)
+{
+    struct pair l;
+    size_t      n = (size_t)p->n_out * (size_t)p->n_in;
+
+    if (!find_pair(w, &l, p, name))
+        return;
+    if (!weights_is_float(out->dtype) || out->row_scale) {
+        weights_fail_at(w, p->e, name, "is quantised: an adapter cannot be folded into it");
+        return;
+    }
+    int rank = check_pair(w, &l, p);
+    if (rank == 0)
+        return;
+    struct safetensors_entry own = { .dtype = out->dtype, .data = out->data };
+    bool                     to_bf16 = out->dtype == DT_BF16 && !w->o.is_exact;
+    out->dtype = to_bf16 ? DT_BF16 : DT_F32;
+    if (w->is_rehearsal)
+        return;
+    float    *a = mem_alloc(mem_size((size_t)rank * ((size_t)p->n_in + 1), sizeof *a));
+    float    *rows = to_bf16 ? mem_alloc(mem_size(n, sizeof *rows)) : NULL;
+    uint16_t *half = to_bf16 ? weights_take(w, n * sizeof *half, name) : NULL;
+    if (!to_bf16)
+        rows = weights_take(w, mem_size(n, sizeof *rows), name);
+    if (!a || !rows || (to_bf16 && !half)) {
+        weights_fail_memory(w, name);
+    } else {
+        weights_floats_at(rows, &own, 0, n);
+        add_product(rows, p, &l, rank, (float)w->o.lora_scaling, a,
+                    a + (size_t)rank * (size_t)p->n_in);
+        for (size_t i = 0; to_bf16 && i < n; i += (size_t)p->n_in)
+            kern.f32_to_bf16(half + i, rows + i, p->n_in);
+        out->data = to_bf16 ? (const void *)half : rows;
+    }
+    mem_free(a);
+    if (to_bf16)
+        mem_free(rows);
+}

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: MIT */
+/* Quantised matrices: MLX triples and PyTorch's int8 rows become tiles (quant.h); --quant makes tiles
+ * of float matrices. Formats: spec/moshi-family.md 7.1, 7.2. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "model/weights_impl.h"
+
+enum { BF16_ONE = 0x3f80, BF16_MINUS_128 = 0xc300 };
+
+/* --- MLX -------------------------------------------------------------------------------------- */
+
+struct triple {
+    const struct safetensors_entry *words, *scales, *biases;
+    struct quant_shape              s; /* of the part */
+};
+
+/* "X.weight" has "X.scales" and "X.biases" beside it. */
+static const struct safetensors_entry *beside(struct weights *w, const char *name, const char *what)
+{
+    char   other[WEIGHTS_NAME_CAP + 16];
+    size_t len = strlen(name);
+
+    if (len < 7 || strcmp(name + len - 7, ".weight") != 0) {
+        weights_fail_at(w, NULL, name, "is U32, but its name does not end in .weight");
+        return NULL;
+    }
+    snprintf(other, sizeof other, "%.*s.%s", (int)(len - 7), name, what);
+    const struct safetensors_entry *e = weights_find(w, other);
+    if (!e)
+        weights_fail_missing(w, other);
+    return e;
+}
+
+static bool read_triple(struct weights *w, struct triple *t, const struct weights_part *p,
+                        const char *name)
+{
+    t->words = p->e;
+    t->scales = beside(w, name, "scales");
+    t->biases = t->scales ? beside(w, name, "biases") : NULL;
+    if (!t->biases)
+        return false;
+    if (t->words->n_dim != 2 || t->scales->n_dim != 2 || t->scales->n[1] < 1) {
+        weights_fail_at(w, t->words, name, "and its scales are not matrices");
+        return false;
+    }
+    /* Bits and group follow from the shapes: words hold n_in * bits / 32, scales n_in / group. */
+    int64_t bits = t->words->n[1] * 32 / p->n_in, group = p->n_in / t->scales->n[1];
+    if ((bits != 4 && bits != 8) || (group != 32 && group != 64)) {
+        weights_fail_at(
+            w, t->words, name,
+            "has %lld words and %lld scales a row: not 4 or 8 bits in groups of 32 or 64 "
+            "for %d columns",
+            (long long)t->words->n[1], (long long)t->scales->n[1], p->n_in);
+        return false;
+    }
+    t->s = (struct quant_shape){ p->n_out, p->n_in, (int)bits, (int)group };
+    if (!weights_has_shape(w, t->words, p->n_total, p->n_in * bits / 32) ||
+        !weights_has_shape(w, t->scales, p->n_total, p->n_in / group) ||
+        !weights_has_shape(w, t->biases, p->n_total, p->n_in / group))
+        return false;
+    if (p->n_in % group != 0 || p->n_in * bits % 32 != 0) {
+        weights_fail_at(w, t->words, name, "has %d columns, no multiple of its group", p->n_in);
+        return false;
+    }
+    if (!weights_is_float(t->scales->dtype) || t->scales->dtype != t->biases->dtype) {
+        weights_fail_at(w, t->scales, t->scales->name, "is %s, its biases are %s",
+                        dtype_name(t->scales->dtype), dtype_name(t->biases->dtype));
+        return false;
+    }
+    return true;
+}
+
+/* Rows row .. row+n-1 of a matrix as aligned bytes: the file's place may be odd. */
+static void copy_rows(void *out, const struct safetensors_entry *e, size_t row, size_t n)
+{
+    size_t size = (size_t)e->n[1] * dtype_size(e->dtype);
+
+    memcpy(out, (const uint8_t *)e->data + row * size, n * size);
+}
+
+/* Sixteen rows at a time; room holds the words, the scales and the biases of one block. */
+static void pack_triple(void *tiles, const struct triple *t, int row0, uint8_t *room)
+{
+    size_t    n_word = (size_t)t->words->n[1], n_scale = (size_t)t->scales->n[1];
+    uint32_t *words = (uint32_t *)room;
+    uint16_t *scales = (uint16_t *)(words + QUANT_ROWS * n_word);
+    uint16_t *biases = scales + QUANT_ROWS * n_scale;
+
+    for (int row = 0; row < t->s.n_out; row += QUANT_ROWS) {
+        int n = t->s.n_out - row < QUANT_ROWS ? t->s.n_out - row : QUANT_ROWS;
+        copy_rows(words, t->words, (size_t)(row0 + row), (size_t)n);
+        copy_rows(scales, t->scales, (size_t)(row0 + row), (size_t)n);
+        copy_rows(biases, t->biases, (size_t)(row0 + row), (size_t)n);
+        struct quant_shape block = t->s;
+        block.n_out = n;
+        uint8_t *dst = (uint8_t *)tiles + (size_t)(row / QUANT_ROWS) * (size_t)quant_n_tile(t->s) *
+                                              quant_tile_size(t->s.bits, t->s.group);
+        quant_pack_mlx(dst, block, words, scales, biases, 0, n);
+    }
+}
+
+/* Scales that are not bf16 do not fit in tiles: the matrix becomes f32, which keeps every bit. */
+static void expand_triple(float *out, const struct triple *t, int row0)
+{
+    size_t         n_word = (size_t)t->words->n[1], n_scale = (size_t)t->scales->n[1];
+    uint32_t       mask = (1u << t->s.bits) - 1;
+    int            per_word = 32 / t->s.bits;
+    const uint8_t *words = t->words->data;
+
+    for (int r = 0; r < t->s.n_out; r++) {
+        size_t row = (size_t)(row0 + r);
+        for (int c = 0; c < t->s.n_in; c++) {
+            float    scale, bias;
+            uint32_t word;
+            size_t   g = row * n_scale + (size_t)(c / t->s.group);
+            weights_floats_at(&scale, t->scales, g, 1);
+            weights_floats_at(&bias, t->biases, g, 1);
+            memcpy(&word, words + 4 * (row * n_word + (size_t)(c / per_word)), 4);
+            *out++ = scale * (float)(word >> c % per_word * t->s.bits & mask) + bias;
+        }
+    }
+}
+
+void weights_from_triple(struct weights *w, struct weight *out, const struct weights_part *p,
+                         const char *name)
+{
+    struct triple t;
+
+    if (!read_triple(w, &t, p, name))
+        return;
+    bool is_tiles = t.scales->dtype == DT_BF16;
+    out->dtype = !is_tiles ? DT_F32 : t.s.bits == 4 ? DT_Q4T : DT_Q8T;
+    out->group = is_tiles ? t.s.group : 0;
+    if (w->is_rehearsal)
+        return;
+    size_t n = (size_t)p->n_out * (size_t)p->n_in;
+    void  *data = weights_take(w, is_tiles ? quant_size(t.s) : mem_size(n, sizeof(float)), name);
+    if (!data)
+        return;
+    if (is_tiles) {
+        uint8_t *room = mem_alloc(QUANT_ROWS *
+                                  (4 * (size_t)t.words->n[1] + 4 * (size_t)t.scales->n[1]));
+        if (!room) {
+            weights_fail_memory(w, name);
+            return;
+        }
+        pack_triple(data, &t, p->row0, room);
+        mem_free(room);
+    } else {
+        expand_triple(data, &t, p->row0);
+    }
+    out->data = data;
+}
+
+/* --- PyTorch int8 ----------------------------------------------------------------------------- */
+
+/* Rows of int8 are an affine code too: scale 1, bias -128, q = w + 128; every number is exact. */
+static bool pack_int8(struct weights *w, void *tiles, struct quant_shape s, const int8_t *rows,
+                      const char *name)
+{
+    size_t    n_in = (size_t)s.n_in, n_scale = n_in / (size_t)s.group;
+    uint32_t *words = mem_alloc(QUANT_ROWS * (n_in + 4 * n_scale));
+
+    if (!words) {
+        weights_fail_memory(w, name);
+        return false;
+    }
+    uint16_t *scales = (uint16_t *)((uint8_t *)words + QUANT_ROWS * n_in);
+    uint16_t *biases = scales + QUANT_ROWS * n_scale;
+    for (size_t i = 0; i < QUANT_ROWS * n_scale; i++) {
+        scales[i] = BF16_ONE;
+        biases[i] = BF16_MINUS_128;
+    }
+    for (int row = 0; row < s.n_out; row += QUANT_ROWS) {
+        int n = s.n_out - row < QUANT_ROWS ? s.n_out - row : QUANT_ROWS;
+        for (size_t i = 0; i < (size_t)n * n_in; i++)
+            ((uint8_t *)words)[i] = (uint8_t)(rows[(size_t)row * n_in + i] + 128);
+        struct quant_shape block = s;
+        block.n_out = n;
+        uint8_t *dst = (uint8_t *)tiles + (size_t)(row / QUANT_ROWS) * (size_t)quant_n_tile(s) *
+                                              quant_tile_size(s.bits, s.group);
+        quant_pack_mlx(dst, block, words, scales, biases, 0, n);
+    }
+    mem_free(words);
+    return true;
+}
+
+/* Tiles where the columns divide, else bf16, which holds every int8 exactly. */
+static void take_int8(struct weights *w, struct weight *out, const struct weights_part *p,
+                      const char *name)
+{
+    struct quant_shape s = { p->n_out, p->n_in, 8, QUANT_COLS };
+    const int8_t      *rows = (const int8_t *)p->e->data + (size_t)p->row0 * (size_t)p->n_in;
+    size_t             n = (size_t)p->n_out * (size_t)p->n_in;
+    bool               is_tiles = out->dtype == DT_Q8T;
+    void              *data = weights_take(w, is_tiles ? quant_size(s) : 2 * n, name);
+
+    if (!data)
+        return;
+    if (is_tiles && !pack_int8(w, data, s, rows, name))
+        return;
+    for (size_t i = 0; !is_tiles && i < n; i++) {
+        float x = rows[i];
+        kern.f32_to_bf16((uint16_t *)data + i, &x, 1);
+    }
+    out->data = data;
+}
+
+void weights_from_int8(struct weights *w, struct weight *out, const struct weights_part *p,
+                       const char *name)
+{
+    char scb_name[WEIGHTS_NAME_CAP + 16];
+
+    snprintf(scb_name, sizeof scb_name, "%s_scb", name);
+    const struct safetensors_entry *scb = weights_find(w, scb_name);
+    if (!scb) {
+        weights_fail_missing(w, scb_name);
+        return;
+    }
+    if (!weights_has_shape(w, p->e, p->n_total, p->n_in) ||
+        !weights_has_shape(w, scb, p->n_total, 0))
+        return;
+    if (!weights_is_float(scb->dtype)) {
+        weights_fail_at(w, scb, scb->name, "is %s, not F32", dtype_name(scb->dtype));
+        return;
+    }
+    out->dtype = p->n_in % QUANT_COLS == 0 ? DT_Q8T : DT_BF16;
+    out->group = out->dtype == DT_Q8T ? QUANT_COLS : 0;
+    if (w->is_rehearsal)
+        return;
+    float *scale = weights_take(w, (size_t)p->n_out * sizeof *scale, name);
+    if (!scale)
+        return;
+    weights_floats_at(scale, scb, (size_t)p->row0, (size_t)p->n_out);
+    for (int i = 0; i < p->n_out; i++)
+        scale[i] /= 127;
+    out->row_scale = scale;
+    take_int8(w, out, p, name);
+}
+
+/* --- quant ------------------------------------------------------------------------------------ */
+
+void weights_quantise(struct weights *w, struct weight *out, const char *name)
+{
+    bool               is_q8 = w->o.quant == WEIGHTS_QUANT_Q8;
+    struct quant_shape s = { out->n_out, out->n_in, is_q8 ? 8 : 4, is_q8 ? 64 : 32 };
+
+    /* What is quantised already stays; so does a matrix whose rows do not divide into groups. */
+    if (!weights_is_float(out->dtype) || out->row_scale || s.n_in % s.group != 0)
+        return;
+    struct safetensors_entry e = { .dtype = out->dtype, .data = out->data };
+    out->dtype = is_q8 ? DT_Q8T : DT_Q4T;
+    out->group = s.group;
+    if (w->is_rehearsal)
+        return;
+    uint8_t *tiles = weights_take(w, quant_size(s), name);
+    float   *rows = mem_alloc(QUANT_ROWS * (size_t)s.n_in * sizeof *rows);
+    if (!tiles || !rows) {
+        weights_fail_memory(w, name);
+        mem_free(rows);
+        return;
+    }
+    for (int row = 0; row < s.n_out; row += QUANT_ROWS) {
+        int n = s.n_out - row < QUANT_ROWS ? s.n_out - row : QUANT_ROWS;
+        weights_floats_at(rows, &e, (size_t)row * (size_t)s.n_in, (size_t)n * (size_t)s.n_in);
+        quant_pack_f32(tiles, s, rows, row, row + n);
+    }
+    mem_free(rows);
+    out->data = tiles;
+}
