@@ -24,8 +24,8 @@ export class Figures {
         const isWhole = facts.roundTripMs !== null && stats !== null;
         this.#cells.latency.textContent = isWhole ? whole(totalMs) : '…';
         this.#cells.lag.textContent = stats ? whole(stats.lag_ms ?? 0) : '…';
-        this.#cells.drops.textContent = String(nUnsent + report.nMissed + (stats?.dropped ?? 0));
-        this.#cells.buffer.textContent = whole(report.targetMs);
+        this.#cells.drops.textContent = String(nUnsent + (stats?.dropped ?? 0));
+        this.#cells.buffer.replaceChildren(`${whole(report.targetMs)} `, gaps(report.nMissed));
         this.#parts.replaceChildren(...parts.map(row));
     }
 
@@ -47,6 +47,12 @@ function latencyParts({ frameMs, deviceMs, roundTripMs, stats, report, outputMs 
         ['jitter buffer, measured', report.aheadMs],
         ['loudspeaker, as the device says', outputMs],
     ];
+}
+
+function gaps(n) {
+    const small = document.createElement('small');
+    small.textContent = n === 0 ? '' : n === 1 ? '1 gap' : `${n} gaps`;
+    return small;
 }
 
 function row([name, ms]) {

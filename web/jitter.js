@@ -40,11 +40,12 @@ export class JitterBuffer {
     /** Samples cut because they came too late to matter. */
     nCut = 0;
 
-    /** @param {number} rateHz @param {number} frameSamples at that rate */
-    constructor(rateHz, frameSamples) {
+    /** @param {number} rateHz @param {number} frameSamples at that rate
+     *  @param {number} extraMs what an earlier talk has learned */
+    constructor(rateHz, frameSamples, extraMs = 0) {
         this.#rate = rateHz;
         this.#initial = frameSamples;
-        this.#extra = this.#samples(EXTRA_MIN_MS);
+        this.#extra = this.#samples(Math.min(Math.max(extraMs, EXTRA_MIN_MS), EXTRA_MAX_MS));
         this.#allowance = this.#samples(EXTRA_MIN_MS);
         this.#ring = new Float32Array(this.#samples(ROOM_MS));
     }
@@ -89,6 +90,7 @@ export class JitterBuffer {
     report() {
         return {
             targetMs: this.#ms(this.#initial + this.#extra),
+            extraMs: this.#ms(this.#extra),
             aheadMs: this.#ms(this.#ahead),
             cutMs: this.#ms(this.nCut),
             nMissed: this.nMissed,

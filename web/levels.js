@@ -9,7 +9,7 @@ const PITCH_PX = 8;
 const BAR_PX = 4;
 const BAR_MS = 60;
 const FLOOR_DB = -58;
-const CEILING_DB = -14;
+const CEILING_DB = -10;
 const METER_MS = 250;
 const REST = 0.02;
 
@@ -147,8 +147,8 @@ export class Levels {
         const moves = !this.#still.matches;
         for (let i = 0; i < room; i++) {
             const reach = (i + (moves ? shift : 0)) / room;
-            const value = moves ? voice.bars[i] ?? 0 : Number(voice.now * room > i) * 0.3;
-            const tall = Math.max(BAR_PX, value * value * height * 0.94);
+            const value = moves ? voice.bars[i] ?? 0 : Number(voice.now * room > i) * 0.4;
+            const tall = Math.max(BAR_PX, value * value * height * 0.8 * (1 - 0.55 * reach));
             const x = width / 2 + direction * (edge + reach * room * PITCH_PX);
             this.#paint.fillStyle = value > REST ? colour : resting;
             this.#paint.globalAlpha = Math.max(0, 1 - reach ** 2.2);

@@ -20,7 +20,7 @@ class SpeakerProcessor extends AudioWorkletProcessor {
         this.port.onmessage = ({ data }) => this.#onMessage(data);
     }
 
-    /* Samples to play, or {rateHz, frameSamples} of what will come. */
+    /* Samples to play, or {rateHz, frameSamples, extraMs} of what will come. */
     #onMessage(data) {
         if (data instanceof Float32Array)
             this.#jitter?.push(this.#resampler.step(data));
@@ -29,13 +29,13 @@ class SpeakerProcessor extends AudioWorkletProcessor {
     }
 
     /* A new connection of the same format keeps what the queue has learned. */
-    #configure({ rateHz, frameSamples }) {
+    #configure({ rateHz, frameSamples, extraMs }) {
         if (this.#format.rateHz === rateHz && this.#format.frameSamples === frameSamples)
             return;
         this.#format = { rateHz, frameSamples };
         this.#resampler = new Resampler(rateHz, sampleRate);
         this.#jitter = new JitterBuffer(sampleRate,
-                                        Math.round(frameSamples * sampleRate / rateHz));
+                                        Math.round(frameSamples * sampleRate / rateHz), extraMs);
     }
 
     process(_, [[out]]) {

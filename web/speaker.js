@@ -3,6 +3,9 @@
  * speaker: the audio graph of a talk and the model's voice in it.
  */
 
+/* What the last talk learned about this network: the next one need not stumble into it again. */
+let extraMs = 0;
+
 export class Speaker {
     #node;
 
@@ -11,7 +14,7 @@ export class Speaker {
     /** Reads the level. @type {AnalyserNode} */
     analyser;
     /** The jitter buffer's last report. */
-    report = { targetMs: 0, aheadMs: 0, cutMs: 0, nMissed: 0 };
+    report = { targetMs: 0, extraMs: 0, aheadMs: 0, cutMs: 0, nMissed: 0 };
 
     /** Call it from a click or a key, or the browser keeps silent. @param {number} rateHz */
     static async open(rateHz) {
@@ -29,7 +32,10 @@ export class Speaker {
         await this.context.audioWorklet.addModule('speaker-worklet.js');
         this.#node = new AudioWorkletNode(this.context, 'parley-speaker',
                                           { numberOfInputs: 0, outputChannelCount: [1] });
-        this.#node.port.onmessage = ({ data }) => { this.report = data; };
+        this.#node.port.onmessage = ({ data }) => {
+            this.report = data;
+            extraMs = data.extraMs;
+        };
         this.analyser = new AnalyserNode(this.context, { fftSize: 1024 });
         this.#node.connect(this.analyser);
         this.#node.connect(this.context.destination);
@@ -39,7 +45,7 @@ export class Speaker {
     start(format) {
         /* Some browsers allow sound only once the microphone is on. */
         this.context.resume();
-        this.#node.port.postMessage(format);
+        this.#node.port.postMessage({ ...format, extraMs });
     }
 
     /** @param {Float32Array} samples yours no more */

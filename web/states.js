@@ -18,7 +18,7 @@ export const states = {
     talking: {
         button: 'Stop',
         headline: 'Parley is listening.',
-        advice: 'Speak whenever you like, even while it speaks.',
+        advice: 'Speak whenever you like, even while it speaks. Try “What is three plus four?”',
     },
     busy: {
         button: 'Talk',

@@ -194,6 +194,10 @@ class Page:
         for kind in ("mousePressed", "mouseReleased"):
             self.command("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
+    def set_permission(self, name, setting, url):
+        self._browser.command("Browser.setPermission", permission={"name": name}, setting=setting,
+                              origin=url.rstrip("/"))
+
     def press_space(self):
         key = {"key": " ", "code": "Space", "windowsVirtualKeyCode": 32}
         self.command("Input.dispatchKeyEvent", type="keyDown", text=" ", **key)
