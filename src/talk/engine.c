@@ -38,12 +38,15 @@ struct engine {
 
 void engine_wake(struct engine *e) { mailbox_wake(e->bell); }
 
-static void set_state(struct engine *e, enum engine_state state, const char *reason)
+static void set_state(struct engine *e, enum engine_state state, enum err err, const char *reason)
 {
+    size_t len = strnlen(reason, ERR_TEXT_CAP - 1);
+
     os_mutex_lock(e->lock);
     e->info.state = state;
-    memcpy(e->info.reason, reason, strnlen(reason, ERR_TEXT_CAP - 1));
-    e->info.reason[strnlen(reason, ERR_TEXT_CAP - 1)] = 0;
+    e->info.err = err;
+    memcpy(e->info.reason, reason, len);
+    e->info.reason[len] = 0;
     os_mutex_unlock(e->lock);
     metric_set(M_READY, state == ENGINE_READY);
 }
@@ -205,8 +208,6 @@ static void gather_lane(struct engine *e, struct talk *t, struct gather *g, int6
         t->has_pending = true;
         t->last_mic_ns = t->pending->at_ns;
         atomic_fetch_add(&t->n_in, 1);
-        if (t->options.wake && ring_count(t->mic) == 0)
-            t->options.wake(t->options.wake_arg); /* there is room for what the caller keeps */
     }
     if (!t->has_pending) {
         g->n_expected += now_ns - t->last_mic_ns < EXPECT_NS;
@@ -305,7 +306,7 @@ static void tick(struct engine *e, int n_ready)
     metric_observe_ns(M_TICK_SECONDS, tick_ns);
     if (err) {
         log_error("a step failed: %s", err_text(err));
-        set_state(e, ENGINE_DEGRADED, err_text(err));
+        set_state(e, ENGINE_DEGRADED, err, err_text(err));
     }
     for (int a = 0; a < n_ready; a++) {
         struct talk *t = &e->lanes[e->lane[a]];
@@ -389,9 +390,9 @@ static void engine_main(void *arg)
     enum err err = load(e);
     if (err) {
         log_error("no talks: %s", err_text(err));
-        set_state(e, ENGINE_DEGRADED, err_text(err));
+        set_state(e, ENGINE_DEGRADED, err, err_text(err));
     } else {
-        set_state(e, ENGINE_READY, "");
+        set_state(e, ENGINE_READY, OK, "");
     }
     if (!err)
         run(e);
@@ -431,7 +432,7 @@ enum err engine_open(struct engine **out, const struct duplex_options *o)
     if (!err)
         err = mailbox_open(&e->bell, 1, 1);
     if (!err) {
-        set_state(e, ENGINE_LOADING, "the model is still loading");
+        set_state(e, ENGINE_LOADING, OK, "the model is still loading");
         err = os_thread_start(&e->thread, "engine", engine_main, e);
     }
     if (err)

@@ -21,6 +21,7 @@ enum engine_state { ENGINE_LOADING, ENGINE_READY, ENGINE_DEGRADED, ENGINE_DRAINI
 struct engine_info {
     enum engine_state state;
     char   reason[ERR_TEXT_CAP]; /* why no talk could start now; "" when one could */
+    enum err err;                /* of DEGRADED: what loading or stepping failed with */
     bool   is_full;
     int    n_talk, n_lane;
     /* valid when the model is loaded */

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+#include "app/app.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/os.h"
+#include "hub/registry.h"
+
+enum err app_print(struct bytes data)
+{
+    if (fwrite(data.p, 1, data.len, stdout) != data.len || fflush(stdout) != 0)
+        return err_set(ERR_IO, "cannot write to standard output: %s", strerror(errno));
+    return OK;
+}
+
+void app_say(const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    vfprintf(stderr, fmt, args);
+    va_end(args);
+    fputc('\n', stderr);
+}
+
+void app_progress(const char *what, int64_t done, int64_t total)
+{
+    static int64_t drawn_ns;
+    int64_t now_ns = os_now_ns();
+
+    if (!os_is_terminal(2) || total <= 0 || (done < total && now_ns - drawn_ns < 100000000))
+        return;
+    drawn_ns = now_ns;
+    int width = os_terminal_width() - (int)strlen(what) - 10;
+    width = width < 10 ? 10 : width > 50 ? 50 : width;
+    int full = (int)(done * width / total);
+    fprintf(stderr, "\r%s [", what);
+    for (int i = 0; i < width; i++)
+        fputc(i < full ? '=' : ' ', stderr);
+    fprintf(stderr, "] %3d%%%s", (int)(done * 100 / total), done >= total ? "\n" : "");
+    fflush(stderr);
+}
+
+static volatile atomic_int stop_signal;
+
+void app_catch_signals(void (*wake)(void *), void *arg)
+{
+    os_on_stop_signals(&stop_signal, wake, arg);
+}
+
+int app_stop_signal(void)
+{
+    return atomic_load(&stop_signal);
+}
+
+enum err app_model_dir(const struct app *app, char *out, size_t cap)
+{
+    const char *name = app_str(app, OPT_MODEL);
+    return registry_find(out, cap, name ? name : "");
+}
+
+enum err app_be_options(const struct app *app, struct be_options *out, bool is_exact)
+{
+    out->device = app_str(app, OPT_DEVICE);
+    out->n_thread = (int)app_int(app, OPT_THREADS);
+    out->is_exact = is_exact;
+    if (!out->device || (strcmp(out->device, "auto") != 0 && strcmp(out->device, "cpu") != 0 &&
+                         strcmp(out->device, "cuda") != 0))
+        return err_set(ERR_USAGE, "--device: '%s' is none of auto, cpu, cuda",
+                       out->device ? out->device : "");
+    return OK;
+}
+
+enum err app_quant(const struct app *app, enum weights_quant *out)
+{
+    const char *name = app_str(app, OPT_QUANT);
+
+    if (name && strcmp(name, "none") == 0)
+        *out = WEIGHTS_QUANT_NONE;
+    else if (name && strcmp(name, "q8") == 0)
+        *out = WEIGHTS_QUANT_Q8;
+    else if (name && strcmp(name, "q4") == 0)
+        *out = WEIGHTS_QUANT_Q4;
+    else
+        return err_set(ERR_USAGE, "--quant: '%s' is none of none, q8, q4", name ? name : "");
+    return OK;
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdio.h>
+#include <string.h>
+
+#include "app/app.h"
+#include "base/log.h"
+#include "base/os.h"
+#include "server/server.h"
+#include "talk/engine.h"
+
+/* The key is the file's first line. */
+static enum err read_key(char *key, size_t cap, const char *path)
+{
+    struct buf b;
+
+    buf_init(&b, 64 * 1024);
+    enum err err = os_read_file(&b, path);
+    size_t len = 0;
+    while (!err && len < b.len && b.p[len] > ' ')
+        len++;
+    if (!err && (len < 8 || len >= cap))
+        err = err_set(ERR_AUTH, "%s: the key must have 8 to %zu characters", path, cap - 1);
+    if (!err) {
+        memcpy(key, b.p, len);
+        key[len] = 0;
+    }
+    buf_fini(&b);
+    return err;
+}
+
+static enum err serve(struct app *app, struct engine *engine, const char *key)
+{
+    struct server_options o = { .key = *key ? key : NULL, .engine = engine };
+    const char *hosts[16], *origins[16];
+    struct server *server = NULL;
+
+    for (int i = 0; i < app_list_count(app, OPT_LISTEN) && i < SERVER_MAX_LISTEN; i++)
+        o.listen[o.n_listen++] = app_list_at(app, OPT_LISTEN, i);
+    for (int i = 0; i < app_list_count(app, OPT_ALLOW_HOST); i++)
+        hosts[o.n_host++] = app_list_at(app, OPT_ALLOW_HOST, i);
+    for (int i = 0; i < app_list_count(app, OPT_ALLOW_ORIGIN); i++)
+        origins[o.n_origin++] = app_list_at(app, OPT_ALLOW_ORIGIN, i);
+    o.hosts = hosts;
+    o.origins = origins;
+    enum err err = server_open(&server, &o);
+    if (err)
+        return err;
+    app_catch_signals(server_stop, server);
+    for (int i = 0; !err && server_url(server, i); i++) {
+        char line[256];
+        snprintf(line, sizeof line, "%s\n", server_url(server, i));
+        err = app_print(bytes_str(line));
+    }
+    if (!err)
+        err = server_run(server);
+    app_catch_signals(NULL, NULL);
+    server_close(&server);
+    return err;
+}
+
+static enum err run(struct app *app)
+{
+    char dir[MODEL_PATH_CAP], key[256] = "";
+    struct duplex_options o = { .model_dir = dir, .n_lane = (int)app_int(app, OPT_MAX_TALKS) };
+    struct engine *engine = NULL;
+
+    enum err err = app_be_options(app, &o.be, false);
+    if (!err)
+        err = app_quant(app, &o.quant);
+    if (!err && app_list_count(app, OPT_LISTEN) > SERVER_MAX_LISTEN)
+        err = err_set(ERR_USAGE, "--listen: at most %d addresses", SERVER_MAX_LISTEN);
+    if (!err && app_str(app, OPT_KEY_FILE))
+        err = read_key(key, sizeof key, app_str(app, OPT_KEY_FILE));
+    /* A model that is missing or broken degrades the server, it does not end it: the name itself is
+     * what the engine then fails to open. */
+    if (!err && app_model_dir(app, dir, sizeof dir) != OK) {
+        const char *name = app_str(app, OPT_MODEL) ? app_str(app, OPT_MODEL) : "";
+        log_warn("%s", err_text(ERR_MISSING));
+        snprintf(dir, sizeof dir, "%s", name);
+    }
+    if (!err)
+        err = log_start();
+    if (!err)
+        err = engine_open(&engine, &o);
+    if (!err)
+        err = serve(app, engine, key);
+    engine_close(&engine);
+    memset(key, 0, sizeof key);
+    return err;
+}
+
+static const enum option options[] = {
+    OPT_MODEL, OPT_THREADS, OPT_DEVICE, OPT_QUANT, OPT_LISTEN, OPT_MAX_TALKS, OPT_KEY_FILE,
+    OPT_ALLOW_HOST, OPT_ALLOW_ORIGIN, OPTION_COUNT
+};
+
+const struct command cmd_serve = {
+    .name = "serve",
+    .summary = "serve talks to browsers and programs",
+    .operands = "",
+    .text = "Serves the page at / and the talks at /api/chat (Kyutai's Moshi clients) and /packet "
+            "(SolaceLive packets; any path on port 8788), with /health, /readyz and /metrics. Only this "
+            "machine is served unless an address and a key file are given. The page's address is "
+            "printed when it listens.",
+    .example = "parley serve --listen 127.0.0.1:8998 --listen 127.0.0.1:8788",
+    .run = run,
+    .options = options,
+};

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+/* gen_options: --seed, --temperature and the others over what the model's config says. */
+#ifndef APP_GEN_OPTIONS_H
+#define APP_GEN_OPTIONS_H
+
+#include "app/app.h"
+#include "model/lm_gen.h"
+
+void gen_options_apply(const struct app *app, struct lm_gen_options *o);
+
+#endif

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdio.h>
+#include <string.h>
+
+#include "app/help.h"
+#include "app/options.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/os.h"
+#include "kernel/kern.h"
+
+static const char *command_name_at(int i, const void *arg)
+{
+    return commands[i] ? commands[i]->name : NULL;
+}
+
+static const struct command *find_command(const char *name)
+{
+    for (int i = 0; commands[i]; i++)
+        if (strcmp(commands[i]->name, name) == 0)
+            return commands[i];
+    return NULL;
+}
+
+static enum err print_text(void (*write)(struct buf *out))
+{
+    struct buf out;
+
+    buf_init(&out, 1 << 20);
+    write(&out);
+    enum err err = buf_err(&out);
+    if (!err)
+        err = app_print(buf_view(&out));
+    buf_fini(&out);
+    return err;
+}
+
+static enum err print_help(const struct command *c)
+{
+    struct buf out;
+
+    buf_init(&out, 1 << 20);
+    help_command(&out, c);
+    enum err err = buf_err(&out);
+    if (!err)
+        err = app_print(buf_view(&out));
+    buf_fini(&out);
+    return err;
+}
+
+static enum err set_log_level(const struct app *app)
+{
+    const char *name = app_str(app, OPT_LOG_LEVEL);
+    enum log_level level = strcmp(app->command->name, "serve") == 0 ? LOG_INFO : LOG_ERROR;
+    enum err err = OK;
+
+    if (name && strcmp(name, "auto") != 0)
+        err = log_parse_level(&level, name);
+    if (!err)
+        log_set_level(level);
+    return err;
+}
+
+static enum err run_command(const struct command *c, int argc, char **argv)
+{
+    struct app *app = mem_zalloc(sizeof *app);
+    if (!app)
+        return ERR_NOMEM;
+    app->command = c;
+    enum err err = options_read_args(app, argc, argv);
+    if (!err && app->value[OPT_HELP].n) {
+        err = print_help(c);
+    } else {
+        if (!err)
+            err = options_read_rest(app);
+        if (!err)
+            err = set_log_level(app);
+        if (!err)
+            err = kern_choose(app_str(app, OPT_CPU));
+        if (!err)
+            err = c->run(app);
+    }
+    options_fini(app);
+    mem_free(app);
+    return err;
+}
+
+static enum err run_line(int argc, char **argv)
+{
+    if (argc < 2)
+        return err_set(ERR_USAGE, "a verb is missing; see 'parley --help'");
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+        strcmp(argv[1], "help") == 0)
+        return print_text(help_overview);
+    if (strcmp(argv[1], "--man") == 0)
+        return print_text(help_man_page);
+    if (strcmp(argv[1], "--version") == 0)
+        return app_print(bytes_str("parley " PARLEY_VERSION "\n"));
+    const struct command *c = find_command(argv[1]);
+    if (!c)
+        return err_set(ERR_USAGE, "no verb is called '%.60s'; nearest: %s (see parley --help)",
+                       argv[1], options_nearest(argv[1], command_name_at, NULL));
+    return run_command(c, argc, argv);
+}
+
+int main(int argc, char **argv)
+{
+    enum err err = run_line(argc, argv);
+
+    log_stop();
+    if (err && err != ERR_INTERRUPTED)
+        app_say("parley: %s", err_text(err));
+    return err_exit_code(err);
+}

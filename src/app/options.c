@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: MIT */
+#include "app/options.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/os.h"
+
+const struct option_row options_rows[OPTION_COUNT] = {
+#define OPTION(symbol, name, kind, dflt, min, max, arg, help)                                     \
+    [OPT_##symbol] = { name, kind, dflt, min, max, arg, help },
+#include "app/options.def"
+#undef OPTION
+};
+
+bool options_is_setting(enum option o)
+{
+    return options_rows[o].kind < ONCE_STR;
+}
+
+static bool is_flag(enum option o)
+{
+    return options_rows[o].kind == FLAG || options_rows[o].kind == ONCE_FLAG;
+}
+
+bool options_is_of(const struct command *c, enum option o)
+{
+    if (o == OPT_HELP || o == OPT_CONFIG || o == OPT_LOG_LEVEL || o == OPT_CPU)
+        return true;
+    for (int i = 0; c->options[i] != OPTION_COUNT; i++)
+        if (c->options[i] == o)
+            return true;
+    return false;
+}
+
+/* Edit distance of two short words, one row at a time. */
+static int distance(const char *a, const char *b)
+{
+    int row[64];
+    int n = (int)strnlen(b, 63);
+
+    for (int j = 0; j <= n; j++)
+        row[j] = j;
+    for (int i = 0; a[i] && i < 63; i++) {
+        int diagonal = row[0];
+        row[0] = i + 1;
+        for (int j = 1; j <= n; j++) {
+            int change = diagonal + (a[i] != b[j - 1]);
+            diagonal = row[j];
+            int shift = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
+            row[j] = change < shift ? change : shift;
+        }
+    }
+    return row[n];
+}
+
+const char *options_nearest(const char *word, const char *(*name_at)(int i, const void *arg),
+                            const void *arg)
+{
+    const char *best = NULL;
+    int least = 1 << 20;
+
+    for (int i = 0; name_at(i, arg); i++) {
+        int d = distance(word, name_at(i, arg));
+        if (d < least) {
+            least = d;
+            best = name_at(i, arg);
+        }
+    }
+    return best;
+}
+
+static const char *option_name_at(int i, const void *arg)
+{
+    for (int o = 0; o < OPTION_COUNT; o++)
+        if (options_is_of(arg, (enum option)o) && i-- == 0)
+            return options_rows[o].name;
+    return NULL;
+}
+
+static const struct command *owner_of(enum option o)
+{
+    for (int i = 0; commands[i]; i++)
+        if (options_is_of(commands[i], o))
+            return commands[i];
+    return NULL;
+}
+
+/* The option of this verb called name (len bytes). */
+static enum err find_option(enum option *out, const struct app *app, const char *name, size_t len)
+{
+    char word[64];
+    const char *verb = app->command->name;
+
+    if (len >= sizeof word)
+        len = sizeof word - 1;
+    memcpy(word, name, len);
+    word[len] = 0;
+    for (int o = 0; o < OPTION_COUNT; o++) {
+        if (strcmp(options_rows[o].name, word) != 0)
+            continue;
+        *out = (enum option)o;
+        if (options_is_of(app->command, *out))
+            return OK;
+        const struct command *owner = owner_of(*out);
+        return err_set(ERR_USAGE, "'parley %s' has no option --%s, 'parley %s' has; nearest here: --%s",
+                       verb, word, owner ? owner->name : "?",
+                       options_nearest(word, option_name_at, app->command));
+    }
+    return err_set(ERR_USAGE, "'parley %s' has no option --%s; nearest: --%s (see parley %s --help)",
+                   verb, word, options_nearest(word, option_name_at, app->command), verb);
+}
+
+/* Checks a number against its row. origin names the source in the sentence. */
+static enum err read_number(struct option_value *v, enum option o, const char *text,
+                            const char *origin)
+{
+    const struct option_row *row = &options_rows[o];
+    bool is_whole = row->kind == INT || row->kind == ONCE_INT;
+    char *end = NULL;
+    double num = strtod(text, &end);
+
+    if (!*text || *end || !isfinite(num) || num < row->min || num > row->max ||
+        (is_whole && (num != floor(num) || strpbrk(text, ".eExX"))))
+        return err_set(ERR_USAGE, "%s: '%s' is not a %snumber from %.15g to %.15g", origin, text,
+                       is_whole ? "whole " : "", row->min, row->max);
+    v->num = num;
+    return OK;
+}
+
+static enum err set_value(struct app *app, enum option o, const char *text,
+                          enum option_origin from, const char *origin)
+{
+    struct option_value *v = &app->value[o];
+    enum option_kind kind = options_rows[o].kind;
+
+    if (kind != LIST || v->from != from)
+        v->n = 0;
+    if (v->n == OPTIONS_LIST_CAP)
+        return err_set(ERR_USAGE, "%s: at most %d times", origin, OPTIONS_LIST_CAP);
+    v->from = from;
+    if (*text || kind == LIST)
+        v->text[v->n++] = text;
+    if ((kind == INT || kind == NUM || kind == ONCE_INT) && (*text || from != FROM_DEFAULT))
+        return read_number(v, o, text, origin);
+    return OK;
+}
+
+/* --name, --name value or --name=value at argv[*i]. */
+static enum err read_flag(struct app *app, int *i, int argc, char **argv)
+{
+    const char *name = argv[*i] + 2;
+    size_t len = strcspn(name, "=");
+    enum option o;
+    char origin[80];
+
+    enum err err = find_option(&o, app, name, len);
+    if (err)
+        return err;
+    snprintf(origin, sizeof origin, "--%s", options_rows[o].name);
+    if (is_flag(o)) {
+        if (name[len])
+            return err_set(ERR_USAGE, "%s takes no value", origin);
+        return set_value(app, o, "1", FROM_FLAG, origin);
+    }
+    if (name[len])
+        return set_value(app, o, name + len + 1, FROM_FLAG, origin);
+    if (*i + 1 >= argc)
+        return err_set(ERR_USAGE, "%s needs a value: %s", origin, options_rows[o].arg);
+    return set_value(app, o, argv[++*i], FROM_FLAG, origin);
+}
+
+enum err options_read_args(struct app *app, int argc, char **argv)
+{
+    bool is_options = true;
+
+    for (int i = 2; i < argc; i++) {
+        enum err err = OK;
+        if (is_options && strcmp(argv[i], "--") == 0)
+            is_options = false;
+        else if (is_options && strcmp(argv[i], "-h") == 0)
+            err = set_value(app, OPT_HELP, "1", FROM_FLAG, "-h");
+        else if (is_options && strncmp(argv[i], "--", 2) == 0)
+            err = read_flag(app, &i, argc, argv);
+        else if (is_options && argv[i][0] == '-' && argv[i][1])
+            err = err_set(ERR_USAGE, "'parley %s' has no option %s (see parley %s --help)",
+                          app->command->name, argv[i], app->command->name);
+        else if (app->n_operand == app->command->max_operand)
+            err = err_set(ERR_USAGE, "'%s' is one operand too many for 'parley %s %s'", argv[i],
+                          app->command->name, app->command->operands);
+        else
+            app->operand[app->n_operand++] = argv[i];
+        if (err)
+            return err;
+    }
+    if (app->n_operand < app->command->min_operand && !app->value[OPT_HELP].n)
+        return err_set(ERR_USAGE, "'parley %s' needs its operands: %s", app->command->name,
+                       app->command->operands);
+    return OK;
+}
+
+/* PARLEY_MAX_TALKS for "max-talks". */
+static void environment_name(char out[80], enum option o)
+{
+    int n = snprintf(out, 80, "PARLEY_%s", options_rows[o].name);
+    for (int i = 0; i < n; i++)
+        out[i] = out[i] == '-' ? '_' : out[i] >= 'a' && out[i] <= 'z' ? (char)(out[i] - 32) : out[i];
+}
+
+static enum err set_from_environment(struct app *app, enum option o)
+{
+    char name[80];
+
+    environment_name(name, o);
+    const char *text = getenv(name);
+    if (!text || !*text)
+        return OK;
+    return set_value(app, o, text, FROM_ENVIRONMENT, name);
+}
+
+static enum err set_from_json(struct app *app, enum option o, const json_t *v)
+{
+    char origin[4200];
+
+    snprintf(origin, sizeof origin, "%s: \"%s\"", app->file_path, options_rows[o].name);
+    if (json_is_string(v))
+        return set_value(app, o, json_string_value(v), FROM_FILE, origin);
+    if (json_is_number(v) && (options_rows[o].kind == INT || options_rows[o].kind == NUM)) {
+        /* The text is kept in the document, so that every value is a string with an owner. */
+        char text[32];
+        snprintf(text, sizeof text, "%.15g", json_number_value(v));
+        json_t *kept = json_string(text);
+        json_object_set_new(app->file, options_rows[o].name, kept);
+        return set_value(app, o, json_string_value(kept), FROM_FILE, origin);
+    }
+    if (json_is_array(v) && options_rows[o].kind == LIST) {
+        enum err err = OK;
+        for (size_t i = 0; !err && i < json_array_size(v); i++) {
+            const char *text = json_string_value(json_array_get(v, i));
+            err = text ? set_value(app, o, text, FROM_FILE, origin)
+                       : err_set(ERR_USAGE, "%s: strings are wanted", origin);
+        }
+        return err;
+    }
+    return err_set(ERR_USAGE, "%s: the value has the wrong kind", origin);
+}
+
+static const char *setting_name_at(int i, const void *arg)
+{
+    for (int o = 0; o < OPTION_COUNT; o++)
+        if (options_is_setting((enum option)o) && i-- == 0)
+            return options_rows[o].name;
+    return NULL;
+}
+
+static enum err check_file_keys(const struct app *app)
+{
+    const char *key;
+    json_t *value;
+
+    json_object_foreach(app->file, key, value) {
+        bool is_known = false;
+        for (int o = 0; o < OPTION_COUNT; o++)
+            is_known |= options_is_setting((enum option)o) &&
+                        strcmp(options_rows[o].name, key) == 0;
+        if (!is_known)
+            return err_set(ERR_USAGE, "%s: no setting is called \"%s\"; nearest: \"%s\"",
+                           app->file_path, key, options_nearest(key, setting_name_at, NULL));
+    }
+    return OK;
+}
+
+/* The file that --config or PARLEY_CONFIG names must exist; the user's own may be absent. */
+static enum err open_file(struct app *app)
+{
+    enum err err = app->value[OPT_CONFIG].n ? OK : set_from_environment(app, OPT_CONFIG);
+    if (err)
+        return err;
+    const char *given = app_str(app, OPT_CONFIG);
+    const char *xdg = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
+
+    if (given)
+        snprintf(app->file_path, sizeof app->file_path, "%s", given);
+    else if (xdg && *xdg)
+        snprintf(app->file_path, sizeof app->file_path, "%s/parley/config.json", xdg);
+    else if (home && *home)
+        snprintf(app->file_path, sizeof app->file_path, "%s/.config/parley/config.json", home);
+    if (!given && !os_is_file(app->file_path))
+        return OK;
+    err = json_read_file(&app->file, app->file_path, 64 * 1024);
+    if (!err && !json_is_object(app->file))
+        err = err_set(ERR_FORMAT, "%s: a JSON object is wanted", app->file_path);
+    return err ? err : check_file_keys(app);
+}
+
+enum err options_read_rest(struct app *app)
+{
+    enum err err = open_file(app);
+
+    for (int i = 0; !err && i < OPTION_COUNT; i++) {
+        enum option o = (enum option)i;
+        struct option_value *v = &app->value[o];
+        if (v->from == FROM_DEFAULT && options_is_setting(o))
+            err = set_from_environment(app, o);
+        json_t *in_file = app->file ? json_object_get(app->file, options_rows[o].name) : NULL;
+        if (!err && v->from == FROM_DEFAULT && in_file)
+            err = set_from_json(app, o, in_file);
+        if (!err && v->from == FROM_DEFAULT && *options_rows[o].dflt)
+            err = set_value(app, o, options_rows[o].dflt, FROM_DEFAULT, "default");
+    }
+    return err;
+}
+
+void options_fini(struct app *app)
+{
+    json_decref(app->file);
+    app->file = NULL;
+}
+
+const char *app_str(const struct app *app, enum option o)
+{
+    const struct option_value *v = &app->value[o];
+    return v->n && *v->text[0] ? v->text[0] : NULL;
+}
+
+int64_t app_int(const struct app *app, enum option o) { return (int64_t)app->value[o].num; }
+double app_num(const struct app *app, enum option o) { return app->value[o].num; }
+bool app_flag(const struct app *app, enum option o) { return app->value[o].n > 0; }
+bool app_is_set(const struct app *app, enum option o) { return app->value[o].from != FROM_DEFAULT; }
+
+int app_list_count(const struct app *app, enum option o) { return app->value[o].n; }
+
+const char *app_list_at(const struct app *app, enum option o, int i)
+{
+    return i < app->value[o].n ? app->value[o].text[i] : NULL;
+}
+
+int app_operand_count(const struct app *app) { return app->n_operand; }
+
+const char *app_operand(const struct app *app, int i)
+{
+    return i < app->n_operand ? app->operand[i] : NULL;
+}
+
+/* `threads = 3  (environment PARLEY_THREADS)` */
+static void write_origin(struct buf *out, const struct app *app, enum option o)
+{
+    char name[80];
+
+    switch (app->value[o].from) {
+    case FROM_FLAG: buf_add_str(out, "flag"); break;
+    case FROM_FILE: buf_add_fmt(out, "file %s", app->file_path); break;
+    case FROM_ENVIRONMENT:
+        environment_name(name, o);
+        buf_add_fmt(out, "environment %s", name);
+        break;
+    case FROM_DEFAULT: buf_add_str(out, "default"); break;
+    }
+}
+
+static void write_value(struct buf *out, const struct app *app, enum option o, bool as_json)
+{
+    const struct option_value *v = &app->value[o];
+    enum option_kind kind = options_rows[o].kind;
+
+    if (as_json && kind == LIST) {
+        buf_add_str(out, "[");
+        for (int i = 0; i < v->n; i++) {
+            buf_add_str(out, i ? ", " : "");
+            buf_add_json(out, v->text[i], strlen(v->text[i]));
+        }
+        buf_add_str(out, "]");
+    } else if (as_json && v->n == 0) {
+        buf_add_str(out, "null");
+    } else if (as_json && (kind == INT || kind == NUM)) {
+        buf_add_fmt(out, "%.15g", v->num);
+    } else if (as_json) {
+        buf_add_json(out, v->text[0], strlen(v->text[0]));
+    } else {
+        for (int i = 0; i < v->n; i++)
+            buf_add_fmt(out, "%s%s", i ? ", " : "", v->text[i]);
+    }
+}
+
+static void write_json_row(struct buf *out, const struct app *app, enum option o, bool with_origin)
+{
+    buf_add_fmt(out, "  \"%s\": ", options_rows[o].name);
+    if (with_origin)
+        buf_add_str(out, "{\"value\": ");
+    write_value(out, app, o, true);
+    if (with_origin) {
+        struct buf origin;
+        buf_init(&origin, 8192);
+        write_origin(&origin, app, o);
+        buf_add_str(out, ", \"origin\": ");
+        buf_add_json(out, (const char *)origin.p, origin.len);
+        buf_add_str(out, "}");
+        buf_fini(&origin);
+    }
+}
+
+void app_write_config(const struct app *app, struct buf *out, bool with_origin, bool as_json)
+{
+    bool is_first = true;
+
+    buf_add_str(out, as_json ? "{\n" : "");
+    for (int i = 0; i < OPTION_COUNT; i++) {
+        enum option o = (enum option)i;
+        if (!options_is_setting(o))
+            continue;
+        if (as_json) {
+            buf_add_str(out, is_first ? "" : ",\n");
+            write_json_row(out, app, o, with_origin);
+        } else {
+            buf_add_fmt(out, "%s = ", options_rows[o].name);
+            write_value(out, app, o, false);
+            if (with_origin) {
+                buf_add_str(out, "  (");
+                write_origin(out, app, o);
+                buf_add_str(out, ")");
+            }
+            buf_add_str(out, "\n");
+        }
+        is_first = false;
+    }
+    buf_add_str(out, as_json ? "\n}\n" : "");
+}

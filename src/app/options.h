@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/* options: the values of a command line, and where each came from. Private to app/. */
+#ifndef APP_OPTIONS_H
+#define APP_OPTIONS_H
+
+#include "app/app.h"
+
+enum option_kind { STR, INT, NUM, FLAG, LIST, ONCE_STR, ONCE_INT, ONCE_FLAG };
+
+struct option_row {
+    const char      *name;
+    enum option_kind kind;
+    const char      *dflt;
+    double           min, max;
+    const char      *arg;
+    const char      *help;
+};
+extern const struct option_row options_rows[OPTION_COUNT];
+
+#define OPTIONS_LIST_CAP 16
+
+enum option_origin { FROM_DEFAULT, FROM_FILE, FROM_ENVIRONMENT, FROM_FLAG };
+
+struct option_value {
+    enum option_origin from;
+    int                n;                       /* strings; 1 unless a list; 0: empty */
+    const char        *text[OPTIONS_LIST_CAP];  /* as given; owned by argv, environ or the file */
+    double             num;                     /* INT, NUM */
+};
+
+struct app {
+    const struct command *command;
+    struct option_value   value[OPTION_COUNT];
+    const char           *operand[64];
+    int                   n_operand;
+    struct json_t        *file; /* parsed config file; owned */
+    char                  file_path[4096];
+};
+
+bool options_is_setting(enum option o);
+bool options_is_of(const struct command *c, enum option o);
+/* Flags and operands of the verb: ERR_USAGE with the nearest name. */
+enum err options_read_args(struct app *app, int argc, char **argv) MUST_CHECK;
+/* What no flag set: environment, file, default. */
+enum err options_read_rest(struct app *app) MUST_CHECK;
+void     options_fini(struct app *app);
+/* The name of the list nearest to word by edit distance; NULL when none is near. */
+const char *options_nearest(const char *word, const char *(*name_at)(int i, const void *arg),
+                            const void *arg);
+
+#endif

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: MIT */
+#include "app/talk_file.h"
+
+#include <string.h>
+
+#include "app/gen_options.h"
+#include "app/step_times.h"
+#include "base/mem.h"
+#include "base/os.h"
+#include "media/audio_file.h"
+#include "talk/duplex.h"
+
+#define EOS_TOKEN 2           /* Hibiki says it when the translation is over */
+#define EXTRA_MS  30000       /* and gets this long for it */
+#define WORDS_CAP (64 << 20)
+
+struct run {
+    struct app        *app;
+    struct duplex     *duplex;
+    float             *pcm;     /* whole input */
+    int64_t            n_frame; /* of it */
+    struct wav_out    *wav;     /* NULL: not asked for */
+    struct os_out     *text;    /* NULL: not asked for */
+    float             *speaker; /* one frame */
+    float             *silence;
+    struct buf         words;   /* for stdout */
+    struct sentencepiece_stream stream;
+    struct step_times  times;
+    int64_t            n_out, n_late;
+};
+
+static enum err write_line(struct run *r, int64_t frame, int32_t token)
+{
+    struct bytes piece = sentencepiece_piece(duplex_tokenizer(r->duplex), token);
+    struct buf text, line;
+
+    buf_init(&text, 4096);
+    buf_init(&line, 32768);
+    for (size_t i = 0; i < piece.len; i++) {
+        bool is_blank = i + 2 < piece.len && memcmp(piece.p + i, "\xe2\x96\x81", 3) == 0;
+        buf_add_byte(&text, is_blank ? ' ' : piece.p[i]);
+        i += is_blank ? 2 : 0;
+    }
+    buf_add_fmt(&line, "{\"frame\": %lld, \"token\": %d, \"text\": ", (long long)frame, token);
+    buf_add_json(&line, text.len ? (const char *)text.p : "", text.len);
+    buf_add_str(&line, "}\n");
+    enum err err = buf_err(&text) ? buf_err(&text) : buf_err(&line);
+    if (!err)
+        err = os_out_write(r->text, line.p, line.len);
+    buf_fini(&text);
+    buf_fini(&line);
+    return err;
+}
+
+static enum err take_output(struct run *r, const struct duplex_frame *f)
+{
+    enum err err = OK;
+    int pad_id = duplex_lm(r->duplex)->text_pad_id;
+
+    if (!f->is_ready)
+        return OK;
+    if (f->text != 0 && f->text != pad_id) {
+        char words[SENTENCEPIECE_STREAM_MAX];
+        size_t len = sentencepiece_stream_step(&r->stream, f->text, words);
+        buf_add(&r->words, words, len);
+        if (r->text)
+            err = write_line(r, r->n_out, f->text);
+    }
+    if (!err && r->wav && f->has_sound)
+        err = wav_out_write(r->wav, f->speaker, duplex_codec(r->duplex)->frame_size);
+    r->n_out++;
+    return err ? err : buf_err(&r->words);
+}
+
+/* One step on frame i of the input; past its end the end-of-input code, then silence. */
+static enum err step(struct run *r, int64_t i, struct duplex_frame *f)
+{
+    static const int lane = 0;
+    struct step s = { 1, &lane };
+    int64_t t0_ns = os_now_ns();
+
+    *f = (struct duplex_frame){
+        .mic = i < r->n_frame ? r->pcm + i * duplex_codec(r->duplex)->frame_size
+               : i == r->n_frame ? NULL : r->silence,
+        .forced_text = -1,
+        .is_heard_twice = i == 0,
+        .speaker = r->speaker,
+    };
+    enum err err = duplex_step(r->duplex, &s, f);
+    if (!err)
+        err = step_times_add(&r->times, os_now_ns() - t0_ns);
+    return err ? err : take_output(r, f);
+}
+
+/* Waits until frame i would have come from a microphone; a signal ends the wait. */
+static void pace(struct run *r, int64_t start_ns, int64_t i)
+{
+    const struct mimi_info *codec = duplex_codec(r->duplex);
+    int64_t due_ns = start_ns + (int64_t)((double)(i + 1) * 1e9 / codec->frame_rate_hz);
+
+    if (os_now_ns() > due_ns + (int64_t)(1e9 / codec->frame_rate_hz))
+        r->n_late++;
+    while (!app_stop_signal() && os_now_ns() < due_ns) {
+        int64_t nap_ns = os_now_ns() + 20000000;
+        os_sleep_until_ns(nap_ns < due_ns ? nap_ns : due_ns);
+    }
+}
+
+static enum err run_frames(struct run *r)
+{
+    bool is_paced = app_flag(r->app, OPT_REALTIME);
+    bool has_end = strcmp(duplex_model_type(r->duplex), "hibiki") == 0;
+    int64_t n_extra = (int64_t)(EXTRA_MS * duplex_codec(r->duplex)->frame_rate_hz / 1000.0);
+    int64_t n = has_end ? 2 * r->n_frame + n_extra : r->n_frame;
+    int64_t start_ns = os_now_ns();
+    struct duplex_frame f;
+
+    for (int64_t i = 0; i < n && !app_stop_signal(); i++) {
+        if (is_paced)
+            pace(r, start_ns, i);
+        if (app_stop_signal())
+            break;
+        enum err err = step(r, i, &f);
+        if (err)
+            return err;
+        if (i > r->n_frame && f.is_ready && f.text == EOS_TOKEN)
+            break;
+        app_progress("talk", i + 1, n);
+    }
+    return OK;
+}
+
+static enum err open_duplex(struct run *r)
+{
+    char dir[MODEL_PATH_CAP];
+    struct duplex_options o = { .model_dir = dir, .n_lane = 1 };
+
+    enum err err = app_be_options(r->app, &o.be, !app_flag(r->app, OPT_FAST));
+    if (!err)
+        err = app_quant(r->app, &o.quant);
+    if (!err)
+        err = app_model_dir(r->app, dir, sizeof dir);
+    if (!err)
+        err = duplex_open(&r->duplex, &o);
+    if (err)
+        return err;
+    struct lm_gen_options gen = duplex_defaults(r->duplex);
+    gen_options_apply(r->app, &gen);
+    duplex_reset(r->duplex, 0, &gen);
+    sentencepiece_stream_init(&r->stream, duplex_tokenizer(r->duplex));
+    return OK;
+}
+
+static enum err open_files(struct run *r)
+{
+    const struct mimi_info *codec = duplex_codec(r->duplex);
+    const char *in = app_str(r->app, OPT_IN), *out = app_str(r->app, OPT_OUT);
+    const char *text = app_str(r->app, OPT_TEXT), *format = app_str(r->app, OPT_FORMAT);
+    size_t frame = (size_t)codec->frame_size;
+    int64_t n_smp = 0;
+
+    bool is_f32 = format && strcmp(format, "f32") == 0;
+    if (!is_f32 && (!format || strcmp(format, "s16") != 0))
+        return err_set(ERR_USAGE, "--format: '%s' is none of s16, f32", format ? format : "");
+    enum err err = audio_file_read(&r->pcm, &n_smp, in, codec->rate_hz);
+    r->n_frame = n_smp / codec->frame_size;
+    if (!err && r->n_frame == 0)
+        err = err_set(ERR_FORMAT, "%s: shorter than one frame of %d samples", in, codec->frame_size);
+    r->speaker = mem_zalloc(mem_size(frame, sizeof *r->speaker));
+    r->silence = mem_zalloc(mem_size(frame, sizeof *r->silence));
+    if (!err && (!r->speaker || !r->silence))
+        err = ERR_NOMEM;
+    if (!err && out)
+        err = wav_out_open(&r->wav, out, codec->rate_hz, is_f32 ? WAV_F32 : WAV_S16);
+    if (!err && text)
+        err = os_out_open(&r->text, text);
+    return err;
+}
+
+static enum err print_result(struct run *r)
+{
+    struct buf out;
+
+    buf_init(&out, 2 * WORDS_CAP);
+    if (app_flag(r->app, OPT_JSON)) {
+        buf_add_fmt(&out, "{\"frames\": %lld, \"step_p50_ms\": %.3f, \"step_p95_ms\": %.3f, ",
+                    (long long)r->n_out, step_times_ms(&r->times, 0.5),
+                    step_times_ms(&r->times, 0.95));
+        buf_add_fmt(&out, "\"late\": %lld, \"text\": ", (long long)r->n_late);
+        buf_add_json(&out, r->words.len ? (const char *)r->words.p : "", r->words.len);
+        buf_add_str(&out, "}\n");
+    } else if (r->words.len) {
+        buf_add(&out, r->words.p, r->words.len);
+        buf_add_str(&out, "\n");
+    }
+    enum err err = buf_err(&out);
+    if (!err)
+        err = app_print(buf_view(&out));
+    buf_fini(&out);
+    return err;
+}
+
+static enum err finish(struct run *r)
+{
+    enum err err = OK;
+
+    if (r->wav)
+        err = wav_out_commit(&r->wav);
+    if (!err && r->text)
+        err = os_out_commit(&r->text);
+    if (!err)
+        err = print_result(r);
+    if (!err)
+        app_say("%lld frames, step p50 %.1f ms, p95 %.1f ms, %lld late", (long long)r->n_out,
+                step_times_ms(&r->times, 0.5), step_times_ms(&r->times, 0.95),
+                (long long)r->n_late);
+    return err;
+}
+
+enum err talk_file_run(struct app *app)
+{
+    struct run r = { .app = app };
+
+    buf_init(&r.words, WORDS_CAP);
+    app_catch_signals(NULL, NULL);
+    enum err err = open_duplex(&r);
+    if (!err)
+        err = open_files(&r);
+    if (!err)
+        err = run_frames(&r);
+    if (!err)
+        err = finish(&r);
+    if (!err && app_stop_signal())
+        err = ERR_INTERRUPTED;
+    wav_out_cancel(&r.wav);
+    os_out_cancel(&r.text);
+    duplex_close(&r.duplex);
+    step_times_fini(&r.times);
+    buf_fini(&r.words);
+    mem_free(r.pcm);
+    mem_free(r.speaker);
+    mem_free(r.silence);
+    return err;
+}
