@@ -103,18 +103,23 @@ static void join_all(struct bpe *b)
     }
 }
 
-/* An unused piece is taken apart again the way it was joined; never deeper than it has bytes. */
+/* An unused piece is taken apart again the way it was joined, never deeper than it has bytes; a
+ * single character that is unused is unknown. */
 static void emit(const struct bpe *b, struct sentencepiece_ids *out, struct bytes piece)
 {
-    int      id = sentencepiece_model_find(b->m, piece);
-    uint32_t n = b->left_len && b->m->piece[id].kind == SENTENCEPIECE_UNUSED ? b->left_len[id] : 0;
+    int id = sentencepiece_model_find(b->m, piece);
 
-    if (n > 0 && n < piece.len) {
-        emit(b, out, bytes_of(piece.p, n));
-        emit(b, out, bytes_of(piece.p + n, piece.len - n));
-    } else {
+    if (b->m->piece[id].kind != SENTENCEPIECE_UNUSED) {
         sentencepiece_ids_add(out, b->m, piece, id);
+        return;
     }
+    uint32_t n = b->left_len[id];
+    if (n == 0 || n >= piece.len) {
+        sentencepiece_ids_add(out, b->m, piece, b->m->unknown_id);
+        return;
+    }
+    emit(b, out, bytes_of(piece.p, n));
+    emit(b, out, bytes_of(piece.p + n, piece.len - n));
 }
 
 enum err sentencepiece_bpe_cut(struct sentencepiece_ids *out, const struct sentencepiece_model *m,

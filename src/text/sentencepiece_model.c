@@ -225,7 +225,6 @@ static void sort_in(struct reader *r, int id)
         break;
     case SENTENCEPIECE_NORMAL:
         m->score_min = fminf(m->score_min, e->score);
-        m->score_max = fmaxf(m->score_max, e->score);
         break;
     case SENTENCEPIECE_UNKNOWN:
         if (m->unknown_id >= 0)
@@ -294,7 +293,6 @@ static void set_defaults(struct sentencepiece_model *m)
     m->unknown = bytes_str(" \xE2\x81\x87 "); /* U+2047 */
     m->unknown_id = -1;
     m->score_min = FLT_MAX;
-    m->score_max = FLT_MIN; /* the library's own beginning: never below zero */
     for (int i = 0; i < 256; i++)
         m->byte_id[i] = -1;
     m->normal = (struct sentencepiece_rules){ .has_dummy_prefix = true, .removes_blanks = true,

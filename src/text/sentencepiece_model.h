@@ -48,7 +48,7 @@ struct sentencepiece_model {
     struct bytes                 unknown;   /* what the unknown piece is decoded as */
     int                          unknown_id;
     int                          byte_id[256];
-    float                        score_min, score_max; /* of normal pieces */
+    float                        score_min; /* of normal pieces */
     struct sentencepiece_rules   normal, denormal;
     bool                         has_denormal;
     struct sentencepiece_index   words;    /* normal, user-defined and unused pieces */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The most probable pieces of a text, when each piece has a probability of its own: Viterbi over
- * the ends of pieces. Sums and comparisons have the widths of the library, so that ties and near
- * ties fall the same way. */
+ * the ends of pieces. Sums and comparisons are f32 and in the library's order (0.2.3), so that
+ * ties and near ties fall the same way. */
 #include "base/mem.h"
 #include "text/sentencepiece_ids.h"
 
@@ -13,21 +13,22 @@ struct end { /* the best way to cut everything up to a place */
     int   id;
 };
 
-static void offer(struct end *e, double score, int begin, int id)
+static void offer(struct end *e, float score, int begin, int id)
 {
-    if (e->begin >= 0 && !(score > (double)e->score))
+    if (e->begin >= 0 && !(score > e->score))
         return;
-    e->score = (float)score;
+    e->score = score;
     e->begin = begin;
     e->id = id;
 }
 
-/* User-defined pieces always win: they cost next to nothing. */
-static double score_of(const struct sentencepiece_model *m, int id, size_t len)
+/* A user-defined piece beats what a trained model knows: its logarithms are below zero, this is
+ * not. The library's figure, whatever score the file has. */
+static float score_of(const struct sentencepiece_model *m, int id, size_t len)
 {
     if (m->piece[id].kind == SENTENCEPIECE_USER_DEFINED)
-        return (double)((float)len * m->score_max) - 0.1;
-    return (double)m->piece[id].score;
+        return (float)(0.1 * (double)(len - 1));
+    return m->piece[id].score;
 }
 
 /* Offers every piece that begins at place begin to the place where it ends. */
@@ -35,7 +36,7 @@ static void extend(struct end *end, const struct sentencepiece_model *m, struct 
                    size_t begin, size_t char_len)
 {
     struct sentencepiece_walk w = { 0 };
-    double                    before = (double)end[begin].score;
+    float                     before = end[begin].score;
     bool                      has_char = false;
 
     for (size_t i = begin; i < text.len; i++) {
@@ -49,8 +50,8 @@ static void extend(struct end *end, const struct sentencepiece_model *m, struct 
         has_char = has_char || len == char_len;
     }
     if (!has_char) {
-        float score = (m->score_min - UNKNOWN_PENALTY) + end[begin].score;
-        offer(&end[begin + char_len], (double)score, (int)begin, m->unknown_id);
+        float score = (m->score_min - UNKNOWN_PENALTY) + before;
+        offer(&end[begin + char_len], score, (int)begin, m->unknown_id);
     }
 }
 
