@@ -8,10 +8,21 @@
 
 #define DEPTH_CAP 64
 
+/* jansson reports some failed allocations as broken input, so they are remembered here. */
+static _Thread_local bool was_short_of_memory;
+
+static void *json_alloc(size_t size)
+{
+    void *p = mem_alloc(size);
+    if (!p)
+        was_short_of_memory = true;
+    return p;
+}
+
 /* Before main, so that no value is ever made by one allocator and freed by another. */
 __attribute__((constructor)) static void use_our_heap(void)
 {
-    json_set_alloc_funcs(mem_alloc, mem_free);
+    json_set_alloc_funcs(json_alloc, mem_free);
 }
 
 /* Brackets outside strings; jansson recurses, so deep nesting is refused before it starts. */
@@ -48,9 +59,10 @@ enum err json_parse(json_t **out, struct bytes in, size_t max_len, const char *w
         return err_set(ERR_FORMAT, "%s: JSON nested deeper than %d", what, DEPTH_CAP);
 
     json_error_t error;
+    was_short_of_memory = false;
     json_t *v = json_loadb((const char *)in.p, in.len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY,
                            &error);
-    if (!v && json_error_code(&error) == json_error_out_of_memory)
+    if (!v && was_short_of_memory)
         return err_set(ERR_NOMEM, "%s: out of memory while reading JSON", what);
     if (!v)
         return err_set(ERR_FORMAT, "%s: not valid JSON in line %d: %s", what, error.line,
