@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/os.h"
 #include "media/audio_file.h"
+#include "media/wav_out.h"
 #include "talk/duplex.h"
 
 #define EOS_TOKEN 2           /* Hibiki says it when the translation is over */
