@@ -40,9 +40,9 @@ export class Conversation {
     /** Looks first whether the server could talk at all: the microphone is not asked for in vain. */
     async start() {
         this.#parts.view.show('connecting');
-        const { state, reason, sampleRate } = await readReadiness();
+        const { state, sampleRate } = await readReadiness();
         if (state === 'degraded')
-            this.#giveUp('degraded', undefined, reason);
+            this.#giveUp('degraded');
         else if (state === 'full')
             this.#giveUp('busy');
         if (!this.#isOver)
@@ -136,16 +136,16 @@ export class Conversation {
     }
 
     /* What to do about a connection that failed or broke, by what the server says of itself. */
-    #react({ state, reason }) {
+    #react({ state }) {
         if (state === 'degraded')
-            this.#giveUp('degraded', undefined, reason);
+            this.#giveUp('degraded');
         else if (state === 'full' && !this.#hasTalked)
             this.#giveUp('busy');
         else if (state === 'loading')
             this.#waitLoading();
         else if (state === 'unreachable')
             this.#waitLost('The server does not answer.',
-                           'Is parley serve running? The talk goes on when it is back.');
+                           'Is parley serve still running? A new talk begins when it is back.');
         else if (state === 'full')
             this.#waitLost('The connection is lost.', 'All places are taken for the moment.');
         else
@@ -180,7 +180,7 @@ export class Conversation {
             return;
         this.#isOver = true;
         this.#release();
-        this.#parts.view.show(state, headline, advice || undefined);
+        this.#parts.view.show(state, headline, advice);
         this.#parts.onOver();
     }
 

@@ -133,7 +133,7 @@ export class Levels {
         this.#canvas.width = Math.round(width * scale);
         this.#canvas.height = Math.round(height * scale);
         this.#paint.setTransform(scale, 0, 0, scale, 0, 0);
-        const edge = this.#button.offsetWidth / 2 + 18;
+        const edge = this.#button.offsetWidth / 2 + 26;
         const style = getComputedStyle(this.#canvas);
         const resting = style.getPropertyValue('--rest');
         const colours = { resting, width, height, edge, shift };

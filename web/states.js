@@ -38,6 +38,6 @@ export const states = {
     degraded: {
         button: 'Talk',
         headline: 'Parley cannot talk right now.',
-        advice: 'The server runs, but its model is not ready.',
+        advice: 'The reason stands above. This page notices by itself when that changes.',
     },
 };

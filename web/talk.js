@@ -52,7 +52,7 @@ async function poll() {
         return;
     view.showBanner(bannerOf(state, reason));
     if (state === 'degraded' && view.state !== 'denied')
-        view.show('degraded', undefined, reason || undefined);
+        view.show('degraded');
     else if (state === 'ready' && view.state === 'busy')
         view.show('idle', 'A place is free now.');
     else if (state !== 'degraded' && view.state === 'degraded')

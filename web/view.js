@@ -34,7 +34,6 @@ export class View {
         setText(this.#headline, headline);
         setText(this.#advice, advice);
         setText(this.#button.querySelector('span'), states[state].button);
-        this.#button.setAttribute('aria-pressed', String(states[state].button !== 'Talk'));
         this.showWait(null);
     }
 
@@ -52,7 +51,8 @@ export class View {
 
     /** @param {?string} name */
     showModel(name) {
-        setText(this.#model, name ?? '');
+        const isHere = ['localhost', '127.0.0.1', '[::1]'].includes(location.hostname);
+        setText(this.#model, name ? `${name} on ${isHere ? 'this machine' : location.hostname}` : '');
     }
 
     /* The space bar talks from anywhere but from what has a use of its own for it. */
