@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* ogg: pages of an Ogg/Opus stream as pure functions of bytes (RFC 3533, RFC 7845; what Kyutai's
- * clients need: spec/moshi-family.md 9.2, 9.3).
+/* ogg: Ogg/Opus streams in memory (libogg), the way Kyutai's clients need them (RFC 3533, RFC 7845,
+ * spec/moshi-family.md 9.2, 9.3): OpusHead is page 0, OpusTags page 1, then one packet a page, granules
+ * in 48 kHz units. One thread at a time.
  */
 #ifndef WIRE_OGG_H
 #define WIRE_OGG_H
@@ -9,35 +10,28 @@
 #include "base/bytes.h"
 #include "base/err.h"
 
-/* Writing: one page holds whole packets and is appended to out as one run of bytes. */
-struct ogg_writer {
-    uint32_t serial;
-    uint32_t sequence; /* of the next page */
-    uint64_t granule;  /* 48 kHz units, after the last packet */
-};
-void ogg_write_head(struct buf *out, struct ogg_writer *w, int rate_hz); /* OpusHead: page 0 */
-void ogg_write_tags(struct buf *out, struct ogg_writer *w, const char *vendor); /* page 1 */
-/* One packet on its own page; n_48k: its duration in 48 kHz samples. */
-void ogg_write_packet(struct buf *out, struct ogg_writer *w, struct bytes packet, int n_48k);
+/* Writing: every call appends whole pages to out. */
+struct ogg_out;
 
-/* Reading: fed bytes in any pieces, gives Opus packets; OpusHead and OpusTags are recognised by their
- * magic and skipped. Garbage between pages is skipped up to the next capture pattern, pages with a
- * wrong checksum are dropped and counted. State is fixed-size: no allocation after init. */
-#define OGG_READER_CAP 65536
-struct ogg_reader {
-    uint8_t  page[OGG_READER_CAP]; /* bytes of the page that is still incomplete */
-    size_t   len;
-    uint8_t  packet[8192]; /* a packet that goes on on the next page */
-    size_t   packet_len;
-    int      segment;      /* next lacing value of the page in front */
-    size_t   body;         /* its place in page[] */
-    bool     is_skipping;  /* inside a packet that is too long */
-    unsigned n_bad;        /* pages dropped */
-    unsigned channels;     /* of the OpusHead; 0 before it */
-};
-void ogg_reader_init(struct ogg_reader *r);
-/* Takes as many bytes of *in as fit and moves *in on. OK: *packet is a view until the next call; call
- * again with what is left. ERR_AGAIN: *in is used up, bring more. */
-enum err ogg_read_packet(struct bytes *packet, struct ogg_reader *r, struct bytes *in);
+enum err ogg_out_open(struct ogg_out **out, uint32_t serial) MUST_CHECK;
+void     ogg_out_close(struct ogg_out **o);
+/* The two header pages, mono. rate_hz: what the head says of the original. */
+enum err ogg_out_head(struct ogg_out *o, struct buf *out, int rate_hz,
+                      const char *vendor) MUST_CHECK;
+/* One packet on a page of its own; n_48k: its duration in 48 kHz samples. */
+enum err ogg_out_packet(struct ogg_out *o, struct buf *out, struct bytes packet,
+                        int n_48k) MUST_CHECK;
+
+/* Reading: fed bytes in any pieces. Garbage between pages and pages with a wrong checksum are skipped
+ * and counted; OpusHead and OpusTags are recognised by their magic and not given; a packet above 64 KiB
+ * is dropped. A new beginning of stream starts over. */
+struct ogg_in;
+
+enum err ogg_in_open(struct ogg_in **out) MUST_CHECK;
+void     ogg_in_close(struct ogg_in **o);
+enum err ogg_in_feed(struct ogg_in *o, struct bytes in) MUST_CHECK; /* copies; ERR_NOMEM, ERR_LIMIT */
+/* The next Opus packet, a view until the next call. ERR_AGAIN: feed more. */
+enum err ogg_in_packet(struct ogg_in *o, struct bytes *packet) MUST_CHECK;
+unsigned ogg_in_fault_count(const struct ogg_in *o);
 
 #endif
