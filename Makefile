@@ -24,8 +24,8 @@ ALL_C    = -std=c11 -D_GNU_SOURCE -DPARLEY_VERSION='"$(VERSION)"' -Isrc -I$(BUIL
            $(SAN_FLAGS) $(shell pkg-config --cflags $(PKGS))
 LIBS     = $(shell pkg-config --libs $(PKGS)) -lm -lpthread -ldl
 
-# One file per CPU instruction set, its flags on one line.
-ISA_FLAGS_c      = -ffp-contract=off
+# isa_X.c and isa_X_*.c are built for the CPU instruction set X: its flags on one line.
+ISA_FLAGS_c      = -O3 -ffp-contract=off
 ISA_FLAGS_avx2   = -mavx2 -mfma -mf16c
 ISA_FLAGS_avx512 = -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vl -mavx512dq
 
@@ -57,7 +57,7 @@ $(BUILD)/libparley.a: $(LIB_OBJ)
 $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	@echo "  cc    $<"
-	$(Q)$(CC) $(ALL_C) $(if $(findstring /isa_,$<),$(ISA_FLAGS_$(patsubst isa_%,%,$(basename $(notdir $<))))) \
+	$(Q)$(CC) $(ALL_C) $(if $(findstring /isa_,$<),$(ISA_FLAGS_$(word 2,$(subst _, ,$(basename $(notdir $<)))))) \
 		-MMD -MP -c -o $@ $<
 
 $(BUILD)/gen/web_files.c: scripts/embed-web.sh $(WEB)
@@ -78,8 +78,8 @@ check: $(BUILD)/parley tests
 check-oom:
 	$(Q)TEST_FILTER=out_of_memory $(MAKE) --no-print-directory SAN=address,undefined check
 
-lint:
-	$(Q)scripts/lint.sh
+lint: $(OBJ)
+	$(Q)BUILD='$(BUILD)' CC='$(CC)' C_FLAGS='$(ALL_C)' scripts/lint.sh
 
 install: $(BUILD)/parley
 	install -D -m 755 $(BUILD)/parley $(DESTDIR)$(PREFIX)/bin/parley

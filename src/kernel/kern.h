@@ -21,9 +21,9 @@
 enum act { ACT_NONE, ACT_SILU, ACT_GELU, ACT_RELU, ACT_SIGMOID, ACT_TANH, ACT_ELU,
            ACT_LEAKY_RELU, ACT_MISH, ACT_SOFTSIGN, ACT_COUNT };
 
-/* y[m][r - row0 ...]: the linear kernels write y[m][r] = sum_k w[r][k] * x[m][k] for r in
- * [row0, row1) and m in [0, n_vec); y and x are arrays of row pointers, so that windows of a
- * convolution and scattered lanes need no copy. */
+/* The linear kernels write y[m][r] = sum_k w[r][k] * x[m][k] for r in [row0, row1) and m in
+ * [0, n_vec), nothing else of y; y and x are arrays of row pointers, so that windows of a convolution
+ * and scattered lanes need no copy. w may have any alignment: it lies in a file's mapping. */
 #define KERN_LINEAR_ARGS(type)                                                                    \
     (float *const *y, const float *const *x, int n_vec, const type *w, int n_in, int row0, int row1)
 #define KERN_TILES_ARGS                                                                           \
@@ -50,11 +50,11 @@ enum act { ACT_NONE, ACT_SILU, ACT_GELU, ACT_RELU, ACT_SIGMOID, ACT_TANH, ACT_EL
     K(void, glu_f32, (float *y, const float *a, const float *b, int n, enum act act)) /* act(a)*b */ \
     /* Rotates n_pair complex pairs: (x[2i], x[2i+1]) when interleaved, else (x[i], x[i+n_pair]) */ \
     K(void, rope_f32, (float *x, const float *cos, const float *sin, int n_pair, bool interleaved)) \
-    /* One query over n keys: out[d] = softmax(scale * q.k) . v. Keys and values lie in rows of     \
-     * `stride` floats; score: scratch of n floats. */                                             \
+    /* One query over n keys: out[d] = softmax(scale * q.k) . v. Key and value i lie in row         \
+     * (first + i) % n_slot of `stride` floats, n <= n_slot; score: scratch of n floats. */        \
     K(void, attend_f32, (float *out, float *score, const float *q, const float *k, const float *v, \
-                         int n, int d, int stride, float scale))                                   \
-    K(int, argmax_f32, (const float *x, int n))                         /* the first maximum */    \
+                         int n, int first, int n_slot, int d, int stride, float scale))            \
+    K(int, argmax_f32, (const float *x, int n)) /* the first maximum; a NaN never wins */          \
     /* The first row of table [n, d] nearest to x in Euclidean distance. */                        \
     K(int, nearest_f32, (const float *x, const float *table, int n, int d))                        \
     K(void, bf16_to_f32, (float *y, const uint16_t *x, int n))                                     \

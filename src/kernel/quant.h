@@ -42,9 +42,8 @@ int    quant_n_tile(struct quant_shape s); /* tiles along n_in */
 void quant_pack_mlx(void *dst, struct quant_shape s, const uint32_t *words, const uint16_t *scales,
                     const uint16_t *biases, int row0, int row1);
 
-/* Quantises f32 rows exactly as mx.quantize does (scale and bias as bf16 when as_bf16: the model is
- * bf16; MLX computes them in the input's dtype) and packs them. w: [row1 - row0, n_in], n_in a
- * multiple of group. */
+/* Quantises f32 rows exactly as mx.quantize does and packs them: codes from scale and bias in f32, which
+ * are then kept as bf16, as for a bf16 model. w: [row1 - row0, n_in], n_in a multiple of group. */
 void quant_pack_f32(void *dst, struct quant_shape s, const float *w, int row0, int row1);
 
 /* One row back to f32, for embeddings, tests and adapters. */

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+#include "kernel/cpu.h"
+
+#include <stddef.h>
+
+const char *cpu_feature_name(unsigned f)
+{
+    static const char *const names[] = { "avx2",     "fma",      "f16c",    "avx512f",
+                                         "avx512bw", "avx512vl", "avx512dq" };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (f == 1u << i)
+            return names[i];
+    return "?";
+}

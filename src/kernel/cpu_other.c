@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: MIT */
+/* Processors without a file of their own: no features, the plain table. */
+#if !defined(__x86_64__)
+#include "kernel/cpu.h"
+
+unsigned cpu_features(void)
+{
+    return 0;
+}
+#endif

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* isa_c: the parts of the definition that lie in files of their own, for the row in isa_c.c. */
+#ifndef KERNEL_ISA_C_H
+#define KERNEL_ISA_C_H
+
+#include "kernel/kern.h"
+
+/* Sums are kept in eight partial sums, element k in sum k % 8, added at the end in this order: what
+ * eight-lane registers do, so that compilers and other instruction sets can follow it. */
+#define ISA_C_LANES 8
+
+static inline float isa_c_sum_lanes(const float *s)
+{
+    return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
+}
+
+void isa_c_linear_f32  KERN_LINEAR_ARGS(float);
+void isa_c_linear_bf16 KERN_LINEAR_ARGS(uint16_t);
+void isa_c_linear_f16  KERN_LINEAR_ARGS(uint16_t);
+void isa_c_linear_q8t  KERN_TILES_ARGS;
+void isa_c_linear_q4t  KERN_TILES_ARGS;
+
+#endif

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* isas: the known CPU instruction sets, from the plainest to the best, and what each needs. */
+#ifndef KERNEL_ISAS_H
+#define KERNEL_ISAS_H
+
+#include "kernel/cpu.h"
+#include "kernel/kern.h"
+
+struct isa {
+    const struct kern *kern;  /* NULL entries fall back to the rows before it */
+    unsigned           needs; /* CPU_... bits */
+};
+
+extern const struct isa isas[]; /* ended by a NULL kern */
+
+/* The kernels of row i over those of the supported rows before it. */
+void isas_overlay(struct kern *out, int i);
+
+#endif

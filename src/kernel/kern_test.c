@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+#include "kernel/kern_test.h"
+
+#include <math.h>
+#include <string.h>
+
+#define N         83 /* odd, over one tile */
+#define N_IN      96 /* of the tiles: a whole one and half of one */
+#define N_ROW     19 /* a block of 16 and a rest */
+#define N_VEC     3
+#define TILES_CAP 4608 /* 2 x 2 tiles of 8 bits, group 32 */
+#define OUT_CAP   128
+
+extern const struct kern isa_c;
+
+struct input {
+    float    a[N_ROW * N_IN], b[N_VEC][N_IN];
+    uint16_t bf16[N_ROW * N_IN], f16[N_ROW * N_IN];
+    uint8_t  q8[TILES_CAP], q4[TILES_CAP];
+};
+
+static const struct quant_shape shape8 = { N_ROW, N_IN, 8, 32 };
+static const struct quant_shape shape4 = { N_ROW, N_IN, 4, 32 };
+
+struct vecs {
+    float       *y[N_VEC];
+    const float *x[N_VEC];
+};
+
+static struct vecs vecs_of(const struct input *in, float *out)
+{
+    struct vecs v;
+    for (int m = 0; m < N_VEC; m++) {
+        v.y[m] = out + m * N_ROW;
+        v.x[m] = in->b[m];
+    }
+    return v;
+}
+
+#define CASE(name) static void run_##name(const struct kern *k, const struct input *in, float *out)
+
+CASE(dot_f32)
+{
+    out[0] = k->dot_f32(in->a, in->b[0], N);
+}
+CASE(axpy_f32)
+{
+    k->axpy_f32(out, 0.7f, in->a, N);
+}
+CASE(add_f32)
+{
+    k->add_f32(out, in->a, N);
+}
+CASE(mul_add_f32)
+{
+    k->mul_add_f32(out, in->a, in->b[0], N);
+}
+CASE(linear_f32)
+{
+    struct vecs v = vecs_of(in, out);
+    k->linear_f32(v.y, v.x, N_VEC, in->a, N, 1, N_ROW);
+}
+CASE(linear_bf16)
+{
+    struct vecs v = vecs_of(in, out);
+    k->linear_bf16(v.y, v.x, N_VEC, in->bf16, N, 1, N_ROW);
+}
+CASE(linear_f16)
+{
+    struct vecs v = vecs_of(in, out);
+    k->linear_f16(v.y, v.x, N_VEC, in->f16, N, 1, N_ROW);
+}
+CASE(linear_q8t)
+{
+    struct vecs v = vecs_of(in, out);
+    k->linear_q8t(v.y, v.x, N_VEC, in->q8, shape8, 0, N_ROW);
+}
+CASE(linear_q4t)
+{
+    struct vecs v = vecs_of(in, out);
+    k->linear_q4t(v.y, v.x, N_VEC, in->q4, shape4, 0, N_ROW);
+}
+CASE(rms_norm_f32)
+{
+    k->rms_norm_f32(out, in->a, in->b[0], N, 1e-5f);
+}
+CASE(layer_norm_f32)
+{
+    k->layer_norm_f32(out, in->a, in->b[0], in->b[1], N, 1e-5f);
+}
+CASE(softmax_f32)
+{
+    memcpy(out, in->a, N * sizeof *out);
+    k->softmax_f32(out, N);
+}
+CASE(act_f32)
+{
+    for (int act = 0; act < ACT_COUNT; act++) /* 11 each: a whole register and a rest */
+        k->act_f32(out + 11 * act, in->a + 11 * act, 11, (enum act)act);
+}
+CASE(glu_f32)
+{
+    k->glu_f32(out, in->a, in->b[0], N, ACT_SILU);
+}
+CASE(rope_f32)
+{
+    memcpy(out, in->a, N * sizeof *out);
+    k->rope_f32(out, in->b[0], in->b[1], 19, true);
+    k->rope_f32(out + 40, in->b[0], in->b[1], 19, false);
+}
+CASE(attend_f32)
+{
+    float score[N_ROW];
+    k->attend_f32(out, score, in->b[0], in->a, in->a + 13, 15, 9, N_ROW - 1, 13, 27, 0.3f);
+}
+CASE(argmax_f32)
+{
+    out[0] = (float)k->argmax_f32(in->a, N);
+}
+CASE(nearest_f32)
+{
+    out[0] = (float)k->nearest_f32(in->b[0], in->a, 40, 37);
+}
+CASE(bf16_to_f32)
+{
+    k->bf16_to_f32(out, in->bf16, N);
+}
+CASE(f16_to_f32)
+{
+    k->f16_to_f32(out, in->f16, N);
+}
+CASE(f32_to_bf16)
+{
+    uint16_t h[N];
+    k->f32_to_bf16(h, in->a, N);
+    for (int i = 0; i < N; i++)
+        out[i] = h[i];
+}
+
+static const struct {
+    const char *name;
+    void (*run)(const struct kern *k, const struct input *in, float *out);
+} cases[] = {
+#define K(type, name, args) { #name, run_##name },
+    KERN_LIST(K)
+#undef K
+};
+
+static float next(uint32_t *seed)
+{
+    *seed = *seed * 1664525u + 1013904223u;
+    return (float)(int32_t)*seed * 0x1p-30f;
+}
+
+static void fill(struct input *in)
+{
+    uint32_t seed = 1;
+    memset(in, 0, sizeof *in);
+    for (int i = 0; i < N_ROW * N_IN; i++)
+        in->a[i] = next(&seed);
+    for (int i = 0; i < N_VEC * N_IN; i++)
+        in->b[i / N_IN][i % N_IN] = next(&seed);
+    isa_c.f32_to_bf16(in->bf16, in->a, N_ROW * N_IN);
+    for (int i = 0; i < N_ROW * N_IN; i++) /* from 0.125 to 1.99, both signs */
+        in->f16[i] = (uint16_t)(0x3000 + i * 37 % 0xfff + (i & 1) * 0x8000);
+    quant_pack_f32(in->q8, shape8, in->a, 0, N_ROW);
+    quant_pack_f32(in->q4, shape4, in->a, 0, N_ROW);
+}
+
+/* Equal up to the rounding of sums of about a hundred products. */
+static bool is_near(const float *want, const float *got)
+{
+    float max = 0;
+    for (int i = 0; i < OUT_CAP; i++)
+        max = fmaxf(max, fabsf(want[i]));
+    for (int i = 0; i < OUT_CAP; i++)
+        if (!(fabsf(want[i] - got[i]) <= 2e-5f * max))
+            return false;
+    return true;
+}
+
+const char *kern_test(const struct kern *k)
+{
+    struct input in;
+    fill(&in);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        float want[OUT_CAP] = { 0 }, got[OUT_CAP] = { 0 };
+        cases[i].run(&isa_c, &in, want);
+        cases[i].run(k, &in, got);
+        if (!is_near(want, got))
+            return cases[i].name;
+    }
+    return NULL;
+}
