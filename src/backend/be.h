@@ -72,7 +72,9 @@ enum err be_end(struct be *be) MUST_CHECK;
 void     be_fail(struct be *be, enum err err); /* the first one is kept */
 const struct step *be_step(const struct be *be);
 
-/* Zeroed is not promised. After a failure a valid dummy comes back. */
+/* Zeroed is not promised; p is 64-byte aligned. After a failure a dummy comes back: memory that may be
+ * written, shared by all, of fewer rows than asked for when 16 MiB do not hold them; bytes: NULL when
+ * 16 MiB do not. Ops do nothing after a failure. */
 struct tensor *be_scratch(struct be *be, int n_row, int n_col);
 struct tensor *be_like(struct be *be, const struct tensor *x);
 void          *be_scratch_bytes(struct be *be, size_t size);

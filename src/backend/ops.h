@@ -80,11 +80,16 @@ void     conv_state_reset(struct conv_state *s, int lane);
 OP_LIST(O)
 #undef O
 
-/* One row of backends.c. */
+/* One row of backends.c. linear_add, scale_add, glu and embed_add may be NULL: they are composed of the
+ * others then; so may begin and end. */
 struct be_row {
     const char *name;
     enum err (*open)(struct be *be, const struct be_options *o);
     void (*close)(struct be *be);
+    void (*begin)(struct be *be);
+    void (*end)(struct be *be);
+    /* Runs fn(arg, i, n) for slices i of n on the host's threads, for be_parallel(); NULL: one slice. */
+    void (*run)(struct be *be, void (*fn)(void *arg, int i, int n), void *arg);
 #define O(name, args) void(*name) args;
     OP_LIST(O)
 #undef O

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+#include "backend/be.h"
+
+#include <string.h>
+
+#include "backend/be_impl.h"
+#include "base/mem.h"
+
+#define DUMMY_SIZE (16 << 20) /* virtual until touched, and only after a failure */
+
+/* The row of a device's name; "auto" is the first that opens. */
+static enum err open_row(struct be *be, const struct be_options *o)
+{
+    const char *name = o->device && *o->device ? o->device : "auto";
+    bool        is_auto = strcmp(name, "auto") == 0;
+    enum err    err = OK;
+    for (int i = 0; backends[i]; i++) {
+        if (!is_auto && strcmp(name, backends[i]->name) != 0)
+            continue;
+        be->row = backends[i];
+        err = be->row->open(be, o);
+        if (!err || !is_auto)
+            return err;
+    }
+    be->row = NULL;
+    if (err)
+        return err;
+    if (strcmp(name, "cuda") == 0)
+        return err_set(ERR_HARDWARE, "this Parley was built without cuda: use --device cpu");
+    return err_set(ERR_USAGE, "unknown device '%s': use auto, cpu or cuda", name);
+}
+
+enum err be_open(struct be **out, const struct be_options *o)
+{
+    struct be *be = mem_zalloc(sizeof *be);
+    if (!be)
+        return err_set(ERR_NOMEM, "out of memory");
+    enum err err = OK;
+    be->is_exact = o->is_exact;
+    be->dummy.p = mem_alloc(DUMMY_SIZE);
+    if (!be->dummy.p)
+        err = err_set(ERR_NOMEM, "out of memory");
+    if (!err)
+        err = open_row(be, o);
+    if (err) {
+        be->row = NULL;
+        be_close(&be);
+        return err;
+    }
+    *out = be;
+    return OK;
+}
+
+void be_close(struct be **be)
+{
+    if (!*be)
+        return;
+    if ((*be)->row)
+        (*be)->row->close(*be);
+    be_arena_fini(&(*be)->arena);
+    mem_free((*be)->dummy.p);
+    mem_free(*be);
+    *be = NULL;
+}
+
+const char *be_name(const struct be *be)
+{
+    return be->row->name;
+}
+
+int be_thread_count(const struct be *be)
+{
+    return be->n_thread;
+}
+
+bool be_is_exact(const struct be *be)
+{
+    return be->is_exact;
+}
+
+void be_begin(struct be *be, const struct step *s)
+{
+    must(!be->is_in_step && s->n_lane > 0);
+    for (int a = 1; a < s->n_lane; a++)
+        must(s->lane[a - 1] < s->lane[a]);
+    be->step = *s;
+    be->err = OK;
+    be->is_in_step = true;
+    be_arena_reset(&be->arena);
+    if (be->row->begin)
+        be->row->begin(be);
+}
+
+enum err be_end(struct be *be)
+{
+    must(be->is_in_step);
+    be->is_in_step = false;
+    if (be->row->end)
+        be->row->end(be);
+    be_arena_settle(&be->arena);
+    return be->err;
+}
+
+void be_fail(struct be *be, enum err err)
+{
+    if (!be->err)
+        be->err = err;
+}
+
+const struct step *be_step(const struct be *be)
+{
+    return &be->step;
+}
+
+void *be_scratch_bytes(struct be *be, size_t size)
+{
+    void *p = be->err ? NULL : be_arena_take(&be->arena, size);
+    if (p)
+        return p;
+    if (!be->err)
+        be_fail(be, err_set(ERR_NOMEM, "out of memory inside a step"));
+    return size <= DUMMY_SIZE ? be->dummy.p : NULL;
+}
+
+struct tensor *be_scratch(struct be *be, int n_row, int n_col)
+{
+    must(be->is_in_step && n_row > 0 && n_col > 0);
+    size_t         size = mem_size(mem_size((size_t)n_row, (size_t)n_col), sizeof(float));
+    struct tensor *t = be->err ? NULL : be_arena_take(&be->arena, sizeof *t);
+    float         *p = t ? be_arena_take(&be->arena, size) : NULL;
+    if (p) {
+        *t = (struct tensor){ n_row, n_col, p };
+        return t;
+    }
+    if (!be->err)
+        be_fail(be, err_set(ERR_NOMEM, "out of memory inside a step"));
+    size_t room = DUMMY_SIZE / sizeof(float) / (size_t)n_col;
+    be->dummy.n_row = (size_t)n_row < room ? n_row : (int)room;
+    be->dummy.n_col = n_col;
+    return &be->dummy;
+}
+
+struct tensor *be_like(struct be *be, const struct tensor *x)
+{
+    return be_scratch(be, x->n_row > 0 ? x->n_row : 1, x->n_col);
+}
+
+struct parallel {
+    void (*fn)(void *arg, int i);
+    void *arg;
+    int   n;
+};
+
+static void run_parallel(void *arg, int i, int n)
+{
+    const struct parallel *p = arg;
+    int                    end = (int)((int64_t)p->n * (i + 1) / n);
+    for (int j = (int)((int64_t)p->n * i / n); j < end; j++)
+        p->fn(p->arg, j);
+}
+
+void be_parallel(struct be *be, void (*fn)(void *arg, int i), void *arg, int n)
+{
+    struct parallel p = { fn, arg, n };
+    if (be->err)
+        return;
+    if (be->row->run)
+        be->row->run(be, run_parallel, &p);
+    else
+        run_parallel(&p, 0, 1);
+}

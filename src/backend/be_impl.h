@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* be_impl: what a backend's own files see of struct be. Nobody outside backend/ (and its tests)
+ * includes this. */
+#ifndef BACKEND_BE_IMPL_H
+#define BACKEND_BE_IMPL_H
+
+#include "backend/be_arena.h"
+#include "backend/ops.h"
+
+struct be {
+    const struct be_row *row;
+    void                *impl; /* the row's own: be_cpu's threads */
+    int                  n_thread;
+    bool                 is_exact;
+    /* the step */
+    struct step     step;
+    enum err        err; /* the first thing that went wrong */
+    bool            is_in_step;
+    struct be_arena arena; /* scratch */
+    struct tensor   dummy; /* what be_scratch() gives after a failure */
+};
+
+/* Rows of the step's tensors: n_row = n_lane * be_rows_each(). */
+static inline int be_rows_each(const struct be *be, int n_row)
+{
+    must(be->step.n_lane > 0 && n_row % be->step.n_lane == 0);
+    return n_row / be->step.n_lane;
+}
+
+extern const struct be_row *const backends[]; /* backends.c, NULL-ended, the preferred first */
+
+#endif

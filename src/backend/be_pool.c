@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT */
+#include "backend/be_pool.h"
+
+#include <limits.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "base/mem.h"
+#include "base/os.h"
+
+#define LINE            64     /* each side's word on a cache line of its own */
+#define SPINS_A_LOOK    64     /* spins between two looks at the clock */
+#define SPINS_MAX       400000 /* about 10 ms: also ends a spin when a test owns the clock */
+#define LINGER_NS       50000  /* spinning after a region */
+#define LATE_NS         2000000 /* a wait inside a region that says: somebody else has our processor */
+#define CROWDED_NS      5000    /* spinning while the machine is crowded */
+#define LATE_MAX        4       /* late waits in a row of regions that make a crowd */
+#define CROWDED_REGIONS 256
+
+struct worker {
+    char              pad[LINE];
+    _Atomic uint32_t  done; /* the last job it finished */
+    struct be_pool   *pool;
+    int               i;
+    struct os_thread *thread;
+};
+
+struct be_pool {
+    /* fixed after open */
+    int  n;
+    bool is_crowded_always; /* more threads than processors */
+    /* poster only */
+    int n_late;
+    /* the poster writes, then counts epoch up; workers read after they have seen it */
+    be_pool_fn fn;
+    void      *arg;
+    bool       is_closing;
+    /* any of them */
+    char             pad_a[LINE];
+    _Atomic uint32_t epoch; /* jobs posted */
+    char             pad_b[LINE];
+    _Atomic uint32_t is_in_region;
+    _Atomic int      crowded;  /* regions until spinning is tried again */
+    _Atomic int      n_asleep; /* workers asleep on epoch */
+    _Atomic uint32_t is_poster_asleep;
+    char             pad_c[LINE];
+    struct worker    worker[]; /* [n - 1] */
+};
+
+static bool is_crowded(struct be_pool *p)
+{
+    return p->is_crowded_always || atomic_load_explicit(&p->crowded, memory_order_relaxed) > 0;
+}
+
+/* Spins until *word is not old. False: time to sleep. */
+static bool spin(struct be_pool *p, _Atomic uint32_t *word, uint32_t old, bool is_worker)
+{
+    int64_t t0_ns = os_now_ns();
+    for (int i = 1; i <= SPINS_MAX; i++) {
+        if (atomic_load_explicit(word, memory_order_acquire) != old)
+            return true;
+        os_cpu_relax();
+        if (i % SPINS_A_LOOK)
+            continue;
+        int64_t spent_ns = os_now_ns() - t0_ns;
+        bool    idle = is_worker && !atomic_load_explicit(&p->is_in_region, memory_order_relaxed);
+        if (spent_ns > (is_crowded(p) ? CROWDED_NS : idle ? LINGER_NS : LATE_NS))
+            return false;
+    }
+    return false;
+}
+
+/* Sleeping and waking are Dekker's handshake: each side first says what it does, then looks at the
+ * other's word, both sequentially consistent; the futex compares once more. */
+static void wait_job(struct be_pool *p, uint32_t seen)
+{
+    while (!spin(p, &p->epoch, seen, true)) {
+        atomic_fetch_add(&p->n_asleep, 1);
+        if (atomic_load(&p->epoch) == seen)
+            os_futex_wait(&p->epoch, seen, INT64_MAX);
+        atomic_fetch_sub(&p->n_asleep, 1);
+    }
+}
+
+static void work(void *arg)
+{
+    struct worker  *w = arg;
+    struct be_pool *p = w->pool;
+    os_flush_denormals();
+    for (uint32_t seen = 0;;) {
+        wait_job(p, seen);
+        seen = atomic_load_explicit(&p->epoch, memory_order_acquire);
+        if (p->is_closing)
+            return;
+        p->fn(p->arg, w->i, p->n);
+        atomic_store(&w->done, seen);
+        if (atomic_load(&p->is_poster_asleep))
+            os_futex_wake(&w->done, 1);
+    }
+}
+
+static void note_late(struct be_pool *p)
+{
+    if (!is_crowded(p) && ++p->n_late >= LATE_MAX) {
+        p->n_late = 0;
+        atomic_store_explicit(&p->crowded, CROWDED_REGIONS, memory_order_relaxed);
+    }
+}
+
+static void wait_worker(struct be_pool *p, struct worker *w, uint32_t epoch)
+{
+    while (!spin(p, &w->done, epoch - 1, false)) {
+        note_late(p);
+        atomic_store(&p->is_poster_asleep, 1);
+        if (atomic_load(&w->done) != epoch)
+            os_futex_wait(&w->done, epoch - 1, INT64_MAX);
+        atomic_store(&p->is_poster_asleep, 0);
+    }
+}
+
+static void post(struct be_pool *p)
+{
+    atomic_fetch_add(&p->epoch, 1);
+    if (atomic_load(&p->n_asleep) > 0)
+        os_futex_wake(&p->epoch, INT_MAX);
+}
+
+enum err be_pool_open(struct be_pool **out, int n_thread)
+{
+    must(n_thread >= 1 && n_thread <= BE_POOL_MAX);
+    struct be_pool *p = mem_zalloc(sizeof *p +
+                                   mem_size((size_t)n_thread - 1, sizeof(struct worker)));
+    if (!p)
+        return err_set(ERR_NOMEM, "out of memory for %d threads", n_thread);
+    p->n = 1;
+    p->is_crowded_always = n_thread > os_cpu_count();
+    /* Workers read n in a job; none is posted before all have started. */
+    for (; p->n < n_thread; p->n++) {
+        struct worker *w = &p->worker[p->n - 1];
+        w->pool = p;
+        w->i = p->n;
+        enum err err = os_thread_start(&w->thread, "parley-pool", work, w);
+        if (err) {
+            be_pool_close(&p);
+            return err;
+        }
+    }
+    *out = p;
+    return OK;
+}
+
+void be_pool_close(struct be_pool **out)
+{
+    struct be_pool *p = *out;
+    if (!p)
+        return;
+    p->is_closing = true;
+    post(p);
+    for (int i = 0; i < p->n - 1; i++)
+        os_thread_join(&p->worker[i].thread);
+    mem_free(p);
+    *out = NULL;
+}
+
+int be_pool_count(const struct be_pool *p)
+{
+    return p->n;
+}
+
+void be_pool_begin(struct be_pool *p)
+{
+    if (p->n == 1)
+        return;
+    atomic_store_explicit(&p->is_in_region, 1, memory_order_relaxed);
+    int crowded = atomic_load_explicit(&p->crowded, memory_order_relaxed);
+    if (crowded > 0)
+        atomic_store_explicit(&p->crowded, crowded - 1, memory_order_relaxed);
+    if (p->n_late > 0)
+        p->n_late--;
+    if (atomic_load(&p->n_asleep) > 0)
+        os_futex_wake(&p->epoch, INT_MAX);
+}
+
+void be_pool_end(struct be_pool *p)
+{
+    atomic_store_explicit(&p->is_in_region, 0, memory_order_relaxed);
+}
+
+void be_pool_run(struct be_pool *p, be_pool_fn fn, void *arg)
+{
+    if (p->n == 1) {
+        fn(arg, 0, 1);
+        return;
+    }
+    p->fn = fn;
+    p->arg = arg;
+    post(p);
+    fn(arg, 0, p->n);
+    uint32_t epoch = atomic_load_explicit(&p->epoch, memory_order_relaxed);
+    for (int i = 0; i < p->n - 1; i++)
+        wait_worker(p, &p->worker[i], epoch);
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* be_pool: threads that run slices of one job after the other (spec/performance.md 6.7).
+ *
+ * Inside a region (begin .. end) the workers spin between jobs, so a job costs under a microsecond to
+ * post; after the region they spin a little longer and sleep. Where threads are more than processors,
+ * or something else takes the processors, spinning is given up for sleeping. One thread posts.
+ */
+#ifndef BACKEND_BE_POOL_H
+#define BACKEND_BE_POOL_H
+
+#include "base/err.h"
+
+#define BE_POOL_MAX 256
+
+struct be_pool;
+
+/* Slice i of n: every slice runs once, each on a thread of its own. */
+typedef void (*be_pool_fn)(void *arg, int i, int n);
+
+/* n_thread counts the posting thread: 1 starts none. */
+enum err be_pool_open(struct be_pool **out, int n_thread) MUST_CHECK;
+void     be_pool_close(struct be_pool **p);
+int      be_pool_count(const struct be_pool *p);
+void     be_pool_begin(struct be_pool *p);
+void     be_pool_end(struct be_pool *p);
+void     be_pool_run(struct be_pool *p, be_pool_fn fn, void *arg); /* returns when all have run */
+
+#endif

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+/* op: the one door to a backend's row: nothing happens after a failure, shapes are checked once here,
+ * and what a row does not bring is composed of what it must bring. */
+#include <string.h>
+
+#include "backend/be_impl.h"
+
+static bool is_going(const struct be *be)
+{
+    must(be->is_in_step);
+    return be->err == OK;
+}
+
+static bool is_same_shape(const struct tensor *a, const struct tensor *b)
+{
+    return a->n_row == b->n_row && a->n_col == b->n_col;
+}
+
+static void check_linear(const struct tensor *y, const struct tensor *x, const struct weight *w)
+{
+    must(x->n_row > 0 && x->n_row == y->n_row);
+    must(x->n_col == w->n_in && y->n_col == w->n_out);
+    must(x->p != y->p);
+}
+
+void op_linear(struct be *be, struct tensor *y, const struct tensor *x, const struct weight *w)
+{
+    if (!is_going(be))
+        return;
+    check_linear(y, x, w);
+    be->row->linear(be, y, x, w);
+}
+
+void op_linear_add(struct be *be, struct tensor *y, const struct tensor *x, const struct weight *w)
+{
+    if (!is_going(be))
+        return;
+    check_linear(y, x, w);
+    if (be->row->linear_add) {
+        be->row->linear_add(be, y, x, w);
+        return;
+    }
+    struct tensor *t = be_like(be, y);
+    op_linear(be, t, x, w);
+    op_add(be, y, t);
+}
+
+void op_norm(struct be *be, struct tensor *y, const struct tensor *x, const struct norm *n)
+{
+    if (!is_going(be))
+        return;
+    must(is_same_shape(x, y) && (n->kind == NORM_NONE || n->n == x->n_col));
+    must(n->kind != NORM_RMS || n->w);
+    be->row->norm(be, y, x, n);
+}
+
+void op_act(struct be *be, struct tensor *y, const struct tensor *x, enum act act)
+{
+    if (!is_going(be))
+        return;
+    must(is_same_shape(x, y) && (unsigned)act < ACT_COUNT);
+    be->row->act(be, y, x, act);
+}
+
+void op_glu(struct be *be, struct tensor *y, const struct tensor *u, enum act act)
+{
+    if (!is_going(be))
+        return;
+    must(y->n_row == u->n_row && 2 * (int64_t)y->n_col == u->n_col && y->p != u->p);
+    must((unsigned)act < ACT_COUNT);
+    if (be->row->glu) {
+        be->row->glu(be, y, u, act);
+        return;
+    }
+    /* y = 0 + b * act(a), row by row through the backend's own ops */
+    struct tensor *a = be_scratch(be, 1, y->n_col);
+    for (int r = 0; r < y->n_row && is_going(be); r++) {
+        struct tensor half = { 1, y->n_col, u->p + (size_t)r * (size_t)u->n_col };
+        struct tensor out = { 1, y->n_col, y->p + (size_t)r * (size_t)y->n_col };
+        be->row->act(be, a, &half, act);
+        memset(out.p, 0, (size_t)out.n_col * sizeof *out.p);
+        op_scale_add(be, &out, a, half.p + y->n_col);
+    }
+}
+
+void op_add(struct be *be, struct tensor *y, const struct tensor *x)
+{
+    if (!is_going(be))
+        return;
+    must(is_same_shape(x, y));
+    be->row->add(be, y, x);
+}
+
+void op_scale_add(struct be *be, struct tensor *y, const struct tensor *x, const float *s)
+{
+    if (!is_going(be))
+        return;
+    must(is_same_shape(x, y) && s);
+    be->row->scale_add(be, y, x, s);
+}
+
+void op_rope(struct be *be, struct tensor *qkv, const struct kv *kv, int n_head,
+             const struct rope *r)
+{
+    if (!is_going(be) || r->kind == ROPE_NONE)
+        return;
+    must(qkv->n_col == (n_head + 2 * kv->n_head) * kv->d_head && kv->d_head % 2 == 0);
+    must(be->step.lane[be->step.n_lane - 1] < kv->n_lane);
+    be->row->rope(be, qkv, kv, n_head, r);
+}
+
+void op_attend(struct be *be, struct tensor *y, const struct tensor *qkv, struct kv *kv,
+               const struct attend *a)
+{
+    if (!is_going(be))
+        return;
+    int n_each = be_rows_each(be, y->n_row);
+    must(qkv->n_row == y->n_row && y->n_col == a->n_head * kv->d_head);
+    must(qkv->n_col == (a->n_head + 2 * kv->n_head) * kv->d_head);
+    must(kv->n_head > 0 && a->n_head % kv->n_head == 0 && a->context > 0);
+    must(be->step.lane[be->step.n_lane - 1] < kv->n_lane);
+    /* A key that a query may see must not have been overwritten by this step's own. */
+    must(n_each <= kv->n_slot);
+    must(a->frame_rule || kv->n_slot - a->context >= n_each - 1 || n_each == 1);
+    be->row->attend(be, y, qkv, kv, a);
+}
+
+void op_attend_cross(struct be *be, struct tensor *y, const struct tensor *q, const float *const *k,
+                     const float *const *v, const int *n_src, int n_head, float scale)
+{
+    if (!is_going(be))
+        return;
+    must(is_same_shape(y, q) && n_head > 0 && q->n_col % n_head == 0);
+    for (int a = 0; a < be->step.n_lane; a++)
+        must(n_src[a] > 0 && k[a] && v[a]);
+    be->row->attend_cross(be, y, q, k, v, n_src, n_head, scale);
+}
+
+static void check_conv_weight(const struct conv *c)
+{
+    bool is_depthwise = c->groups > 1;
+    must(!is_depthwise || (c->groups == c->n_in && c->n_in == c->n_out));
+    must(!is_depthwise || c->w.dtype == DT_F32 || c->w.dtype == DT_BF16 || c->w.dtype == DT_F16);
+    int n_in = is_depthwise ? 1 : c->n_in;
+    must(c->w.n_out == (c->is_transposed ? c->kernel * c->n_out : c->n_out));
+    must(c->w.n_in == (c->is_transposed ? n_in : c->kernel * n_in));
+}
+
+void op_conv(struct be *be, struct tensor *y, const struct tensor *x, const struct conv *c,
+             struct conv_state *s)
+{
+    if (!is_going(be))
+        return;
+    int n_each = be_rows_each(be, x->n_row);
+    must(x->n_col == c->n_in && y->n_col == c->n_out && x->p != y->p);
+    must(c->is_transposed ? y->n_row == x->n_row * c->stride
+                          : n_each % c->stride == 0 && y->n_row == x->n_row / c->stride);
+    must(s->n_col == (c->is_transposed ? c->n_out : c->n_in));
+    must(s->n_row ==
+         (c->is_transposed ? c->kernel : (c->kernel - 1) * c->dilation + 1) - c->stride);
+    must(be->step.lane[be->step.n_lane - 1] < s->n_lane);
+    check_conv_weight(c);
+    be->row->conv(be, y, x, c, s);
+}
+
+/* Ids come from models and users: one out of range is an error, not our mistake. */
+static bool are_ids_known(struct be *be, const struct tensor *y, const struct weight *table,
+                          const int32_t *ids)
+{
+    must(y->n_col == table->n_in);
+    for (int i = 0; i < y->n_row; i++)
+        if (ids[i] >= table->n_out) {
+            be_fail(be, err_set(ERR_USAGE, "token %d is out of range: the table has %d rows",
+                                (int)ids[i], table->n_out));
+            return false;
+        }
+    return true;
+}
+
+void op_embed(struct be *be, struct tensor *y, const struct weight *table, const int32_t *ids)
+{
+    if (is_going(be) && are_ids_known(be, y, table, ids))
+        be->row->embed(be, y, table, ids);
+}
+
+void op_embed_add(struct be *be, struct tensor *y, const struct weight *table, const int32_t *ids)
+{
+    if (!is_going(be) || !are_ids_known(be, y, table, ids))
+        return;
+    if (be->row->embed_add) {
+        be->row->embed_add(be, y, table, ids);
+        return;
+    }
+    struct tensor *t = be_like(be, y);
+    op_embed(be, t, table, ids);
+    op_add(be, y, t);
+}
