@@ -47,18 +47,23 @@ for test in "$@"; do
             print "skip " $0 ": " (reason != "" ? reason : "no reason given"); reason = ""; next
         }
         /^ok [0-9]+ - / { flush(); sub(/^ok [0-9]+ - /, ""); n++; print "ok " $0; early = ""; next }
-        /^not ok [0-9]+ - / { flush(); sub(/^not ok [0-9]+ - /, ""); n++; failed = $0; why = early; early = ""; next }
+        /^not ok [0-9]+ - / {
+            flush(); sub(/^not ok [0-9]+ - /, ""); n++
+            failed = $0; why = early; early = ""; next
+        }
         /^# not ok - / { next }
         /^# [^ ]+:[0-9]+: / && failed == "" { if (early == "") early = substr($0, 3); next }
         /^# / && failed != "" && why == "" { why = substr($0, 3) }
         END {
             flush()
             if (code == 124) print "FAIL " file " took too long"
-            else if (n < n_plan) print "FAIL " file " ended after " n + 0 " of " n_plan " tests, exit " code
-            else if (code != 0 && code != 1) print "FAIL " file " exit " code
+            else if (n < n_plan)
+                print "FAIL " file " ended after " n + 0 " of " n_plan " tests, exit " code
+            else if (code != 0 && code != 1)
+                print "FAIL " file " exit " code
         }' "$out" >"$out.lines"
     if [ "$code" -eq 1 ] && ! grep -q '^FAIL ' "$out.lines"; then
-        echo "FAIL ${test#"$build"/} exit 1, every test passed: a leak or a sanitizer's finding" >>"$out.lines"
+        echo "FAIL ${test#"$build"/} exit 1, yet every test passed: a leak?" >>"$out.lines"
     fi
     cat "$out.lines" >>"$results"
     cat "$out.lines"

@@ -50,7 +50,8 @@ static bool is_too_deep(struct bytes in)
     return false;
 }
 
-enum err json_parse(json_t **out, struct bytes in, size_t max_len, const char *what)
+static enum err parse(json_t **out, struct bytes in, size_t flags, size_t max_len,
+                      const char *what)
 {
     if (in.len > max_len)
         return err_set(ERR_LIMIT, "%s: %zu bytes of JSON, at most %zu are read", what, in.len,
@@ -60,8 +61,8 @@ enum err json_parse(json_t **out, struct bytes in, size_t max_len, const char *w
 
     json_error_t error;
     was_short_of_memory = false;
-    json_t *v = json_loadb((const char *)in.p, in.len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY,
-                           &error);
+    json_t *v = json_loadb((const char *)in.p, in.len,
+                           flags | JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
     if (!v && was_short_of_memory)
         return err_set(ERR_NOMEM, "%s: out of memory while reading JSON", what);
     if (!v)
@@ -69,6 +70,26 @@ enum err json_parse(json_t **out, struct bytes in, size_t max_len, const char *w
                        error.text);
     *out = v;
     return OK;
+}
+
+enum err json_parse(json_t **out, struct bytes in, size_t max_len, const char *what)
+{
+    return parse(out, in, 0, max_len, what);
+}
+
+enum err json_parse_string(struct buf *out, struct bytes in, size_t max_len, const char *what)
+{
+    json_t  *v;
+    enum err err = parse(&v, in, JSON_ALLOW_NUL, max_len, what);
+
+    if (err)
+        return err;
+    if (json_is_string(v))
+        buf_add(out, json_string_value(v), json_string_length(v));
+    else
+        err = err_set(ERR_FORMAT, "%s: not a JSON string", what);
+    json_decref(v);
+    return err ? err : buf_err(out);
 }
 
 enum err json_read_file(json_t **out, const char *path, size_t max_len)
