@@ -94,6 +94,19 @@ TEST(json_says_which_member_is_wrong_and_what_it_must_be)
     json_decref(v);
 }
 
+TEST(json_string_may_hold_zero_bytes)
+{
+    struct buf b;
+
+    buf_init(&b, 100);
+    CHECK(json_parse_string(&b, bytes_str("\"a\\u0000b\\u00e9\""), 100, "x") == OK);
+    CHECK(bytes_equal(buf_view(&b), bytes_of("a\0b\xC3\xA9", 5)));
+    CHECK(json_parse_string(&b, bytes_str("[1]"), 100, "x") == ERR_FORMAT);
+    CHECK(json_parse_string(&b, bytes_str("\"a"), 100, "x") == ERR_FORMAT);
+    CHECK_INT(b.len, 5);
+    buf_fini(&b);
+}
+
 TEST(json_file_that_is_missing_or_too_long_says_so)
 {
     json_t *v;
