@@ -331,6 +331,8 @@ void packet_add_stats(struct buf *out, const struct packet_stats *s)
         { "malformed", s->malformed },
         { "remainderSamples", s->remainder_smp },
         { "delay", s->delay_frames },
+        { "lagMs", s->lag_ms },
+        { "stepMs", s->step_ms },
     };
 
     buf_add_str(out, "{\"type\":\"stats\"");

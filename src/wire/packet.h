@@ -120,6 +120,8 @@ struct packet_stats {
     int64_t input_dropped, partial_dropped, decode_skipped, audio_dropped, malformed;
     int     remainder_smp; /* samples that wait for a whole frame */
     int     delay_frames;  /* effective delay of the sound */
+    int     lag_ms;        /* from a frame's arrival to its answer, now */
+    int     step_ms;       /* one frame's computing, median */
 };
 void packet_add_stats(struct buf *out, const struct packet_stats *s);
 
