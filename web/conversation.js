@@ -5,7 +5,7 @@
 
 import { Backoff } from './backoff.js';
 import { Link } from './link.js';
-import { Microphone } from './microphone.js';
+import { Microphone, MicrophoneError } from './microphone.js';
 import { readReadiness } from './readiness.js';
 import { Speaker } from './speaker.js';
 
@@ -61,13 +61,19 @@ export class Conversation {
         this.#parts.view.show('connecting', undefined, 'Your browser may ask for the microphone.');
         try {
             this.#speaker = await Speaker.open(rateHz);
+            if (this.#isOver)
+                return;
             this.#microphone = await Microphone.open(this.#speaker.context, {
                 onFrame: (samples) => this.#link?.sendAudio(samples),
                 onGone: () => this.#giveUp('denied', 'The microphone went away.',
                                            'Plug it in again, then press Talk.'),
             });
         } catch (error) {
-            this.#giveUp('denied', error.message, error.advice);
+            if (error instanceof MicrophoneError)
+                this.#giveUp('denied', error.message, error.advice);
+            else
+                this.#giveUp('denied', 'The sound did not start.',
+                             `${error.message} Press Talk to try again.`);
         }
     }
 

@@ -15,7 +15,7 @@ export class Figures {
 
     /**
      * @param {object} facts frameMs, deviceMs, roundTripMs or null, stats of the server or null,
-     *     speaker report, outputMs, nUnsent
+     *     report of the speaker, outputMs, nUnsent
      */
     show(facts) {
         const { stats, report, nUnsent } = facts;
@@ -23,8 +23,8 @@ export class Figures {
         const totalMs = parts.reduce((sum, [, ms]) => sum + ms, 0);
         const isWhole = facts.roundTripMs !== null && stats !== null;
         this.#cells.latency.textContent = isWhole ? whole(totalMs) : '…';
-        this.#cells.lag.textContent = stats ? whole(stats.lag_ms ?? 0) : '…';
-        this.#cells.drops.textContent = String(nUnsent + (stats?.dropped ?? 0));
+        this.#cells.lag.textContent = stats ? whole(stats.lagMs ?? 0) : '…';
+        this.#cells.drops.textContent = String(nUnsent + serverDrops(stats));
         this.#cells.buffer.replaceChildren(`${whole(report.targetMs)} `, gaps(report.nMissed));
         this.#parts.replaceChildren(...parts.map(row));
     }
@@ -36,14 +36,21 @@ export class Figures {
     }
 }
 
-/* What a sound passes through from mouth to ear; the middle of a frame stands for the frame. */
+function serverDrops(stats) {
+    return ['inputDropped', 'decodeSkipped', 'audioDropped']
+        .reduce((sum, name) => sum + (stats?.[name] ?? 0), 0);
+}
+
+/* What a sound passes through from mouth to ear. The server's lag runs from a frame's arrival to its
+ * answer, so it holds the computing. What a sound waits for the end of its frame and what its answer
+ * waits for its turn in its own frame is one frame together, wherever in the frame it is. */
 function latencyParts({ frameMs, deviceMs, roundTripMs, stats, report, outputMs }) {
     return [
         ['microphone, as the device says', deviceMs],
         ['collecting one frame', frameMs],
         ['network there and back, measured', roundTripMs ?? 0],
-        ['computing one frame, measured', stats?.step_ms ?? 0],
-        ['frames waiting in the server', stats?.lag_ms ?? 0],
+        ['the model, measured: waiting and computing', stats?.lagMs || stats?.stepMs || 0],
+        ['the model’s own delay of its sound', (stats?.delay ?? 0) * frameMs],
         ['jitter buffer, measured', report.aheadMs],
         ['loudspeaker, as the device says', outputMs],
     ];

@@ -67,7 +67,12 @@ export class Microphone {
             throw new MicrophoneError(headline, advice);
         });
         const microphone = new Microphone(stream, context);
-        await microphone.#connect(handlers);
+        try {
+            await microphone.#connect(handlers);
+        } catch (error) {
+            microphone.close();
+            throw error;
+        }
         return microphone;
     }
 

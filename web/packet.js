@@ -2,8 +2,9 @@
 /**
  * packet: the messages of /packet as functions of bytes.
  *
- * A packet is one binary WebSocket message: 17 bytes of head, little-endian and unaligned, then the
- * payload up to the end of the message. docs/protocol.md has the table.
+ * A packet is one binary WebSocket message, little-endian and unaligned: type u8, priority u8,
+ * sequence u32, milliseconds since 1970 f64, payload bytes modulo 65536 u16, acknowledgement wanted
+ * u8; then the payload up to the end of the message. src/wire/packet.h is the other end.
  */
 
 export const HEARTBEAT = 0x01;

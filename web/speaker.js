@@ -20,7 +20,12 @@ export class Speaker {
     static async open(rateHz) {
         const speaker = new Speaker(new AudioContext({ sampleRate: rateHz,
                                                        latencyHint: 'interactive' }));
-        await speaker.#connect();
+        try {
+            await speaker.#connect();
+        } catch (error) {
+            speaker.close();
+            throw error;
+        }
         return speaker;
     }
 
