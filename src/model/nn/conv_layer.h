@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* conv_layer: a streaming convolution with its weights and what it remembers of each lane. */
+#ifndef MODEL_NN_CONV_LAYER_H
+#define MODEL_NN_CONV_LAYER_H
+
+#include "backend/ops.h"
+#include "model/weights.h"
+
+struct conv_layer {
+    struct conv       conv;
+    struct conv_state state;
+};
+
+/* Describes the layer and takes its weights: NAME.weight, or NAME.weight_g and NAME.weight_v (weight
+ * normalisation, folded here), and NAME.bias when has_bias. c: everything but the weights. Failures
+ * are held by w. */
+void conv_layer_load(struct conv_layer *l, struct weights *w, struct arena *arena,
+                     const struct conv *c, bool has_bias, const char *name);
+/* After loading, before the first run. */
+enum err conv_layer_open(struct conv_layer *l, int n_lane) MUST_CHECK;
+void     conv_layer_close(struct conv_layer *l); /* zeroed is fine */
+void     conv_layer_reset(struct conv_layer *l, int lane);
+
+/* x [n_lane * T, n_in] to [n_lane * T / stride, n_out], or * stride when transposed. */
+struct tensor *conv_layer_run(struct be *be, struct conv_layer *l, const struct tensor *x);
+
+#endif

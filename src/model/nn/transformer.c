@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+#include "model/nn/transformer.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+/* Names of one layer's tensors in the two namings. %s is the layer's prefix. */
+struct names {
+    const char *layers, *norm1, *norm2, *scale1, *scale2, *up, *down;
+};
+
+static const struct names own_names = { "transformer.layers", "norm1",   "norm2",  "layer_scale_1",
+                                        "layer_scale_2",      "linear1", "linear2" };
+static const struct names hf_names = { "layers",
+                                       "input_layernorm",
+                                       "post_attention_layernorm",
+                                       "self_attn_layer_scale",
+                                       "mlp_layer_scale",
+                                       "mlp.fc1",
+                                       "mlp.fc2" };
+
+static void load_norm(struct norm *n, struct weights *w, const struct transformer_shape *s,
+                      const char *prefix, const char *name)
+{
+    *n = (struct norm){ .kind = s->norm, .eps = s->norm_eps, .n = s->d_model };
+    if (s->norm == NORM_RMS) {
+        n->w = weights_vector(w, s->d_model, "%s.%s.alpha", prefix, name);
+        return;
+    }
+    n->w = weights_vector(w, s->d_model, "%s.%s.weight", prefix, name);
+    n->b = weights_vector(w, s->d_model, "%s.%s.bias", prefix, name);
+}
+
+/* Three matrices of a transformers file, copied under each other as the one that ops read. */
+static void join_qkv(struct transformer_layer *l, struct weights *w, struct arena *arena,
+                     const struct transformer_shape *s, const char *prefix)
+{
+    static const char *const part[] = { "q", "k", "v" };
+    const float             *from[3];
+    int                      n_kv = s->d_model / s->n_head * s->n_kv_head;
+    const int                n_out[3] = { s->d_model, n_kv, n_kv };
+    float                   *p = NULL;
+
+    for (int i = 0; i < 3; i++)
+        from[i] = weights_floats(w, n_out[i], s->d_model, 0, "%s.self_attn.%s_proj.weight", prefix,
+                                 part[i]);
+    l->qkv = (struct weight){ .dtype = DT_F32, .n_out = s->d_model + 2 * n_kv, .n_in = s->d_model };
+    if (weights_err(w) || weights_is_rehearsal(w))
+        return;
+    p = arena_take(arena, mem_size((size_t)l->qkv.n_out, (size_t)s->d_model * sizeof *p));
+    l->qkv.data = p;
+    if (!p)
+        weights_fail(w, err_set(ERR_NOMEM, "%s: out of memory", weights_path(w)));
+    for (int i = 0; i < 3 && p; i++) {
+        size_t n = (size_t)n_out[i] * (size_t)s->d_model;
+        memcpy(p, from[i], n * sizeof *p);
+        p += n;
+    }
+}
+
+static void load_attention(struct transformer_layer *l, struct weights *w, struct arena *arena,
+                           const struct transformer_shape *s, const char *prefix, bool is_hf)
+{
+    int         d = s->d_model, n_qkv = d + 2 * (d / s->n_head * s->n_kv_head);
+    const char *in = weights_has(w, "%s.self_attn.in_projs.0.weight", prefix) ? "in_projs.0.weight"
+                     : weights_has(w, "%s.self_attn.in_proj.weight", prefix)  ? "in_proj.weight"
+                                                                              : "in_proj_weight";
+    const char *out = is_hf ? "o_proj.weight"
+                      : weights_has(w, "%s.self_attn.out_projs.0.weight", prefix)
+                          ? "out_projs.0.weight"
+                          : "out_proj.weight";
+
+    if (is_hf)
+        join_qkv(l, w, arena, s, prefix);
+    else
+        weights_matrix(w, &l->qkv, n_qkv, d, "%s.self_attn.%s", prefix, in);
+    weights_matrix(w, &l->out, d, d, "%s.self_attn.%s", prefix, out);
+}
+
+static void load_layer(struct transformer_layer *l, struct weights *w, struct arena *arena,
+                       const struct transformer_shape *s, const char *prefix, bool is_hf)
+{
+    const struct names *n = is_hf ? &hf_names : &own_names;
+    const char         *up = s->is_gated ? "gating.linear_in" : n->up;
+    const char         *down = s->is_gated ? "gating.linear_out" : n->down;
+    int                 d = s->d_model;
+
+    load_norm(&l->norm1, w, s, prefix, n->norm1);
+    load_norm(&l->norm2, w, s, prefix, n->norm2);
+    load_attention(l, w, arena, s, prefix, is_hf);
+    weights_matrix(w, &l->up, s->is_gated ? 2 * s->d_hidden : s->d_hidden, d, "%s.%s.weight",
+                   prefix, up);
+    weights_matrix(w, &l->down, d, s->d_hidden, "%s.%s.weight", prefix, down);
+    l->scale1 = l->scale2 = NULL;
+    if (s->has_layer_scale) {
+        l->scale1 = weights_vector(w, d, "%s.%s.scale", prefix, n->scale1);
+        l->scale2 = weights_vector(w, d, "%s.%s.scale", prefix, n->scale2);
+    }
+}
+
+void transformer_load(struct transformer *t, struct weights *w, struct arena *arena,
+                      const struct transformer_shape *s, const char *name, bool is_hf)
+{
+    char prefix[96];
+
+    t->shape = *s;
+    if (is_hf && s->rope == ROPE_INTERLEAVED)
+        t->shape.rope = ROPE_HALVES; /* its rows of queries and keys are permuted to match */
+    if (!t->layer)
+        t->layer = arena_take(arena, (size_t)s->n_layer * sizeof *t->layer);
+    if (!t->sin_row)
+        t->sin_row = arena_take(arena, (size_t)s->d_model * sizeof *t->sin_row);
+    if (!t->layer || !t->sin_row) {
+        weights_fail(w, err_set(ERR_NOMEM, "%s: out of memory", weights_path(w)));
+        return;
+    }
+    if (s->d_io != s->d_model) {
+        weights_matrix(w, &t->proj_in, s->d_model, s->d_io, "%s.input_proj.weight", name);
+        weights_matrix(w, &t->proj_out, s->d_io, s->d_model, "%s.output_projs.0.weight", name);
+    }
+    for (int i = 0; i < s->n_layer; i++) {
+        snprintf(prefix, sizeof prefix, "%s.%s.%d", name, (is_hf ? &hf_names : &own_names)->layers,
+                 i);
+        load_layer(&t->layer[i], w, arena, s, prefix, is_hf);
+    }
+}
+
+enum err transformer_open(struct transformer *t, int n_lane)
+{
+    const struct transformer_shape *s = &t->shape;
+    enum err                        err = OK;
+
+    for (int i = 0; i < s->n_layer && !err; i++)
+        err = kv_open(&t->layer[i].kv, n_lane, s->n_kv_head, s->d_model / s->n_head, s->context);
+    return err;
+}
+
+void transformer_close(struct transformer *t)
+{
+    for (int i = 0; t->layer && i < t->shape.n_layer; i++)
+        kv_close(&t->layer[i].kv);
+}
+
+void transformer_reset(struct transformer *t, int lane)
+{
+    for (int i = 0; i < t->shape.n_layer; i++)
+        kv_reset(&t->layer[i].kv, lane);
+}
+
+/* [cos(pos / period^0) ..., sin(pos / period^0) ...], the exponents running from 0 to 1. */
+static void sin_row(const struct transformer *t, int64_t pos)
+{
+    int   half = t->shape.d_model / 2;
+    float p = (float)pos;
+
+    for (int i = 0; i < half; i++) {
+        float phase = p / powf(t->shape.max_period, (float)i / (float)(half - 1));
+        t->sin_row[i] = cosf(phase);
+        t->sin_row[half + i] = sinf(phase);
+    }
+}
+
+static void add_sin(struct be *be, const struct transformer *t, struct tensor *x)
+{
+    const struct step *s = be_step(be);
+    int                n_step = x->n_row / s->n_lane;
+
+    for (int r = 0; r < x->n_row; r++) {
+        sin_row(t, t->layer[0].kv.n_seen[s->lane[r / n_step]] + r % n_step);
+        kern.axpy_f32(x->p + (size_t)r * (size_t)x->n_col, t->shape.sin_scale, t->sin_row,
+                      x->n_col);
+    }
+}
+
+/* x += scale * (w y), scale NULL: 1 */
+static void add_linear(struct be *be, struct tensor *x, const struct tensor *y,
+                       const struct weight *w, const float *scale)
+{
+    if (!scale) {
+        op_linear_add(be, x, y, w);
+        return;
+    }
+    struct tensor *h = be_like(be, x);
+    op_linear(be, h, y, w);
+    op_scale_add(be, x, h, scale);
+}
+
+static void run_layer(struct be *be, const struct transformer_shape *s, struct transformer_layer *l,
+                      struct tensor *x)
+{
+    const struct rope   rope = { s->rope, s->max_period, 1 };
+    const struct attend attend = { .n_head = s->n_head,
+                                   .context = s->context,
+                                   .frame_rule = true,
+                                   .scale = 1 / sqrtf((float)(s->d_model / s->n_head)) };
+    struct tensor      *h = be_like(be, x);
+    struct tensor      *qkv = be_scratch(be, x->n_row, l->qkv.n_out);
+    struct tensor      *u = be_scratch(be, x->n_row, l->up.n_out);
+    struct tensor      *g = s->is_gated ? be_scratch(be, x->n_row, s->d_hidden) : u;
+
+    op_norm(be, h, x, &l->norm1);
+    op_linear(be, qkv, h, &l->qkv);
+    op_rope(be, qkv, &l->kv, s->n_head, &rope);
+    op_attend(be, h, qkv, &l->kv, &attend);
+    add_linear(be, x, h, &l->out, l->scale1);
+
+    op_norm(be, h, x, &l->norm2);
+    op_linear(be, u, h, &l->up);
+    if (s->is_gated)
+        op_glu(be, g, u, s->act);
+    else
+        op_act(be, u, u, s->act);
+    add_linear(be, x, g, &l->down, l->scale2);
+}
+
+struct tensor *transformer_run(struct be *be, struct transformer *t, struct tensor *x)
+{
+    const struct transformer_shape *s = &t->shape;
+    struct tensor                  *outside = x;
+
+    if (t->proj_in.n_out) {
+        x = be_scratch(be, outside->n_row, s->d_model);
+        op_linear(be, x, outside, &t->proj_in);
+    }
+    if (s->has_sin)
+        add_sin(be, t, x);
+    for (int i = 0; i < s->n_layer; i++)
+        run_layer(be, s, &t->layer[i], x);
+    if (t->proj_out.n_out)
+        op_linear(be, outside, x, &t->proj_out);
+    return outside;
+}

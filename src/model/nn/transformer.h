@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/* transformer: the codec's stack of attention and feed-forward layers with its projections.
+ *
+ * docs/models/mimi.md, "Transformers". Streaming only: keys live in a ring of `context` positions and a
+ * frame writes its own before any of its queries reads (design 4.3).
+ */
+#ifndef MODEL_NN_TRANSFORMER_H
+#define MODEL_NN_TRANSFORMER_H
+
+#include "backend/ops.h"
+#include "model/weights.h"
+
+struct transformer_shape {
+    int            n_layer, n_head, n_kv_head;
+    int            d_model, d_io; /* d_io: width outside, projected when it differs */
+    int            context;       /* latent steps a query sees */
+    enum norm_kind norm;
+    float          norm_eps;
+    bool           is_gated;
+    enum act       act;      /* of the feed-forward */
+    int            d_hidden; /* between its two matrices */
+    bool           has_layer_scale;
+    enum rope_kind rope;
+    float          max_period;
+    bool           has_sin;   /* sine positions are added to the input ... */
+    float          sin_scale; /* ... times this */
+};
+
+struct transformer_layer {
+    struct norm   norm1, norm2;
+    struct weight qkv, out, up, down;
+    const float  *scale1, *scale2; /* [d_model] or NULL */
+    struct kv     kv;
+};
+
+struct transformer {
+    struct transformer_shape  shape;
+    struct weight             proj_in, proj_out;
+    struct transformer_layer *layer;   /* [n_layer] */
+    float                    *sin_row; /* [d_model] */
+};
+
+/* Takes the weights under NAME ("encoder_transformer"), in the codec's own naming or in that of
+ * transformers, whose queries and keys are turned for half-split rotation. Failures are held by w. */
+void     transformer_load(struct transformer *t, struct weights *w, struct arena *arena,
+                          const struct transformer_shape *shape, const char *name, bool is_hf);
+enum err transformer_open(struct transformer *t, int n_lane) MUST_CHECK;
+void     transformer_close(struct transformer *t); /* zeroed is fine */
+void     transformer_reset(struct transformer *t, int lane);
+
+/* x [n_lane * T, d_io]; the result has the same shape and may be x. */
+struct tensor *transformer_run(struct be *be, struct transformer *t, struct tensor *x);
+
+#endif
