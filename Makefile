@@ -2,6 +2,7 @@
 # The whole build on one screen. New files under src/ and tests/ need no edit here.
 #   make                       build/parley
 #   make check [SAN=...]       every unit, kernel, backend and wire test; SAN=address,undefined | thread
+#   make check ONLY=tests/unit/base/ring.c
 #   make check-oom             tests of out_of_memory: every allocation fails once
 #   make lint                  floors, sizes, names, banned calls, headers, form
 #   make install DESTDIR= PREFIX=/usr/local
@@ -42,7 +43,7 @@ OBJ      := $(SRC:%.c=$(BUILD)/%.o)
 WEB      := $(shell find web -type f 2>/dev/null | sort)
 LIB_OBJ  := $(filter-out $(BUILD)/src/app/main.o,$(OBJ)) $(BUILD)/gen/web_files.o
 TEST_SRC := $(shell find tests/unit tests/kernel tests/backend tests/wire tests/rt -name '*.c' 2>/dev/null | sort)
-TESTS    := $(TEST_SRC:%.c=$(BUILD)/%)
+TESTS    := $(patsubst %.c,$(BUILD)/%,$(if $(ONLY),$(filter $(ONLY),$(TEST_SRC)),$(TEST_SRC)))
 
 .PHONY: all check check-oom lint install clean tests
 all: $(BUILD)/parley
