@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: MIT
+"""Step 4: the tiny Moshi, trained on conversations put together on the fly."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from moshi.models.lm_utils import _delay_sequence
+from moshi.models.loaders import get_moshi_lm
+from safetensors.torch import save_file
+
+from . import dialogues, training
+from .tokens import PAD
+
+SHIPPED = {"temp": 0.3, "temp_text": 0.1, "top_k": 50, "top_k_text": 5}     # how it is meant to speak
+PAD_WEIGHT = 0.15               # of frames without a word in the loss of the text
+ACOUSTIC_WEIGHT = 0.3           # of the codebooks after the first
+LISTEN_WEIGHT = 0.5             # of the head that names the user's words
+SILENT_SHARE = 0.05             # of Parley's silent frames that the depth transformer learns from
+
+
+def lm_config(text_card, card=512, codebooks=8, dim=256, layers=6, depth_dim=96, depth_layers=2,
+              context=160):
+    """The official constructor's arguments, as config.json holds them."""
+    acoustic_delays = [1] * (codebooks - 1)
+    return {
+        "dim": dim, "text_card": text_card, "existing_text_padding_id": PAD, "n_q": 2 * codebooks,
+        "dep_q": codebooks, "card": card, "num_heads": 4, "num_layers": layers, "hidden_scale": 3.0,
+        "causal": True, "layer_scale": None, "context": context, "max_period": 10000,
+        "gating": "silu", "norm": "rms_norm_f32", "positional_embedding": "rope",
+        "depformer_dim": depth_dim, "depformer_dim_feedforward": 4 * depth_dim,
+        "depformer_num_heads": 4, "depformer_num_layers": depth_layers, "depformer_layer_scale": None,
+        "depformer_multi_linear": True, "depformer_context": codebooks, "depformer_max_period": 10000,
+        "depformer_gating": "silu", "depformer_pos_emb": "none", "depformer_weights_per_step": True,
+        "delays": [0, 0, *acoustic_delays, 0, *acoustic_delays]}
+
+
+def export(lm, config, run):
+    """The folder as the official loaders expect it, weights in bf16."""
+    state = {k: v.detach().to(torch.bfloat16).cpu().contiguous() for k, v in lm.state_dict().items()}
+    training.write_atomically(run / "model.safetensors", lambda path: save_file(state, path))
+    names = {"moshi_name": "model.safetensors", "mimi_name": "mimi.safetensors",
+             "mimi_config_name": "mimi_config.json", "tokenizer_name": "tokenizer.model",
+             "model_type": "moshi", "lm_gen_config": SHIPPED}
+    (run / "config.json").write_text(json.dumps({**config, **names}, indent=2) + "\n")
+
+
+class Talks(torch.utils.data.IterableDataset):
+    """Batches of conversations without end, put together by worker processes."""
+
+    def __init__(self, bank, size, frames, seed):
+        self.bank, self.size, self.frames, self.seed = bank, size, frames, seed
+
+    def __iter__(self):
+        rng = np.random.default_rng([self.seed, torch.utils.data.get_worker_info().id])
+        while True:
+            yield [torch.from_numpy(v)
+                   for v in dialogues.batch(self.bank, rng, self.size, self.frames)]
+
+
+def spoil(read, lm):
+    """What the model reads [B, 17, T], made a little wrong in place.
+
+    It must not depend on perfect tokens, nor on the user's timbre: 3 % of its own codes and up to a quarter
+    of the user's are random, and a quarter of the conversations lack the user's acoustic codebooks.
+    """
+    n, streams, frames = read.shape
+    own, user = slice(1, 1 + lm.dep_q), slice(1 + lm.dep_q, None)
+    rate = torch.zeros(n, streams, 1, device=read.device)
+    rate[:, own], rate[:, user] = 0.03, 0.25 * torch.rand(n, 1, 1, device=read.device)
+    wrong = (torch.rand(n, streams, frames, device=read.device) < rate) & (read < lm.card)
+    read = torch.where(wrong, torch.randint_like(read, lm.card), read)
+    mute = torch.rand(n, 1, 1, device=read.device) < 0.25
+    acoustic = read[:, 2 + lm.dep_q:]
+    read[:, 2 + lm.dep_q:] = torch.where(mute, torch.full_like(acoustic, lm.zero_token_id), acoustic)
+    return read
+
+
+def weighted(logits, target, weight):
+    """Mean cross entropy; logits [..., classes], target and weight [...]."""
+    loss = F.cross_entropy(logits.float().flatten(0, -2), target.flatten(), reduction="none")
+    return (loss.view_as(weight) * weight).sum() / weight.sum().clamp(min=1e-6)
+
+
+def losses(lm, ear, codes, heard, speaks, fair, amp, depth_share):
+    """codes [B, 17, T], the rest [B, T]. -> loss, figures"""
+    initial = lm._get_initial_token().expand(codes.shape[0], -1, -1)
+    sequence = torch.cat([initial, _delay_sequence(lm.delays, codes, initial)], 2)
+    read, want = spoil(sequence[:, :, :-1].clone(), lm), sequence[:, :, 1:]
+    near = speaks | F.pad(speaks, (1, 0))[:, :-1]
+    share = torch.where(near, depth_share, SILENT_SHARE)
+    chosen = torch.rand(speaks.shape, device=codes.device) < share      # for the depth transformer
+    with amp:
+        hidden, text = lm.forward_text(read)
+        audio = lm.forward_depformer_training(want.transpose(1, 2)[chosen].T[None],
+                                              hidden[chosen][None])[0]  # [dep_q, n, card]
+        named = ear(hidden)
+    text, text_want = text[:, 0], want[:, 0]
+    text_loss = weighted(text, text_want, torch.where(text_want == PAD, PAD_WEIGHT, 1.0) * fair)
+    target = want[:, 1:1 + lm.dep_q].transpose(1, 2)[chosen].T          # [dep_q, n]
+    known = target < lm.card                                            # not an initial token
+    audio_loss = torch.stack([weighted(a, t.clamp(max=lm.card - 1), k.float())
+                              for a, t, k in zip(audio, target, known)])
+    ear_loss = weighted(named, heard.clamp(min=0), torch.where(heard > 0, 1.0, 0.1) * (heard >= 0))
+    acoustic = audio_loss[1:].mean() * (lm.dep_q - 1) / 4
+    loss = text_loss + audio_loss[0] + ACOUSTIC_WEIGHT * acoustic + LISTEN_WEIGHT * ear_loss
+    with torch.no_grad():
+        word, said, loud = (text_want > PAD) & fair, heard > 0, speaks[chosen]
+        return loss, dict(
+            text=text_loss.item(), semantic=audio_loss[0].item(), acoustic=audio_loss[1:].mean().item(),
+            listen=ear_loss.item(), words_right=share_right(text, text_want, word),
+            heard_right=share_right(named, heard, said),
+            semantic_right=share_right(audio[0], target[0], loud))
+
+
+def share_right(logits, target, where):
+    return (logits.argmax(-1) == target)[where].float().mean().item()
+
+
+def train(data, run, device, minutes, size, frames, depth_share, rate, dim, layers, seed):
+    """Trains the language model on batches of `size` conversations of `frames` frames."""
+    training.prepare(seed)
+    run, bank = Path(run), dialogues.Bank(data, run)
+    config = lm_config(bank.tokenizer.get_piece_size(), dim=dim, layers=layers)
+    lm = get_moshi_lm(None, config, device, torch.float32).train()
+    ear = nn.Linear(dim, len(bank.vocabulary) + 1).to(device)   # which word did the user just end?
+    print(f"language model: {sum(p.numel() for p in lm.parameters())} parameters", flush=True)
+    work = training.Run(
+        dict(lm=lm, ear=ear), [*lm.parameters(), *ear.parameters()], rate, minutes, warm_steps=150,
+        betas=(0.9, 0.95), decay=0.05, device=device, smoothing=0.97,
+        state_path=run / "language_model.state.pt", log_path=run / "language_model.log",
+        export=lambda: export(lm, config, run))
+    amp = training.autocast(device)
+    loader = torch.utils.data.DataLoader(
+        Talks(bank, size, frames, seed + work.step), batch_size=None,
+        num_workers=1 if device == "cpu" else 12, prefetch_factor=4)
+    feed = iter(loader)
+    for _ in work.steps():
+        tensors = (v.to(device, non_blocking=True) for v in next(feed))
+        work.descend(*losses(lm, ear, *tensors, amp, depth_share))

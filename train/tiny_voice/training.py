@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: MIT
+"""What both trainings share: budget of time, learning rate, batches ahead, threads, log, checkpoints."""
+
+import json
+import math
+import os
+import queue
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn as nn
+
+SAVE_EVERY_S = 120
+LOG_EVERY = 50                  # steps
+
+
+def prepare(seed):
+    torch.manual_seed(seed)
+    torch.set_flush_denormal(True)
+
+
+def autocast(device):
+    return torch.autocast(torch.device(device).type, dtype=torch.bfloat16)
+
+
+def write_atomically(path, write):
+    """write(temporary path), then the name appears at once: an interrupted save leaves the last one."""
+    path = Path(path)
+    temporary = path.with_name(path.name + ".part")
+    write(str(temporary))
+    os.replace(temporary, path)
+
+
+class Threads:
+    """The number of CPU threads, tried now and then.
+
+    On cores that others use too, threads that wait for each other can be slower than one alone. Every 40
+    steps two steps are timed with one thread and two with all; the faster number holds until the next trial.
+    """
+
+    def __init__(self, device):
+        self.on = torch.device(device).type == "cpu"
+        self.most = torch.get_num_threads()
+        self.best, self.step, self.last = 1, 0, time.monotonic()
+        self.took_s = {}
+
+    def tick(self):
+        """Once before each step."""
+        now, phase = time.monotonic(), self.step % 40
+        if self.on:
+            if phase in (2, 3, 5, 6):
+                threads = 1 if phase < 4 else self.most
+                self.took_s.setdefault(threads, []).append(now - self.last)
+            if phase == 6:
+                self.best = min(self.took_s, key=lambda n: min(self.took_s[n]))
+                self.took_s = {}
+            torch.set_num_threads(1 if phase < 3 else self.most if phase < 6 else self.best)
+        self.last, self.step = now, self.step + 1
+
+
+def feeder(make, seed, threads=1, depth=4):
+    """A queue of batches made ahead by other threads: make(generator) is called again and again."""
+    batches = queue.Queue(depth)
+
+    def work(i):
+        rng = np.random.default_rng([seed, i])
+        while True:
+            batches.put(make(rng))
+
+    for i in range(threads):
+        threading.Thread(target=work, args=(i,), daemon=True).start()
+    return batches
+
+
+class Run:
+    """One training of a given number of minutes that can be interrupted and goes on where it was.
+
+    State (weights and optimiser in f32, steps, minutes spent) is kept in `state_path` every two minutes;
+    `export()` writes the files that others read. The learning rate warms up and falls with a cosine to
+    nothing over the whole time, so the number of minutes belongs to the recipe.
+    """
+
+    def __init__(self, modules, params, rate, minutes, warm_steps, betas, decay, device, state_path,
+                 log_path, export, smoothing):
+        self.modules, self.params = modules, list(params)      # modules: name -> nn.Module
+        self.rate, self.minutes, self.warm_steps = rate, minutes, warm_steps
+        self.optimiser = torch.optim.AdamW(self.params, lr=rate, betas=betas, weight_decay=decay)
+        self.state_path, self.export, self.smoothing = Path(state_path), export, smoothing
+        self.threads = Threads(device)
+        self.step, self.spent_s, self.mean, self.extra = 0, 0.0, {}, {}
+        self.resumed = self.state_path.exists()
+        if self.resumed:
+            self._restore(device)
+        self.log = open(log_path, "a" if self.resumed else "w")
+        self.began = self.saved = time.monotonic()
+
+    def _restore(self, device):
+        state = torch.load(self.state_path, map_location=device, weights_only=True)
+        for name, module in self.modules.items():
+            module.load_state_dict(state["modules"][name])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.step, self.spent_s = state["step"], state["spent_s"]
+        self.extra = state["extra"]
+        print(f"going on at step {self.step}, minute {self.spent_s / 60:.1f}", flush=True)
+
+    def _save(self):
+        state = dict(modules={k: m.state_dict() for k, m in self.modules.items()},
+                     optimiser=self.optimiser.state_dict(), step=self.step, spent_s=self.elapsed_s(),
+                     extra=self.extra)
+        write_atomically(self.state_path, lambda path: torch.save(state, path))
+        self.export()
+        self.saved = time.monotonic()
+
+    def elapsed_s(self):
+        return self.spent_s + time.monotonic() - self.began
+
+    def done(self):
+        """Share of the time that is spent, 0 to 1."""
+        return min(1.0, self.elapsed_s() / (60 * self.minutes))
+
+    def steps(self):
+        """Yields the share of time spent before each step; saves in between and at the end."""
+        done = self.done()
+        while done < 1 or self.step == 0:
+            warm = min(1, (self.step + 1) / self.warm_steps)
+            rate = self.rate * warm * (0.5 + 0.5 * math.cos(math.pi * done)) + 1e-6
+            for group in self.optimiser.param_groups:
+                group["lr"] = rate
+            self.threads.tick()
+            yield done
+            if time.monotonic() - self.saved > SAVE_EVERY_S:
+                self._save()
+            done = self.done()
+        self._save()
+        self.log.close()
+
+    def descend(self, loss, figures):
+        """One step of the optimiser; figures: name -> float, their running means go to the log."""
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.params, 1.0)
+        self.optimiser.step()
+        keep = self.smoothing if self.mean else 0.0
+        self.mean = {k: keep * self.mean.get(k, 0) + (1 - keep) * v for k, v in figures.items()}
+        self.step += 1
+        if self.step % LOG_EVERY == 0:
+            line = dict(step=self.step, minutes=round(self.elapsed_s() / 60, 2),
+                        threads=self.threads.best, **{k: round(v, 4) for k, v in self.mean.items()})
+            print(json.dumps(line), file=self.log, flush=True)
+            print(line, flush=True)
