@@ -17,10 +17,10 @@ struct mimi;
 struct mimi_info {
     int    rate_hz;
     double frame_rate_hz;
-    int    frame_size;   /* samples a frame */
-    int    n_codebook;   /* codes a frame: see design 4.3 */
+    int    frame_size;     /* samples a frame */
+    int    n_codebook;     /* codes a frame: see design 4.3 */
     int    n_codebook_max; /* in the file */
-    int    n_bin;        /* codes are 0 .. n_bin-1 */
+    int    n_bin;          /* codes are 0 .. n_bin-1 */
     int    d_latent;
 };
 
@@ -42,7 +42,7 @@ enum err mimi_encode_step(struct mimi *m, const struct step *s, const float *con
                           int32_t *const *codes, float *const *latent) MUST_CHECK;
 /* codes[a]: n_q codes in (1 <= n_q <= n_codebook_max, each in 0 .. n_bin-1, else ERR_USAGE and nothing
  * moves); pcm[a]: frame_size samples out, not clipped. */
-enum err mimi_decode_step(struct mimi *m, const struct step *s, const int32_t *const *codes, int n_q,
-                          float *const *pcm) MUST_CHECK;
+enum err mimi_decode_step(struct mimi *m, const struct step *s, const int32_t *const *codes,
+                          int n_q, float *const *pcm) MUST_CHECK;
 
 #endif

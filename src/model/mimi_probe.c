@@ -2,9 +2,7 @@
 /* mimi_probe: the codec's row of families.c: sound to latent and codes, codes to sound. */
 #include <string.h>
 
-#include "base/mem.h"
-#include "model/mimi.h"
-#include "model/nn/rvq.h"
+#include "model/mimi_whole.h"
 
 static bool claims(const struct model_files *f, const struct safetensors *in, const char *part)
 {
@@ -15,63 +13,57 @@ static bool claims(const struct model_files *f, const struct safetensors *in, co
     return safetensors_find(in, "pcm") != NULL;
 }
 
-/* pcm [T] in; codes [n_q, F] and latent [d, F] out. Zeros fill the last frame. */
+struct result {
+    const struct mimi_info *info;
+    int32_t                *codes;  /* [n_codebook, n_frame] */
+    float                  *latent; /* [d_latent, n_frame] */
+    float                  *pcm;    /* [n_frame * frame_size] */
+};
+
+static enum err on_codes(void *arg, int64_t i, int64_t n_frame, const int32_t *codes,
+                         const float *latent)
+{
+    struct result *r = arg;
+
+    for (int64_t q = 0; q < r->info->n_codebook; q++)
+        r->codes[q * n_frame + i] = codes[q];
+    for (int64_t d = 0; d < r->info->d_latent; d++)
+        r->latent[d * n_frame + i] = latent[d];
+    return OK;
+}
+
+static enum err on_pcm(void *arg, int64_t i, int64_t n_frame, const float *pcm)
+{
+    struct result *r = arg;
+
+    memcpy(r->pcm + i * r->info->frame_size, pcm, (size_t)r->info->frame_size * sizeof *pcm);
+    return OK;
+}
+
 static enum err encode(struct mimi *m, struct probe_io *io, const struct safetensors_entry *in)
 {
     const struct mimi_info *info = mimi_info(m);
     int64_t                 n_frame = (in->n[0] + info->frame_size - 1) / info->frame_size;
     const int64_t           n_codes[] = { info->n_codebook, n_frame };
     const int64_t           n_latent[] = { info->d_latent, n_frame };
-    int32_t                *codes = probe_add(io, "codes", DT_I32, 2, n_codes);
-    float                  *latent = probe_add(io, "latent", DT_F32, 2, n_latent);
-    int32_t                *code = mem_zalloc((size_t)info->n_codebook * sizeof *code);
-    float                  *x = mem_zalloc((size_t)info->d_latent * sizeof *x);
-    float                  *pcm = mem_zalloc((size_t)info->frame_size * sizeof *pcm);
-    const struct step       step = { 1, &(int){ 0 } };
-    enum err                err = OK;
+    struct result           r = { .info = info };
 
-    if (!codes || !latent || !code || !x || !pcm)
-        err = err_set(ERR_NOMEM, "out of memory for %lld frames", (long long)n_frame);
-    for (int64_t f = 0; f < n_frame && !err; f++) {
-        int64_t at = f * info->frame_size, n = in->n[0] - at;
-        n = n < info->frame_size ? n : info->frame_size;
-        memset(pcm, 0, (size_t)info->frame_size * sizeof *pcm);
-        memcpy(pcm, (const uint8_t *)in->data + (size_t)at * sizeof *pcm, (size_t)n * sizeof *pcm);
-        err = mimi_encode_step(m, &step, &(const float *){ pcm }, &code, &x);
-        for (int64_t q = 0; q < info->n_codebook; q++)
-            codes[q * n_frame + f] = code[q];
-        for (int64_t i = 0; i < info->d_latent; i++)
-            latent[i * n_frame + f] = x[i];
-    }
-    mem_free(code);
-    mem_free(x);
-    mem_free(pcm);
-    return err;
+    r.codes = probe_add(io, "codes", DT_I32, 2, n_codes);
+    r.latent = probe_add(io, "latent", DT_F32, 2, n_latent);
+    if (!r.codes || !r.latent)
+        return err_set(ERR_NOMEM, "out of memory for %lld frames", (long long)n_frame);
+    return mimi_whole_encode(m, in->data, in->n[0], on_codes, &r);
 }
 
-/* codes [n_q, F] in; pcm [F * frame_size] out. */
 static enum err decode(struct mimi *m, struct probe_io *io, const struct safetensors_entry *in)
 {
-    const struct mimi_info *info = mimi_info(m);
-    int64_t                 n_frame = in->n[1], n_pcm = n_frame * info->frame_size;
-    float                  *pcm = probe_add(io, "pcm", DT_F32, 1, &n_pcm);
-    int32_t                 code[RVQ_MAX_LEVEL];
-    const struct step       step = { 1, &(int){ 0 } };
-    enum err                err = OK;
+    int64_t       n_pcm = in->n[1] * mimi_info(m)->frame_size;
+    struct result r = { .info = mimi_info(m) };
 
-    if (!pcm)
-        return err_set(ERR_NOMEM, "out of memory for %lld frames", (long long)n_frame);
-    if (in->n[0] < 1 || in->n[0] > info->n_codebook_max)
-        return err_set(ERR_USAGE, "%s: tensor 'codes' has %lld rows, the codec has %d codebooks",
-                       safetensors_path(io->in, in), (long long)in->n[0], info->n_codebook_max);
-    for (int64_t f = 0; f < n_frame && !err; f++) {
-        for (int64_t q = 0; q < in->n[0]; q++)
-            memcpy(&code[q], (const uint8_t *)in->data + (size_t)(q * n_frame + f) * sizeof *code,
-                   sizeof *code);
-        err = mimi_decode_step(m, &step, &(const int32_t *){ code }, (int)in->n[0],
-                               &(float *){ pcm + f * info->frame_size });
-    }
-    return err;
+    r.pcm = probe_add(io, "pcm", DT_F32, 1, &n_pcm);
+    if (!r.pcm)
+        return err_set(ERR_NOMEM, "out of memory for %lld frames", (long long)in->n[1]);
+    return mimi_whole_decode(m, in->data, in->n[0], in->n[1], on_pcm, &r);
 }
 
 static enum err probe(const struct model_files *f, struct probe_io *io,
@@ -79,7 +71,7 @@ static enum err probe(const struct model_files *f, struct probe_io *io,
 {
     enum err                        err = OK;
     const struct safetensors_entry *pcm = probe_find(io, "pcm", DT_F32, 1, &err);
-    const struct safetensors_entry *codes = probe_find(io, "codes", DT_I32, 2, &err);
+    const struct safetensors_entry *codes = err ? NULL : probe_find(io, "codes", DT_I32, 2, &err);
     struct mimi                    *m = NULL;
 
     if (err)
