@@ -3,6 +3,6 @@
 
 #include "model/model.h"
 
-extern const struct family mimi_probe;
+extern const struct family mimi_probe, moshi_probe;
 
-const struct family *const families[] = { &mimi_probe, NULL };
+const struct family *const families[] = { &mimi_probe, &moshi_probe, NULL };

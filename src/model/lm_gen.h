@@ -20,13 +20,13 @@ struct lm_gen_options lm_gen_defaults(const struct moshi *m);
 enum err lm_gen_open(struct lm_gen **out, struct moshi *m, int n_lane) MUST_CHECK;
 void     lm_gen_close(struct lm_gen **g);
 /* A fresh lane: also resets the model's lane. The same options give the same tokens again. */
-void     lm_gen_reset(struct lm_gen *g, int lane, const struct lm_gen_options *o);
+void lm_gen_reset(struct lm_gen *g, int lane, const struct lm_gen_options *o);
 
 struct lm_gen_frame {
-    bool    is_ready;            /* false for the first max(delays) steps */
-    int32_t text;                /* time-aligned text token */
+    bool    is_ready;                /* false for the first max(delays) steps */
+    int32_t text;                    /* time-aligned text token */
     int32_t audio[MOSHI_MAX_STREAM]; /* [dep_q] time-aligned codes of the model's voice */
-    int32_t text_now;            /* what this very step sampled, before the alignment */
+    int32_t text_now;                /* what this very step sampled, before the alignment */
 };
 
 /* user[a]: n_user codes (n_q - dep_q are used, more are cut, fewer is ERR_USAGE). forced_text[a]:

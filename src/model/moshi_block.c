@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+/* One transformer block and what enters it; docs/models/moshi.md, "A block". */
+#include <math.h>
+
+#include "model/moshi_impl.h"
+
+/* x += scale * (w y); a layer scale is rare. */
+static void add_scaled(struct be *be, struct tensor *x, const struct tensor *y,
+                       const struct weight *w, const float *scale)
+{
+    if (!scale) {
+        op_linear_add(be, x, y, w);
+        return;
+    }
+    struct tensor *u = be_like(be, x);
+    op_linear(be, u, y, w);
+    op_scale_add(be, x, u, scale);
+}
+
+static void self_attention(struct be *be, struct tensor *x, const struct moshi_layer *l,
+                           const struct moshi_stack *s, struct kv *kv)
+{
+    struct tensor      *h = be_like(be, x);
+    struct tensor      *qkv = be_scratch(be, x->n_row, l->in_proj.n_out);
+    const struct rope   rope = { s->rope, s->max_period, 1 };
+    const struct attend attend = { s->n_head, s->context, false,
+                                   1.0f / sqrtf((float)(s->dim / s->n_head)) };
+
+    op_norm(be, h, x, &l->norm1);
+    op_linear(be, qkv, h, &l->in_proj);
+    if (s->rope != ROPE_NONE)
+        op_rope(be, qkv, kv, s->n_head, &rope);
+    op_attend(be, h, qkv, kv, &attend);
+    add_scaled(be, x, h, &l->out_proj, l->scale1);
+}
+
+static void cross_attention(struct be *be, struct tensor *x, const struct moshi_layer *l,
+                            const struct moshi_stack *s, const struct moshi_cross_view *c)
+{
+    struct tensor *h = be_like(be, x), *q = be_like(be, x);
+
+    op_norm(be, h, x, &l->norm_cross);
+    op_linear(be, q, h, &l->cross_q);
+    op_attend_cross(be, h, q, c->k, c->v, c->n_src, s->n_head,
+                    1.0f / sqrtf((float)(s->dim / s->n_head)));
+    add_scaled(be, x, h, &l->cross_out, l->scale_cross);
+}
+
+static void feed_forward(struct be *be, struct tensor *x, const struct moshi_layer *l,
+                         const struct moshi_stack *s)
+{
+    struct tensor *h = be_like(be, x);
+    struct tensor *u = be_scratch(be, x->n_row, l->ff_in.n_out);
+
+    op_norm(be, h, x, &l->norm2);
+    op_linear(be, u, h, &l->ff_in);
+    if (s->is_gated) {
+        struct tensor *g = be_scratch(be, x->n_row, l->ff_out.n_in);
+        op_glu(be, g, u, s->act);
+        u = g;
+    } else {
+        op_act(be, u, u, s->act);
+    }
+    add_scaled(be, x, u, &l->ff_out, l->scale2);
+}
+
+void moshi_block(struct be *be, struct tensor *x, const struct moshi_layer *l,
+                 const struct moshi_stack *s, struct kv *kv, const struct moshi_cross_view *cross)
+{
+    self_attention(be, x, l, s, kv);
+    if (cross)
+        cross_attention(be, x, l, s, cross);
+    feed_forward(be, x, l, s);
+}
+
+/* A muxed token is (second + 1) * card + first; -1 is no token at all. */
+static void split_streams(int32_t *first, int32_t *second, const int32_t *ids, int n, int card)
+{
+    for (int i = 0; i < n; i++) {
+        first[i] = ids[i] < 0 ? -1 : ids[i] % card;
+        second[i] = ids[i] < 0 ? -1 : ids[i] / card - 1;
+    }
+}
+
+void moshi_embed_add(struct be *be, struct tensor *x, const struct moshi_table *t,
+                     const int32_t *ids, int32_t *room)
+{
+    if (t->out1.n_out) {
+        int32_t       *first = room, *second = room + x->n_row;
+        struct tensor *a = be_scratch(be, x->n_row, t->table.n_in);
+        struct tensor *b = be_like(be, a);
+        split_streams(first, second, ids, x->n_row, t->card);
+        op_embed(be, a, &t->table, first);
+        op_embed(be, b, &t->table, second);
+        op_linear_add(be, x, a, &t->out1);
+        op_linear_add(be, x, b, &t->out2);
+    } else if (t->low_rank.n_out) {
+        struct tensor *a = be_scratch(be, x->n_row, t->table.n_in);
+        op_embed(be, a, &t->table, ids);
+        op_linear_add(be, x, a, &t->low_rank);
+    } else {
+        op_embed_add(be, x, &t->table, ids);
+    }
+}
+
+float *moshi_sin_period(struct arena *a, int dim, float max_period)
+{
+    int    half = dim / 2;
+    float *p = arena_take(a, (size_t)half * sizeof *p);
+
+    for (int i = 0; p && i < half; i++)
+        p[i] = powf(max_period, (float)i / (float)(half - 1));
+    return p;
+}
+
+void moshi_sin_add(struct tensor *x, const int64_t *position, const float *period, float scale)
+{
+    int half = x->n_col / 2;
+
+    for (int r = 0; r < x->n_row; r++) {
+        float *y = x->p + (size_t)r * (size_t)x->n_col;
+        for (int i = 0; i < half; i++) {
+            float phase = (float)position[r] / period[i];
+            y[i] += scale * cosf(phase);
+            y[half + i] += scale * sinf(phase);
+        }
+    }
+}
