@@ -39,12 +39,9 @@ static bool read_value(struct protobuf_field *f, struct protobuf *pb)
     uint64_t len;
 
     switch (f->kind) {
-    case PROTOBUF_VARINT:
-        return read_varint(&f->value, pb);
-    case PROTOBUF_FIXED64:
-        return read_fixed(&f->value, pb, 8);
-    case PROTOBUF_FIXED32:
-        return read_fixed(&f->value, pb, 4);
+    case PROTOBUF_VARINT: return read_varint(&f->value, pb);
+    case PROTOBUF_FIXED64: return read_fixed(&f->value, pb, 8);
+    case PROTOBUF_FIXED32: return read_fixed(&f->value, pb, 4);
     case PROTOBUF_BYTES:
         if (!read_varint(&len, pb) || len > pb->in.len)
             return false;

@@ -75,16 +75,10 @@ static enum err cut(struct sentencepiece_ids *out, const struct sentencepiece_mo
     if (text.len == 0)
         return OK;
     switch (m->algorithm) {
-    case SENTENCEPIECE_UNIGRAM:
-        return sentencepiece_unigram_cut(out, m, text);
-    case SENTENCEPIECE_BPE:
-        return sentencepiece_bpe_cut(out, m, text);
-    case SENTENCEPIECE_WORD:
-        cut_words(out, m, text);
-        break;
-    case SENTENCEPIECE_CHAR:
-        cut_chars(out, m, text);
-        break;
+    case SENTENCEPIECE_UNIGRAM: return sentencepiece_unigram_cut(out, m, text);
+    case SENTENCEPIECE_BPE: return sentencepiece_bpe_cut(out, m, text);
+    case SENTENCEPIECE_WORD: cut_words(out, m, text); break;
+    case SENTENCEPIECE_CHAR: cut_chars(out, m, text); break;
     }
     return out->err;
 }
@@ -214,8 +208,7 @@ static void decode(struct buf *out, const struct sentencepiece_model *m, const i
     }
 }
 
-enum err sentencepiece_decode(const struct sentencepiece *s, struct buf *out, const int *ids,
-                              int n)
+enum err sentencepiece_decode(const struct sentencepiece *s, struct buf *out, const int *ids, int n)
 {
     struct buf plain;
 
@@ -336,7 +329,7 @@ size_t sentencepiece_stream_step(struct sentencepiece_stream *st, int id,
 }
 
 size_t sentencepiece_stream_flush(struct sentencepiece_stream *st,
-                                  char out[SENTENCEPIECE_STREAM_MAX])
+                                  char                         out[SENTENCEPIECE_STREAM_MAX])
 {
     return release(st, out, true);
 }

@@ -20,25 +20,25 @@
 struct sentencepiece;
 
 /* Reads the whole model file in memory and copies what it keeps. what names it in the sentence of
- * ERR_FORMAT (broken, inconsistent) and ERR_LIMIT (absurdly large). *out untouched on failure. */
-enum err sentencepiece_open(struct sentencepiece **out, struct bytes model,
-                            const char *what) MUST_CHECK;
-void     sentencepiece_close(struct sentencepiece **s);
-int      sentencepiece_count(const struct sentencepiece *s); /* ids are 0 .. count-1 */
+ * ERR_FORMAT: broken, inconsistent or absurdly large. *out untouched on failure. */
+enum err sentencepiece_open(struct sentencepiece **out, struct bytes model, const char *what)
+    MUST_CHECK;
+void sentencepiece_close(struct sentencepiece **s);
+int  sentencepiece_count(const struct sentencepiece *s); /* ids are 0 .. count-1 */
 
 /* Text, perhaps not UTF-8 (bad bytes read as U+FFFD), to ids: no bos, no eos; user-defined pieces
- * are found in the text, control pieces are not, as the library does. *n set. ERR_LIMIT: more
- * than n_cap ids, *n is then unspecified; text.len * 3 + 64 always suffices without a normaliser
- * that expands. */
+ * are found in the text, control pieces are not, as the library does. ERR_LIMIT: more than n_cap
+ * ids; 3 * text.len + 3 always suffice unless the normaliser makes the text longer. */
 enum err sentencepiece_encode(const struct sentencepiece *s, int *ids, int *n, int n_cap,
                               struct bytes text) MUST_CHECK;
-/* Same, appended to ids that grow by realloc: *ids (mem_free) and *n; text of any length. */
+/* Same, into a new array of *n ids, the caller's to mem_free(); NULL when there are none. On
+ * failure untouched. */
 enum err sentencepiece_encode_new(const struct sentencepiece *s, int **ids, int *n,
                                   struct bytes text) MUST_CHECK;
 
 /* Appends the text of n ids. ERR_USAGE: an id outside the model, the sentence names it. */
-enum err sentencepiece_decode(const struct sentencepiece *s, struct buf *out, const int *ids,
-                              int n) MUST_CHECK;
+enum err sentencepiece_decode(const struct sentencepiece *s, struct buf *out, const int *ids, int n)
+    MUST_CHECK;
 
 /* One piece as the file has it (U+2581 for a blank), borrowed; empty for an id that is not there,
  * for which every question is answered with false. */
@@ -73,6 +73,6 @@ size_t sentencepiece_stream_step(struct sentencepiece_stream *st, int id,
                                  char out[SENTENCEPIECE_STREAM_MAX]);
 /* The end: what is still held comes out as U+FFFD; ready for the next text. */
 size_t sentencepiece_stream_flush(struct sentencepiece_stream *st,
-                                  char out[SENTENCEPIECE_STREAM_MAX]);
+                                  char                         out[SENTENCEPIECE_STREAM_MAX]);
 
 #endif

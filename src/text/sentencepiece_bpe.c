@@ -7,7 +7,7 @@
 #include "text/sentencepiece_ids.h"
 
 struct symbol {
-    uint32_t at, len; /* in the text; len 0: joined to the left */
+    uint32_t at, len;    /* in the text; len 0: joined to the left */
     int      prev, next; /* -1: none */
     bool     is_frozen;  /* a user-defined piece stays whole */
 };

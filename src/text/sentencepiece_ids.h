@@ -25,9 +25,9 @@ void sentencepiece_ids_add(struct sentencepiece_ids *out, const struct sentencep
                            struct bytes piece, int id);
 
 /* Cuts a rewritten text, not empty, into pieces; in the file of each algorithm. */
-enum err sentencepiece_unigram_cut(struct sentencepiece_ids *out,
-                                   const struct sentencepiece_model *m,
-                                   struct bytes text) MUST_CHECK;
+enum err sentencepiece_unigram_cut(struct sentencepiece_ids         *out,
+                                   const struct sentencepiece_model *m, struct bytes text)
+    MUST_CHECK;
 enum err sentencepiece_bpe_cut(struct sentencepiece_ids *out, const struct sentencepiece_model *m,
                                struct bytes text) MUST_CHECK;
 

@@ -22,7 +22,7 @@ struct sentencepiece_key {
 struct sentencepiece_index {
     struct sentencepiece_key *key; /* [n_key], sorted by text */
     int                       n_key;
-    int                       first[257]; /* keys that begin with byte c: first[c] .. first[c+1]-1 */
+    int                       first[257]; /* byte c begins keys first[c] .. first[c + 1] - 1 */
 };
 
 /* Room for n_cap keys; zeroed ones are closed without harm. */

@@ -198,8 +198,8 @@ static void check_byte(struct reader *r, int id)
 {
     struct sentencepiece_entry *e = &r->m->piece[id];
     const uint8_t              *p = e->text.p;
-    bool                        is_byte = e->text.len == 6 && memcmp(p, "<0x", 3) == 0 &&
-                   hex(p[3]) >= 0 && hex(p[4]) >= 0 && p[5] == '>';
+    bool is_byte = e->text.len == 6 && memcmp(p, "<0x", 3) == 0 && hex(p[3]) >= 0 &&
+                   hex(p[4]) >= 0 && p[5] == '>';
 
     if (!r->m->has_bytes)
         fail(r, "piece %d is a byte piece, but byte_fallback is off", id);
@@ -217,25 +217,16 @@ static void sort_in(struct reader *r, int id)
     const struct sentencepiece_entry *e = &m->piece[id];
 
     switch ((enum sentencepiece_kind)e->kind) {
-    case SENTENCEPIECE_USER_DEFINED:
-        sentencepiece_index_add(&m->kept, e->text, id);
-        break;
-    case SENTENCEPIECE_UNUSED:
-        m->n_unused++;
-        break;
-    case SENTENCEPIECE_NORMAL:
-        m->score_min = fminf(m->score_min, e->score);
-        break;
+    case SENTENCEPIECE_USER_DEFINED: sentencepiece_index_add(&m->kept, e->text, id); break;
+    case SENTENCEPIECE_UNUSED: m->n_unused++; break;
+    case SENTENCEPIECE_NORMAL: m->score_min = fminf(m->score_min, e->score); break;
     case SENTENCEPIECE_UNKNOWN:
         if (m->unknown_id >= 0)
             fail(r, "pieces %d and %d are both the unknown piece", m->unknown_id, id);
         m->unknown_id = id;
         break;
-    case SENTENCEPIECE_BYTE:
-        check_byte(r, id);
-        break;
-    case SENTENCEPIECE_CONTROL:
-        break;
+    case SENTENCEPIECE_BYTE: check_byte(r, id); break;
+    case SENTENCEPIECE_CONTROL: break;
     }
     bool is_word = e->kind == SENTENCEPIECE_NORMAL || e->kind == SENTENCEPIECE_USER_DEFINED ||
                    e->kind == SENTENCEPIECE_UNUSED;
@@ -295,7 +286,8 @@ static void set_defaults(struct sentencepiece_model *m)
     m->score_min = FLT_MAX;
     for (int i = 0; i < 256; i++)
         m->byte_id[i] = -1;
-    m->normal = (struct sentencepiece_rules){ .has_dummy_prefix = true, .removes_blanks = true,
+    m->normal = (struct sentencepiece_rules){ .has_dummy_prefix = true,
+                                              .removes_blanks = true,
                                               .escapes_blanks = true };
     m->denormal = m->normal;
 }

@@ -15,12 +15,12 @@
 #include "text/sentencepiece_rules.h"
 
 enum sentencepiece_kind { /* the file's numbers */
-    SENTENCEPIECE_NORMAL = 1,
-    SENTENCEPIECE_UNKNOWN = 2,
-    SENTENCEPIECE_CONTROL = 3,
-    SENTENCEPIECE_USER_DEFINED = 4,
-    SENTENCEPIECE_UNUSED = 5,
-    SENTENCEPIECE_BYTE = 6,
+                          SENTENCEPIECE_NORMAL = 1,
+                          SENTENCEPIECE_UNKNOWN = 2,
+                          SENTENCEPIECE_CONTROL = 3,
+                          SENTENCEPIECE_USER_DEFINED = 4,
+                          SENTENCEPIECE_UNUSED = 5,
+                          SENTENCEPIECE_BYTE = 6,
 };
 
 enum sentencepiece_algorithm {
@@ -39,7 +39,7 @@ struct sentencepiece_entry {
 };
 
 struct sentencepiece_model {
-    uint8_t                     *file; /* copy; the rest borrows from it */
+    uint8_t                     *file;  /* copy; the rest borrows from it */
     struct sentencepiece_entry  *piece; /* [n_piece] */
     int                          n_piece;
     int                          n_unused;

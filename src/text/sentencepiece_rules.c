@@ -11,10 +11,22 @@
 
 /* One unit of the double array: label in the low byte, bit 8 "a value is below", bit 9 and 10..31
  * the offset to what is below; a value has bit 31 and is never anyone's label. */
-static uint32_t unit_label(uint32_t u) { return u & 0x800000FFu; }
-static bool     unit_has_value(uint32_t u) { return u >> 8 & 1; }
-static uint32_t unit_value(uint32_t u) { return u & 0x7FFFFFFFu; }
-static uint32_t unit_offset(uint32_t u) { return (u >> 10) << (u >> 6 & 8); }
+static uint32_t unit_label(uint32_t u)
+{
+    return u & 0x800000FFu;
+}
+static bool unit_has_value(uint32_t u)
+{
+    return u >> 8 & 1;
+}
+static uint32_t unit_value(uint32_t u)
+{
+    return u & 0x7FFFFFFFu;
+}
+static uint32_t unit_offset(uint32_t u)
+{
+    return (u >> 10) << (u >> 6 & 8);
+}
 
 enum { UNSEEN, OPEN, DONE };
 

@@ -55,7 +55,7 @@ static void extend(struct end *end, const struct sentencepiece_model *m, struct 
     }
 }
 
-enum err sentencepiece_unigram_cut(struct sentencepiece_ids *out,
+enum err sentencepiece_unigram_cut(struct sentencepiece_ids         *out,
                                    const struct sentencepiece_model *m, struct bytes text)
 {
     struct end *end = mem_alloc(mem_size(text.len + 1, sizeof *end));

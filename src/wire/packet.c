@@ -21,10 +21,8 @@ bool packet_is_known(uint8_t type)
     case PACKET_AUDIO_CHUNK:
     case PACKET_TEXT_PARTIAL:
     case PACKET_TEXT_FINAL:
-    case PACKET_METADATA:
-        return true;
-    default:
-        return false;
+    case PACKET_METADATA: return true;
+    default: return false;
     }
 }
 
@@ -65,16 +63,12 @@ enum err packet_read_head(struct packet_head *h, struct bytes in)
 static uint8_t priority_of(enum packet_type type)
 {
     switch (type) {
-    case PACKET_AUDIO_CHUNK:
-        return 0;
+    case PACKET_AUDIO_CHUNK: return 0;
     case PACKET_ACK:
-    case PACKET_TEXT_FINAL:
-        return 1;
-    case PACKET_TEXT_PARTIAL:
-        return 2;
+    case PACKET_TEXT_FINAL: return 1;
+    case PACKET_TEXT_PARTIAL: return 2;
     case PACKET_HEARTBEAT:
-    case PACKET_METADATA:
-        break;
+    case PACKET_METADATA: break;
     }
     return 3;
 }
@@ -292,8 +286,9 @@ void packet_add_welcome(struct buf *out, const struct packet_welcome *w)
 
 void packet_add_caps(struct buf *out, const struct packet_caps *c)
 {
-    buf_add_fmt(out, "{\"type\":\"conversation_acknowledged\",\"capabilities\":"
-                     "{\"mlx\":%s,\"moshi\":%s,\"mimi\":%s}",
+    buf_add_fmt(out,
+                "{\"type\":\"conversation_acknowledged\",\"capabilities\":"
+                "{\"mlx\":%s,\"moshi\":%s,\"mimi\":%s}",
                 truth(c->mlx), truth(c->moshi), truth(c->mimi));
     add_member(out, "textMode", packet_text_mode_name(c->text));
     buf_add_byte(out, '}');

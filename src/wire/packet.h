@@ -22,10 +22,10 @@
 enum packet_type {
     PACKET_HEARTBEAT = 0x01,
     PACKET_ACK = 0x02,
-    PACKET_AUDIO_CHUNK = 0x10,  /* f32 mono at 24 kHz */
+    PACKET_AUDIO_CHUNK = 0x10, /* f32 mono at 24 kHz */
     PACKET_TEXT_PARTIAL = 0x20,
-    PACKET_TEXT_FINAL = 0x21,   /* the only one of ours that asks for an ACK */
-    PACKET_METADATA = 0x30,     /* one JSON object */
+    PACKET_TEXT_FINAL = 0x21, /* the only one of ours that asks for an ACK */
+    PACKET_METADATA = 0x30,   /* one JSON object */
 };
 
 struct packet_head {
@@ -48,8 +48,8 @@ bool     packet_is_known(uint8_t type);
  * most PACKET_PAYLOAD_MAX bytes, else nothing is written: ERR_LIMIT. */
 enum err packet_write(struct buf *out, enum packet_type type, uint32_t seq, double time_ms,
                       struct bytes payload) MUST_CHECK;
-enum err packet_write_ack(struct buf *out, uint32_t seq, double time_ms,
-                          uint32_t acked_seq) MUST_CHECK;
+enum err packet_write_ack(struct buf *out, uint32_t seq, double time_ms, uint32_t acked_seq)
+    MUST_CHECK;
 /* n_smp <= PACKET_PAYLOAD_MAX / 4; what is not finite goes out as 0, the rest within -1..1. */
 enum err packet_write_audio(struct buf *out, uint32_t seq, double time_ms, const float *smp,
                             int n_smp) MUST_CHECK;

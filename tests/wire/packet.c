@@ -333,8 +333,12 @@ static void check_member(const json_t *v, const char *key, const char *want)
 TEST(packet_welcome_has_the_members_that_clients_know)
 {
     struct buf            b;
-    struct packet_welcome w = { .time_ms = TIME_MS, .rate_hz = 24000, .frame_smp = 1920, .n_q = 8,
-                                .client_id = "client_ab\"c", .message_cap = 1 << 20 };
+    struct packet_welcome w = { .time_ms = TIME_MS,
+                                .rate_hz = 24000,
+                                .frame_smp = 1920,
+                                .n_q = 8,
+                                .client_id = "client_ab\"c",
+                                .message_cap = 1 << 20 };
 
     buf_init(&b, 4096);
     packet_add_welcome(&b, &w);
@@ -394,11 +398,11 @@ TEST(packet_stats_name_every_figure)
 {
     struct buf          b;
     struct packet_stats s = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13 };
-    const char         *names[] = { "framesIn",      "steps",          "audioSent",
-                                    "partialSent",   "inputDropped",   "partialDropped",
-                                    "decodeSkipped", "audioDropped",   "malformed",
-                                    "remainderSamples", "delay",       "lagMs",
-                                    "stepMs" };
+    const char         *names[] = {
+                "framesIn",       "steps",         "audioSent",    "partialSent", "inputDropped",
+                "partialDropped", "decodeSkipped", "audioDropped", "malformed",   "remainderSamples",
+                "delay",          "lagMs",         "stepMs"
+    };
 
     buf_init(&b, 4096);
     packet_add_stats(&b, &s);

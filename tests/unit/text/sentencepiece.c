@@ -111,10 +111,10 @@ static void check_golden(const char *name, struct sentencepiece *s)
     CHECK(!s);
 }
 
-#define GOLDEN(name)                              \
-    TEST(sentencepiece_golden_##name)             \
-    {                                             \
-        check_golden(#name, open_golden(#name));  \
+#define GOLDEN(name)                             \
+    TEST(sentencepiece_golden_##name)            \
+    {                                            \
+        check_golden(#name, open_golden(#name)); \
     }
 
 GOLDEN(unigram_plain)

@@ -15,9 +15,18 @@ TEST(utf8_measures_whole_characters)
 
 TEST(utf8_refuses_what_is_no_character)
 {
-    const char *bad[] = { "",         "\x80",         "\xC0\x80",         "\xC1\xBF",
-                          "\xC3",     "\xC3(",        "\xE0\x80\x80",     "\xED\xA0\x80",
-                          "\xE2\x82", "\xF0\x8F\x80\x80", "\xF4\x90\x80\x80", "\xF5\x80\x80\x80",
+    const char *bad[] = { "",
+                          "\x80",
+                          "\xC0\x80",
+                          "\xC1\xBF",
+                          "\xC3",
+                          "\xC3(",
+                          "\xE0\x80\x80",
+                          "\xED\xA0\x80",
+                          "\xE2\x82",
+                          "\xF0\x8F\x80\x80",
+                          "\xF4\x90\x80\x80",
+                          "\xF5\x80\x80\x80",
                           "\xFF" };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         CHECK_INT(utf8_len(bytes_str(bad[i])), 0);
@@ -34,7 +43,8 @@ TEST(utf8_knows_the_beginning_of_a_character)
     CHECK(!utf8_is_partial(bytes_str("\xE0\x80")));
     CHECK(!utf8_is_partial(bytes_str("\xED\xA0")));
     CHECK(!utf8_is_partial(bytes_str("\xF4\x90")));
-    CHECK(!utf8_is_partial(bytes_str("\xC3" "a")));
+    CHECK(!utf8_is_partial(bytes_str("\xC3"
+                                     "a")));
 }
 
 TEST(utf8_checks_whole_texts)
