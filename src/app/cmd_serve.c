@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "app/app.h"
+#include "app/gen_options.h"
 #include "base/log.h"
 #include "base/os.h"
 #include "server/server.h"
@@ -30,7 +31,10 @@ static enum err read_key(char *key, size_t cap, const char *path)
 
 static enum err serve(struct app *app, struct engine *engine, const char *key)
 {
-    struct server_options o = { .key = *key ? key : NULL, .engine = engine };
+    struct server_options o = { .key = *key ? key : NULL,
+                                .engine = engine,
+                                .tune = gen_options_tune,
+                                .tune_arg = app };
     const char *hosts[16], *origins[16];
     struct server *server = NULL;
 
@@ -91,7 +95,8 @@ static enum err run(struct app *app)
 
 static const enum option options[] = {
     OPT_MODEL, OPT_THREADS, OPT_DEVICE, OPT_QUANT, OPT_LISTEN, OPT_MAX_TALKS, OPT_KEY_FILE,
-    OPT_ALLOW_HOST, OPT_ALLOW_ORIGIN, OPTION_COUNT
+    OPT_ALLOW_HOST, OPT_ALLOW_ORIGIN, OPT_SEED, OPT_TEMPERATURE, OPT_TEXT_TEMPERATURE, OPT_TOP_K,
+    OPT_TEXT_TOP_K, OPTION_COUNT
 };
 
 const struct command cmd_serve = {

@@ -7,5 +7,7 @@
 #include "model/lm_gen.h"
 
 void gen_options_apply(const struct app *app, struct lm_gen_options *o);
+/* For the server: app is a struct app; the seed is left alone unless it was set. */
+void gen_options_tune(struct lm_gen_options *o, const void *app);
 
 #endif

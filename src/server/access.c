@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/access.h"
+
+#include <arpa/inet.h>
+#include <openssl/crypto.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* "name:port" or "[v6]:port" split; the port of the scheme when none is written. */
+static bool split_host(struct bytes *name, int *port, struct bytes in, int default_port)
+{
+    size_t end = in.len;
+    char text[8];
+
+    *port = default_port;
+    if (in.len == 0)
+        return false;
+    if (in.p[0] == '[') {
+        const uint8_t *close = memchr(in.p, ']', in.len);
+        if (!close)
+            return false;
+        *name = bytes_of(in.p + 1, (size_t)(close - in.p) - 1);
+        end = (size_t)(close - in.p) + 1;
+    } else {
+        const uint8_t *colon = memchr(in.p, ':', in.len);
+        end = colon ? (size_t)(colon - in.p) : in.len;
+        *name = bytes_of(in.p, end);
+    }
+    if (end == in.len)
+        return true;
+    size_t len = in.len - end - 1;
+    if (in.p[end] != ':' || len == 0 || len > 5)
+        return false;
+    memcpy(text, in.p + end + 1, len);
+    text[len] = 0;
+    if (text[strspn(text, "0123456789")])
+        return false;
+    *port = (int)strtol(text, NULL, 10);
+    return true;
+}
+
+bool access_is_loopback(struct bytes host)
+{
+    return http_is_word(host, "localhost") || http_is_word(host, "127.0.0.1") ||
+           http_is_word(host, "::1");
+}
+
+static bool is_ip(struct bytes host)
+{
+    char text[64];
+    struct in6_addr addr;
+
+    if (host.len >= sizeof text)
+        return false;
+    memcpy(text, host.p, host.len);
+    text[host.len] = 0;
+    return inet_pton(AF_INET, text, &addr) == 1 || inet_pton(AF_INET6, text, &addr) == 1;
+}
+
+static bool is_our_name(const struct access *a, struct bytes name)
+{
+    if (access_is_loopback(name) || (a->has_public && is_ip(name)))
+        return true;
+    for (int i = 0; i < a->n_host; i++)
+        if (http_is_word(name, a->hosts[i]))
+            return true;
+    return false;
+}
+
+static bool is_our_host(const struct access *a, struct bytes host, int port)
+{
+    struct bytes name;
+    int said;
+
+    return split_host(&name, &said, host, 80) && said == port && is_our_name(a, name);
+}
+
+/* scheme://host:port of a page that one of our listeners served. */
+static bool is_our_origin(const struct access *a, struct bytes origin)
+{
+    struct bytes name;
+    int said;
+    bool is_tls = origin.len > 8 && memcmp(origin.p, "https://", 8) == 0;
+
+    for (int i = 0; i < a->n_origin; i++)
+        if (http_is_word(origin, a->origins[i]))
+            return true;
+    if (!is_tls && (origin.len <= 7 || memcmp(origin.p, "http://", 7) != 0))
+        return false;
+    size_t n = is_tls ? 8 : 7;
+    if (!split_host(&name, &said, bytes_of(origin.p + n, origin.len - n), is_tls ? 443 : 80) ||
+        !is_our_name(a, name))
+        return false;
+    for (int i = 0; i < a->n_port; i++)
+        if (a->ports[i] == said)
+            return true;
+    return false;
+}
+
+static bool is_key(const struct access *a, struct bytes said)
+{
+    size_t len = strlen(a->key);
+    return said.len == len && CRYPTO_memcmp(said.p, a->key, len) == 0;
+}
+
+/* Authorization: Bearer KEY, kyutai-api-key: KEY, or ?key=KEY or ?auth_id=KEY. */
+static bool has_key(const struct access *a, const struct http_head *h)
+{
+    static const char *const parameters[] = { "key", "auth_id" };
+    struct bytes bearer = http_header(h, "authorization");
+    char value[512];
+
+    if (bearer.len > 7 && http_is_word(bytes_of(bearer.p, 7), "bearer ") &&
+        is_key(a, bytes_of(bearer.p + 7, bearer.len - 7)))
+        return true;
+    if (is_key(a, http_header(h, "kyutai-api-key")))
+        return true;
+    for (int i = 0; i < 2; i++)
+        if (http_query_value(value, sizeof value, h->query, parameters[i]) &&
+            is_key(a, bytes_str(value)))
+            return true;
+    return false;
+}
+
+int access_check(const struct access *a, const struct http_head *h, int port, bool wants_key)
+{
+    if (http_header_count(h, "host") != 1)
+        return 400;
+    if (!is_our_host(a, http_header(h, "host"), port))
+        return 421;
+    if (http_header_count(h, "origin") > 1 ||
+        (http_header_count(h, "origin") && !is_our_origin(a, http_header(h, "origin"))))
+        return 403;
+    if (a->key && wants_key && !has_key(a, h))
+        return 401;
+    return 0;
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/room_admin.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/metric.h"
+#include "base/os.h"
+#include "server/server_state.h"
+#include "talk/engine.h"
+
+const char *room_admin_state_name(const struct engine_info *info)
+{
+    switch (info->state) {
+    case ENGINE_LOADING: return "loading";
+    case ENGINE_DEGRADED: return "degraded";
+    case ENGINE_DRAINING: return "draining";
+    case ENGINE_READY: break;
+    }
+    return info->is_full ? "full" : "ready";
+}
+
+int room_admin_retry_after_s(const struct engine_info *info)
+{
+    return info->state == ENGINE_LOADING ? 1 : info->state == ENGINE_DEGRADED ? 30 : 5;
+}
+
+static void add_text(struct buf *out, const char *name, const char *value)
+{
+    buf_add_fmt(out, "\"%s\": ", name);
+    buf_add_json(out, value, strlen(value));
+}
+
+void room_admin_health(struct conn *c, const struct http_head *h)
+{
+    struct server_state *s = conn_server(c);
+    struct engine_info info;
+    struct buf out;
+
+    engine_info(s->engine, &info);
+    buf_init(&out, 8192);
+    buf_add_str(&out, "{\"status\": \"ok\", \"version\": \"" PARLEY_VERSION "\", ");
+    add_text(&out, "state", room_admin_state_name(&info));
+    buf_add_str(&out, ", ");
+    add_text(&out, "model", info.model);
+    buf_add_fmt(&out, ", \"talks\": %d, \"max_talks\": %d, ", info.n_talk, info.n_lane);
+    buf_add_fmt(&out, "\"sample_rate\": %d, \"frame_samples\": %d, \"frame_rate\": %g, ",
+                info.rate_hz, info.frame_size, info.frame_rate_hz);
+    buf_add_fmt(&out, "\"step_p50_ms\": %.3f, \"step_p95_ms\": %.3f, ",
+                metric_quantile_s(M_TICK_SECONDS, 0.5) * 1e3,
+                metric_quantile_s(M_TICK_SECONDS, 0.95) * 1e3);
+    buf_add_fmt(&out, "\"uptime_s\": %lld}\n",
+                (long long)((os_now_ns() - s->opened_ns) / 1000000000));
+    conn_reply(c, 200, "application/json", "Cache-Control: no-store\r\n", buf_view(&out));
+    buf_fini(&out);
+}
+
+void room_admin_readyz(struct conn *c, const struct http_head *h)
+{
+    struct engine_info info;
+    struct buf out;
+    char extra[80] = "Cache-Control: no-store\r\n";
+
+    engine_info(conn_server(c)->engine, &info);
+    bool is_ready = info.state == ENGINE_READY && !info.is_full;
+    buf_init(&out, 8192);
+    buf_add_fmt(&out, "{\"ready\": %s, ", is_ready ? "true" : "false");
+    add_text(&out, "state", room_admin_state_name(&info));
+    buf_add_str(&out, ", ");
+    add_text(&out, "reason", info.is_full ? "all talks are taken" : info.reason);
+    buf_add_fmt(&out, ", \"talks\": %d, \"max_talks\": %d}\n", info.n_talk, info.n_lane);
+    if (!is_ready)
+        snprintf(extra, sizeof extra, "Cache-Control: no-store\r\nRetry-After: %d\r\n",
+                 room_admin_retry_after_s(&info));
+    conn_reply(c, is_ready ? 200 : 503, "application/json", extra, buf_view(&out));
+    buf_fini(&out);
+}
+
+void room_admin_metrics(struct conn *c, const struct http_head *h)
+{
+    struct buf out;
+
+    buf_init(&out, 1 << 20);
+    metric_write(&out);
+    conn_reply(c, 200, "text/plain; version=0.0.4; charset=utf-8", "Cache-Control: no-store\r\n",
+               buf_view(&out));
+    buf_fini(&out);
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/seat.h"
+
+#include "base/mem.h"
+#include "base/os.h"
+#include "server/server_state.h"
+
+enum err seat_defaults(struct lm_gen_options *out, struct conn *c)
+{
+    struct server_state *state = conn_server(c);
+    struct engine_info info;
+
+    engine_info(state->engine, &info);
+    *out = info.defaults;
+    enum err err = os_random(&out->seed, sizeof out->seed);
+    if (!err && state->tune)
+        state->tune(out, state->tune_arg);
+    return err;
+}
+
+enum err seat_open(struct seat *s, struct conn *c, size_t max_smp, const struct lm_gen_options *gen)
+{
+    struct server_state *state = conn_server(c);
+    struct talk_options o = { .wake = state->wake, .wake_arg = state->wake_arg };
+
+    *s = (struct seat){ .conn = c };
+    enum err err = gen ? OK : seat_defaults(&o.gen, c);
+    if (gen)
+        o.gen = *gen;
+    if (!err)
+        err = talk_open(&s->talk, state->engine, &o);
+    if (err)
+        return err;
+    engine_info(state->engine, &s->info);
+    size_t n_smp = (size_t)s->info.frame_size;
+    buf_init(&s->mic, (max_smp + n_smp) * sizeof(float));
+    s->frame = mem_zalloc(mem_size(n_smp, sizeof *s->frame));
+    if (!s->frame) {
+        seat_close(s);
+        return ERR_NOMEM;
+    }
+    return OK;
+}
+
+void seat_close(struct seat *s)
+{
+    talk_close(&s->talk);
+    buf_fini(&s->mic);
+    mem_free(s->frame);
+    s->frame = NULL;
+}
+
+size_t seat_rest(const struct seat *s)
+{
+    return (s->mic.len - s->mic_at) / sizeof(float);
+}
+
+float *seat_room(struct seat *s, size_t n)
+{
+    size_t len = s->mic.len;
+
+    buf_drop_front(&s->mic, s->mic_at);
+    len -= s->mic_at;
+    s->mic_at = 0;
+    for (size_t i = 0; i < n * sizeof(float) && !buf_err(&s->mic); i += 4096) {
+        static const uint8_t zeros[4096];
+        size_t left = n * sizeof(float) - i;
+        buf_add(&s->mic, zeros, left < sizeof zeros ? left : sizeof zeros);
+    }
+    bool is_full = buf_err(&s->mic);
+    s->mic.len = len;
+    s->mic.err = OK;
+    return is_full ? NULL : (float *)(void *)(s->mic.p + len);
+}
+
+void seat_wrote(struct seat *s, size_t n)
+{
+    s->mic.len += n * sizeof(float);
+}
+
+bool seat_pump(struct seat *s)
+{
+    size_t n_smp = (size_t)s->info.frame_size;
+
+    while (seat_rest(s) >= n_smp) {
+        if (!talk_push(s->talk, (const float *)(const void *)(s->mic.p + s->mic_at)))
+            return false;
+        s->mic_at += n_smp * sizeof(float);
+        s->n_in++;
+    }
+    return true;
+}
+
+bool seat_pop(struct seat *s, struct talk_event *ev)
+{
+    if (!talk_pop_event(s->talk, ev))
+        return false;
+    if (ev->has_sound)
+        must(talk_pop_sound(s->talk, s->frame)); /* the engine pushes sound before its event */
+    return true;
+}
