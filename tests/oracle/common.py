@@ -74,6 +74,13 @@ def randomise(model, seed, gain=1.2):
         p.data.copy_(new)
 
 
+def hush(model, prefixes, factor=0.01):
+    """Makes what enters the transformers so small that the epsilons of their norms count."""
+    for name, p in model.named_parameters():
+        if name.startswith(prefixes):
+            p.data.mul_(factor)
+
+
 def conv_scale(name, p, gain):
     if "convtr" in name:                     # [in, out, k], each output sees two kernel taps
         return gain / (p.shape[0] * 2) ** 0.5 if p.shape[1] > 1 else 0.7
@@ -118,9 +125,12 @@ def join_projections(state):
 
 # --- the codec ----------------------------------------------------------------------------------
 
-def new_mimi(config, seed, codebooks=None):
+def new_mimi(config, seed, codebooks=None, quiet=False):
     mimi = loaders.get_mimi(None, config, num_codebooks=codebooks or config["quantizer"]["n_q"])
     randomise(mimi, seed)
+    if quiet:
+        last = len(mimi.encoder.model) - 1
+        hush(mimi, (f"encoder.model.{last}.", "upsample."))
     randomise_codebooks(mimi.quantizer, seed)
     tame(mimi, seed)
     return mimi
@@ -201,12 +211,14 @@ def lm_kwargs(config):
     return json.loads(json.dumps({k: v for k, v in config.items() if k not in drop}))
 
 
-def new_lm(config, seed):
+def new_lm(config, seed, quiet=False):
     kwargs = lm_kwargs(config)
     for key in ("lora", "lora_rank", "lora_scaling", "quantize"):
         kwargs.pop(key, None)
     lm = loaders.get_moshi_lm(None, kwargs, dtype=torch.float32)
     randomise(lm, seed)
+    if quiet:
+        hush(lm, ("emb.", "text_emb.", "depformer_emb.", "depformer_text_emb.", "depformer_in."))
     return lm
 
 

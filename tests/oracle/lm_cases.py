@@ -101,17 +101,17 @@ def write_run(folder, lm, codes, conditions=None, inputs=None, index=""):
     return {"verb": "probe", "in": f"in{index}.safetensors", "out": f"out{index}.safetensors"}
 
 
-def start(out, name, cfg, seed, rename=c.join_projections, dtype=torch.float32):
+def start(out, name, cfg, seed, rename=c.join_projections, dtype=torch.float32, quiet=False):
     """The folder with config and weights, and the model as the official loader reads it back."""
     folder = c.fresh_folder(out / name)
     c.save_json(folder / "config.json", cfg)
-    write_weights(folder, c.new_lm(cfg, seed), cfg, rename, dtype)
+    write_weights(folder, c.new_lm(cfg, seed, quiet), cfg, rename, dtype)
     return folder, c.load_lm(folder)
 
 
-def plain(out, name, cfg, steps=27, seed=1, rename=c.join_projections, dtype=torch.float32):
+def plain(out, name, cfg, steps=27, seed=1, rename=c.join_projections, dtype=torch.float32, quiet=False):
     """A model without conditions: one folder, one probe."""
-    folder, lm = start(out, name, cfg, seed, rename, dtype)
+    folder, lm = start(out, name, cfg, seed, rename, dtype, quiet)
     conditions = {} if cfg.get("fuser") else None
     codes = c.random_codes(cfg, steps, seed + 1)
     c.save_json(folder / "expect.json", {"runs": [write_run(folder, lm, codes, conditions)]})
@@ -160,11 +160,11 @@ def tts(out, name, cfg, seed):
 
 # What the official constructors accept beside the published values.
 LAYER_NORM_SIN = variant(
-    norm="layer_norm", positional_embedding="sin", gating="none", layer_scale=0.1, hidden_scale=4,
+    norm="layer_norm", positional_embedding="sin", positional_scale=0.02, gating="none", layer_scale=0.1, hidden_scale=4,
     depformer_gating="gelu", depformer_layer_scale=0.2, depformer_pos_emb="sin",
     depformer_dim_feedforward=None)
 RMS_SIN_ROPE = variant(
-    norm="rms_norm", positional_embedding="sin_rope", gating="gelu", hidden_scale=4,
+    norm="rms_norm", positional_embedding="sin_rope", positional_scale=0.02, gating="gelu", hidden_scale=4,
     depformer_gating="relu", depformer_dim_feedforward=None, depformer_pos_emb="rope",
     depformer_multi_linear=False, max_period=300)
 NO_POSITION = variant(
@@ -181,7 +181,7 @@ CASES = {
     "moshi/schedule_one_set": lambda out: plain(
         out, "moshi/schedule_one_set", variant(n_q=4, dep_q=2, delays=[0, 0, 1, 0, 1],
                                                depformer_weights_per_step_schedule=[0, 0]), 20, seed=3),
-    "moshi/in_projs": lambda out: plain(out, "moshi/in_projs", variant(), seed=4, rename=dict),
+    "moshi/in_projs": lambda out: plain(out, "moshi/in_projs", variant(), seed=4, rename=dict, quiet=True),
     "moshi/bf16": lambda out: plain(out, "moshi/bf16", variant(), seed=5, dtype=torch.bfloat16),
     "moshi/f16": lambda out: plain(out, "moshi/f16", variant(), seed=6, dtype=torch.float16),
     "hibiki/2b": lambda out: hibiki(out, "hibiki/2b", HIBIKI_2B, 21),
@@ -195,7 +195,7 @@ CASES = {
         out, "stt/2.6b", variant(STT, without=("extra_heads_num_heads", "extra_heads_dim")), 30, seed=27),
     "tts/1.6b": lambda out: tts(out, "tts/1.6b", TTS_1B6, 28),
     "tts/0.75b": lambda out: plain(out, "tts/0.75b", TTS_0B75, seed=29),
-    "variant/layer_norm_sin": lambda out: plain(out, "variant/layer_norm_sin", LAYER_NORM_SIN, seed=31),
-    "variant/rms_sin_rope": lambda out: plain(out, "variant/rms_sin_rope", RMS_SIN_ROPE, seed=32),
-    "variant/no_position": lambda out: plain(out, "variant/no_position", NO_POSITION, seed=33),
+    "variant/layer_norm_sin": lambda out: plain(out, "variant/layer_norm_sin", LAYER_NORM_SIN, seed=31, quiet=True),
+    "variant/rms_sin_rope": lambda out: plain(out, "variant/rms_sin_rope", RMS_SIN_ROPE, seed=32, quiet=True),
+    "variant/no_position": lambda out: plain(out, "variant/no_position", NO_POSITION, seed=33, quiet=True),
 }

@@ -93,12 +93,12 @@ def write_config(folder, cfg):
 
 
 def build(out, name, cfg, frames, seed, tail=0, rename=c.join_projections, dtype=torch.float32,
-          loads=True):
+          loads=True, quiet=False):
     """One folder. `rename` turns the official state dict into what the file holds."""
     for attempt in range(60):
         folder = c.fresh_folder(out / "mimi" / name)
         write_config(folder, cfg)
-        mimi = c.new_mimi(cfg, seed + 1000 * attempt)
+        mimi = c.new_mimi(cfg, seed + 1000 * attempt, quiet=quiet)
         state = {k: v.to(dtype) for k, v in mimi.state_dict().items()}
         mimi.load_state_dict({k: v.float() for k, v in state.items()})
         for layers in (mimi.quantizer.rvq_first.vq.layers, mimi.quantizer.rvq_rest.vq.layers):
@@ -187,7 +187,7 @@ CASES = {
         out, "short_context", small(transformer={"context": 4}), 17, 14),
     "mimi/bf16": lambda out: build(out, "bf16", small(), 17, 15, dtype=torch.bfloat16),
     "mimi/f16": lambda out: build(out, "f16", small(), 17, 16, dtype=torch.float16),
-    "mimi/in_projs": lambda out: build(out, "in_projs", small(), 17, 17, rename=dict),
+    "mimi/in_projs": lambda out: build(out, "in_projs", small(), 17, 17, rename=dict, quiet=True),
     "mimi/legacy_names": lambda out: build(out, "legacy_names", small(), 17, 18, rename=legacy_names),
     "mimi/weight_norm": lambda out: build(
         out, "weight_norm", small(seanet={"norm": "weight_norm", "disable_norm_outer_blocks": 1}), 17, 19),
@@ -197,5 +197,5 @@ CASES = {
     "mimi/conv_skip": lambda out: build(out, "conv_skip", small(seanet={"true_skip": False}), 17, 21),
     "mimi/gated": lambda out: build(
         out, "gated", small(transformer={"gating": "silu", "norm": "rms_norm_f32", "layer_scale": None,
-                                         "positional_embedding": "rope_concat", "kv_repeat": 2}), 17, 22),
+                                         "positional_embedding": "rope_concat", "kv_repeat": 2}), 17, 22, quiet=True),
 }

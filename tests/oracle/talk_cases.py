@@ -14,6 +14,7 @@ import mimi_cases
 
 TEXT_CARD = 340
 GAP = 1e-3                          # of the largest logit: nearer than this is no test of arithmetic
+                                    # (a fifth of it where the end has to fall on a given frame)
 
 
 def sentences():
@@ -36,7 +37,8 @@ def tokenizer(path):
 class Watch:
     """Looks at every greedy decision and refuses near ties."""
 
-    def __init__(self, lm):
+    def __init__(self, lm, gap):
+        self.gap = gap
         self.text, self.audio = lm.forward_text, lm.forward_depformer
         lm.forward_text, lm.forward_depformer = self.on_text, self.on_audio
 
@@ -50,10 +52,9 @@ class Watch:
         self.check(out)
         return out
 
-    @staticmethod
-    def check(logits):
+    def check(self, logits):
         best = logits.flatten().topk(2).values
-        if best[0] - best[1] < GAP * logits.abs().max():
+        if best[0] - best[1] < self.gap * logits.abs().max():
             raise c.Near("two tokens are as likely")
 
 
@@ -66,11 +67,11 @@ class Quiet:
     print_header = print_token = log
 
 
-def run(folder, pcm, record):
+def run(folder, pcm, record, gap):
     """The official InferenceState.run, with the frames that LMGen returned and every call's tokens."""
     info = c.checkpoint(folder)
     lm, mimi = info.get_moshi(dtype=torch.float32), info.get_mimi()
-    Watch(lm)
+    Watch(lm, gap)
     state = InferenceState(info, mimi, info.get_text_tokenizer(), lm, 1, 1.0, "cpu", use_sampling=False)
     step, encode = state.lm_gen.step, mimi._encode_to_unquantized_latent
 
@@ -93,25 +94,29 @@ def run(folder, pcm, record):
     return info.get_text_tokenizer(), texts, sound[0]
 
 
-def build(out, name, lm_changes, mimi_cfg, frames, seed, tail=0):
+def build(out, name, lm_changes, mimi_cfg, frames, seed, tail=0, extra=None, base=lm_cases.MOSHI):
+    """extra: after how many frames behind the input Hibiki may find its end, from and to."""
     cfg = lm_cases.variant(
-        dim=16, text_card=TEXT_CARD, mimi_name="mimi.safetensors", mimi_config_name="mimi_config.json",
+        base, dim=16, text_card=TEXT_CARD, mimi_name="mimi.safetensors", mimi_config_name="mimi_config.json",
         tokenizer_name="tokenizer.model", lm_gen_config={"temp": 0.7, "temp_text": 0.6}, context=12,
         card=mimi_cfg["quantizer"]["bins"], **lm_changes)
-    for attempt in range(200):
-        folder = c.fresh_folder(out / name)
-        c.save_json(folder / "config.json", cfg)
-        c.save_json(folder / "mimi_config.json", mimi_cfg)
-        tokenizer(folder / "tokenizer.model")
+    folder = c.fresh_folder(out / name)
+    c.save_json(folder / "config.json", cfg)
+    c.save_json(folder / "mimi_config.json", mimi_cfg)
+    tokenizer(folder / "tokenizer.model")
+    for attempt in range(500):
         mimi = c.new_mimi(mimi_cfg, seed + 1000 * attempt)
         c.save(folder / "mimi.safetensors", c.join_projections(mimi.state_dict()))
-        lm_cases.write_weights(folder, lively(c.new_lm(cfg, seed + 1000 * attempt)), cfg)
+        lm = lively(c.new_lm(cfg, seed + 1000 * attempt), 0.5 if extra is None else 2.5 if extra[1] == 1 else 2.0)
+        lm_cases.write_weights(folder, lm, cfg)
         pcm = c.sound(c.rng(seed + attempt), frames * mimi.frame_size + tail, mimi.sample_rate)
         record = {"fed": [], "tokens": [], "limit": frames + 40}
         try:
-            spm, texts, sound = run(folder, pcm, record)
+            spm, texts, sound = run(folder, pcm, record, GAP if extra is None else GAP / 5)
             if sound.abs().max() >= 1 or len(set(texts.tolist())) < 6:
                 raise c.Near("the sound clips, or the text stands still")
+            if extra and not extra[0] <= len(record["fed"]) - 1 - frames <= extra[1]:
+                raise c.Near("it ends elsewhere")
         except c.Near:
             continue
         write(folder, mimi, pcm, record, spm, texts, sound)
@@ -119,11 +124,11 @@ def build(out, name, lm_changes, mimi_cfg, frames, seed, tail=0):
     raise SystemExit(f"{name}: every seed has a near tie")
 
 
-def lively(lm):
-    """Makes padding likelier, as it is in a real model, and user sound heard."""
+def lively(lm, end):
+    """Makes padding likelier, as it is in a real model; `end` is for the end of the stream."""
     lm.text_linear.weight.data[[0, 3]] *= 1.5
     lm.text_linear.weight.data[260:] *= 1.6                  # words more often than single bytes
-    lm.text_linear.weight.data[2] *= 0.5
+    lm.text_linear.weight.data[2] *= end
     return lm
 
 
@@ -152,4 +157,10 @@ CASES = {
     "talk/delay3": lambda out: build(
         out, "talk/delay3", {"n_q": 9, "dep_q": 3, "delays": [0, 0, 3, 3, 0, 1, 2, 3, 3, 1]},
         mimi_cases.small(quantizer={"n_q": 7}), 24, 64, tail=31),
+    "talk/hibiki": lambda out: build(
+        out, "talk/hibiki", {"n_q": 8, "dep_q": 4, "delays": lm_cases.delays(4, 4, 2)},
+        mimi_cases.small(), 19, 65, extra=(3, 14), base=lm_cases.HIBIKI_1B),
+    "talk/hibiki_at_once": lambda out: build(      # the end comes with the end-of-input codes
+        out, "talk/hibiki_at_once", {"n_q": 8, "dep_q": 4, "delays": lm_cases.delays(4, 4, 1)},
+        mimi_cases.small(), 17, 66, extra=(1, 1), base=lm_cases.HIBIKI_1B),
 }
