@@ -394,22 +394,23 @@ TEST(packet_says_degraded_and_error_in_words)
     buf_fini(&b);
 }
 
+static const char *const stats_names[] = {
+    "framesIn",       "steps",         "audioSent",    "partialSent", "inputDropped",
+    "partialDropped", "decodeSkipped", "audioDropped", "malformed",   "remainderSamples",
+    "delay",          "lagMs",         "stepMs"
+};
+
 TEST(packet_stats_name_every_figure)
 {
     struct buf          b;
     struct packet_stats s = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13 };
-    const char         *names[] = {
-                "framesIn",       "steps",         "audioSent",    "partialSent", "inputDropped",
-                "partialDropped", "decodeSkipped", "audioDropped", "malformed",   "remainderSamples",
-                "delay",          "lagMs",         "stepMs"
-    };
 
     buf_init(&b, 4096);
     packet_add_stats(&b, &s);
     json_t *v = parse(&b);
     check_member(v, "type", "stats");
     for (int i = 0; i < 13; i++)
-        CHECK_INT(json_integer_value(json_object_get(v, names[i])), i + 1);
+        CHECK_INT(json_integer_value(json_object_get(v, stats_names[i])), i + 1);
     json_decref(v);
     buf_fini(&b);
 }
