@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "kernel/float_bits.h"
+#include "kernel/isas.h"
 
 #define LANES       ISA_C_LANES
 #define LEAKY_SLOPE 0.01f
@@ -177,8 +178,6 @@ static void f32_to_bf16(uint16_t *y, const float *x, int n)
     for (int i = 0; i < n; i++)
         y[i] = bf16_of_float(x[i]);
 }
-
-extern const struct kern isa_c;
 
 const struct kern isa_c = {
     .name = "c",

@@ -3,10 +3,13 @@
 
 #include <stddef.h>
 
-extern const struct kern isa_c;
-
 const struct isa isas[] = {
     { &isa_c, 0 },
+#if defined(__x86_64__)
+    { &isa_avx2, CPU_AVX2 | CPU_FMA | CPU_F16C },
+    { &isa_avx512,
+      CPU_AVX2 | CPU_FMA | CPU_F16C | CPU_AVX512F | CPU_AVX512BW | CPU_AVX512VL | CPU_AVX512DQ },
+#endif
     { NULL, 0 },
 };
 

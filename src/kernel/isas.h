@@ -13,6 +13,9 @@ struct isa {
 
 extern const struct isa isas[]; /* ended by a NULL kern */
 
+/* The rows themselves, each in its own file; those of another processor are not built. */
+extern const struct kern isa_c, isa_avx2, isa_avx512;
+
 /* The kernels of row i over those of the supported rows before it. */
 void isas_overlay(struct kern *out, int i);
 

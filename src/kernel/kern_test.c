@@ -4,14 +4,14 @@
 #include <math.h>
 #include <string.h>
 
+#include "kernel/isas.h"
+
 #define N         83 /* odd, over one tile */
 #define N_IN      96 /* of the tiles: a whole one and half of one */
 #define N_ROW     19 /* a block of 16 and a rest */
 #define N_VEC     3
 #define TILES_CAP 4608 /* 2 x 2 tiles of 8 bits, group 32 */
 #define OUT_CAP   128
-
-extern const struct kern isa_c;
 
 struct input {
     float    a[N_ROW * N_IN], b[N_VEC][N_IN];

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+#if defined(__x86_64__)
+#include "kernel/isas.h"
+
+#include "kernel/simd_avx2.h"
+
+#include "kernel/simd_linear.h"
+#include "kernel/simd_rows.h"
+#include "kernel/simd_tiles.h"
+
+const struct kern isa_avx2 = {
+    .name = "avx2",
+    .dot_f32 = dot_f32,
+    .axpy_f32 = axpy_f32,
+    .add_f32 = add_f32,
+    .mul_add_f32 = mul_add_f32,
+    .linear_f32 = linear_f32,
+    .linear_bf16 = linear_bf16,
+    .linear_f16 = linear_f16,
+    .linear_q8t = linear_q8t,
+    .linear_q4t = linear_q4t,
+    .rms_norm_f32 = rms_norm_f32,
+    .layer_norm_f32 = layer_norm_f32,
+    .softmax_f32 = softmax_f32,
+    .act_f32 = act_f32,
+    .glu_f32 = glu_f32,
+    .attend_f32 = attend_f32,
+    .argmax_f32 = argmax_f32,
+    .nearest_f32 = nearest_f32,
+    .bf16_to_f32 = bf16_to_f32,
+    .f16_to_f32 = f16_to_f32,
+    .f32_to_bf16 = f32_to_bf16,
+};
+#endif
