@@ -11,12 +11,13 @@
 #include "text/utf8.h"
 
 /* The largest published vocabulary has 262,144 pieces and 4.7 MB. */
-#define FILE_LEN_MAX (64u << 20)
-#define PIECES_MAX   (1 << 20)
+#define FILE_LEN_MAX (32u << 20)
+#define PIECES_MAX   (1 << 19)
 
 struct reader {
     struct sentencepiece_model *m;
     const char                 *what;
+    bool                        has_trainer;
     enum err                    err;
 };
 
@@ -122,6 +123,7 @@ static void read_trainer(struct reader *r, struct bytes in)
     struct protobuf_field       f;
     uint64_t                    algorithm = m->algorithm;
 
+    r->has_trainer = true;
     while (next_field(r, &f, &pb)) {
         if (f.number == 3)
             get_enum(r, &algorithm, &f, SENTENCEPIECE_CHAR, "model type");
@@ -248,6 +250,8 @@ static void check(struct reader *r)
         sort_in(r, id);
     if (r->err)
         return;
+    if (!r->has_trainer) /* it comes after the pieces: a file cut between two of them lacks it */
+        fail(r, "the trainer's part is missing: not a SentencePiece model, or cut short");
     if (m->unknown_id < 0)
         fail(r, "no unknown piece among %d", m->n_piece);
     for (int i = 0; m->has_bytes && i < 256; i++)
@@ -258,8 +262,10 @@ static void check(struct reader *r)
     finish_index(r, &m->kept);
     if (m->algorithm == SENTENCEPIECE_UNIGRAM && m->words.n_key == 0)
         fail(r, "no piece to cut text into");
-    for (int id = 0; id < m->n_piece && !r->err; id++)
-        m->piece[id].id_found = sentencepiece_model_find(m, m->piece[id].text);
+    for (int id = 0; id < m->n_piece && !r->err; id++) {
+        int reserved = sentencepiece_index_find(&m->reserved, m->piece[id].text);
+        m->piece[id].id_found = reserved >= 0 ? reserved : id;
+    }
 }
 
 static enum err open_room(struct sentencepiece_model *m, struct bytes file, int n_piece)
@@ -295,7 +301,7 @@ static void set_defaults(struct sentencepiece_model *m)
 enum err sentencepiece_model_open(struct sentencepiece_model *m, struct bytes file,
                                   const char *what)
 {
-    struct reader r = { m, what, OK };
+    struct reader r = { .m = m, .what = what };
     enum err      err;
 
     set_defaults(m);
@@ -304,7 +310,7 @@ enum err sentencepiece_model_open(struct sentencepiece_model *m, struct bytes fi
     int n_piece = count_pieces(file);
     if (n_piece == 0 || n_piece > PIECES_MAX)
         return err_set(ERR_FORMAT, "%s: %s", what,
-                       n_piece ? "more than a million pieces" : "not a SentencePiece model");
+                       n_piece ? "too many pieces" : "not a SentencePiece model");
     err = open_room(m, file, n_piece);
     if (err)
         goto fail;
