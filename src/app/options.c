@@ -154,7 +154,7 @@ static enum err read_flag(struct app *app, int *i, int argc, char **argv)
 {
     const char *name = argv[*i] + 2;
     size_t len = strcspn(name, "=");
-    enum option o;
+    enum option o = OPTION_COUNT;
     char origin[80];
 
     enum err err = find_option(&o, app, name, len);

@@ -8,6 +8,7 @@
 #ifndef DEVICE_SOUND_H
 #define DEVICE_SOUND_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdio.h>
+#include <string.h>
+
+#include "app/app.h"
+#include "base/mem.h"
+#include "base/os.h"
+#include "device/sound.h"
+#include "kernel/kern.h"
+#include "talk/duplex.h"
+
+/* One finding: a name, whether it is fine, and a sentence. */
+struct report {
+    struct buf *out;
+    bool        as_json;
+    int         n;
+};
+
+static void add(struct report *r, const char *name, bool is_ok, const char *text)
+{
+    if (r->as_json) {
+        buf_add_fmt(r->out, "%s  {\"check\": \"%s\", \"ok\": %s, \"text\": ", r->n ? ",\n" : "", name,
+                    is_ok ? "true" : "false");
+        buf_add_json(r->out, text, strlen(text));
+        buf_add_str(r->out, "}");
+    } else {
+        buf_add_fmt(r->out, "%-4s %-16s %s\n", is_ok ? "ok" : "--", name, text);
+    }
+    r->n++;
+}
+
+static void add_fmt(struct report *r, const char *name, bool is_ok, const char *fmt, ...)
+    PRINTF_LIKE(4, 5);
+
+static void add_fmt(struct report *r, const char *name, bool is_ok, const char *fmt, ...)
+{
+    va_list args;
+    char line[512];
+
+    va_start(args, fmt);
+    vsnprintf(line, sizeof line, fmt, args);
+    va_end(args);
+    add(r, name, is_ok, line);
+}
+
+static void check_kernels(struct report *r)
+{
+    struct kern_info info;
+    char name[32];
+
+    for (int i = 0; kern_describe(&info, i); i++) {
+        snprintf(name, sizeof name, "cpu %s", info.name);
+        add_fmt(r, name, info.is_supported, "%s", info.why);
+    }
+}
+
+static void check_sound(struct report *r)
+{
+    struct buf devices;
+
+    buf_init(&devices, 1 << 20);
+    enum err err = sound_list(&devices, false);
+    add_fmt(r, "sound", err == OK, "%s",
+            err ? err_text(err) : "microphone and loudspeaker for `parley talk`");
+    buf_fini(&devices);
+}
+
+/* Loads the model and steps it, as talk and serve would. */
+static void check_model(struct report *r, const struct app *app)
+{
+    char dir[MODEL_PATH_CAP];
+    struct duplex_options o = { .model_dir = dir, .n_lane = 1 };
+    struct duplex *d = NULL;
+    int64_t t0_ns = os_now_ns();
+
+    enum err err = app_be_options(app, &o.be, false);
+    if (!err)
+        err = app_quant(app, &o.quant);
+    if (!err)
+        err = app_model_dir(app, dir, sizeof dir);
+    if (!err)
+        err = duplex_open(&d, &o);
+    if (err) {
+        add_fmt(r, "model", false, "%s", err_text(err));
+        return;
+    }
+    struct duplex_times t = duplex_last_times(d);
+    double step_ms = (double)(t.encode_ns + t.lm_ns + t.decode_ns) / 1e6;
+    double frame_ms = 1e3 / duplex_codec(d)->frame_rate_hz;
+    add_fmt(r, "model", true, "%s loads in %.0f ms", dir, (double)(os_now_ns() - t0_ns) / 1e6);
+    add_fmt(r, "real time", step_ms < frame_ms, "one frame takes %.1f of %.0f ms", step_ms, frame_ms);
+    duplex_close(&d);
+}
+
+static enum err run(struct app *app)
+{
+    struct buf out;
+    struct report r = { .out = &out, .as_json = app_flag(app, OPT_JSON) };
+
+    buf_init(&out, 1 << 20);
+    buf_add_str(&out, r.as_json ? "[\n" : "");
+    add(&r, "version", true, PARLEY_VERSION);
+    add_fmt(&r, "processors", true, "%d", os_cpu_count());
+    check_kernels(&r);
+    check_sound(&r);
+    check_model(&r, app);
+    buf_add_str(&out, r.as_json ? "\n]\n" : "");
+    enum err err = buf_err(&out);
+    if (!err)
+        err = app_print(buf_view(&out));
+    buf_fini(&out);
+    return err;
+}
+
+static const enum option options[] = { OPT_MODEL, OPT_THREADS, OPT_DEVICE, OPT_QUANT, OPT_JSON,
+                                       OPTION_COUNT };
+
+const struct command cmd_doctor = {
+    .name = "doctor",
+    .summary = "what this machine can do, and why not more",
+    .operands = "",
+    .text = "Says which instruction sets are there and which is in use, whether there is a microphone and "
+            "a loudspeaker, whether the model loads, and whether one frame fits its time.",
+    .example = "parley doctor --json",
+    .run = run,
+    .options = options,
+};
