@@ -13,7 +13,12 @@ const LOADING_WAIT_MS = 1000;
 const FIGURES_MS = 1000;
 
 function packetUrl() {
-    return `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/packet`;
+    const scheme = location.protocol === 'https:' ? 'wss' : 'ws';
+    /* A server that wants a key finds it in the page's own address, best after #: servers on the way
+     * do not see it there. */
+    const key = [location.hash.slice(1), location.search]
+        .map((text) => new URLSearchParams(text).get('key')).find(Boolean);
+    return `${scheme}://${location.host}/packet${key ? `?key=${encodeURIComponent(key)}` : ''}`;
 }
 
 export class Conversation {
@@ -154,6 +159,9 @@ export class Conversation {
                            'Is parley serve still running? A new talk begins when it is back.');
         else if (state === 'full')
             this.#waitLost('The connection is lost.', 'All places are taken for the moment.');
+        else if (!this.#hasTalked)
+            this.#waitLost('The connection failed.', 'If this server wants a key, put #key= and the '
+                           + 'key at the end of this page’s address.');
         else
             this.#waitLost();
     }

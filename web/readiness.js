@@ -4,6 +4,7 @@
  */
 
 const LIMIT_MS = 4000;
+const DEFAULT_RATE_HZ = 24000;
 
 /**
  * @typedef {object} Readiness
@@ -13,19 +14,20 @@ const LIMIT_MS = 4000;
  * @property {number} sampleRate of the model
  */
 
-/** Asks the server. Never throws. @returns {Promise<Readiness>} */
+/**
+ * Asks the server. Never throws. /readyz says the same with a status of 503, which browsers write to
+ * the console as an error; /health answers 200 whatever the state.
+ * @returns {Promise<Readiness>}
+ */
 export async function readReadiness() {
     const health = await read('/health');
     if (!health)
-        return { state: 'unreachable', reason: '', model: null, sampleRate: 24000 };
-    /* /health answers 200 whatever the state, so the browser's console stays clean; /readyz says
-     * the same with a status code, for load balancers and for servers that tell only there. */
-    const answer = health.state ? health : await read('/readyz') ?? {};
+        return { state: 'unreachable', reason: '', model: null, sampleRate: DEFAULT_RATE_HZ };
     return {
-        state: answer.state ?? (answer.ready === false ? 'degraded' : 'ready'),
-        reason: answer.reason ?? '',
-        model: health.model ?? null,
-        sampleRate: health.sampleRate ?? 24000,
+        state: health.state ?? 'ready',
+        reason: health.reason ?? '',
+        model: health.model || null,
+        sampleRate: health.sample_rate || DEFAULT_RATE_HZ,
     };
 }
 
