@@ -48,17 +48,18 @@ def save(path, tensors):
 
 # --- random weights -----------------------------------------------------------------------------
 
+
 def randomise(model, seed, gain=1.2):
     """Weights that keep every activation near one, so that each part shows in the output."""
     g = rng(seed)
     for name, p in sorted(model.named_parameters()):
         last = name.split(".")[-1]
         if last == "alpha" or (p.dim() == 1 and last == "weight"):
-            new = 1 + 0.3 * randn(g, *p.shape)                      # norms
+            new = 1 + 0.3 * randn(g, *p.shape)  # norms
         elif last == "scale":
-            new = 0.5 * (1 + 0.3 * randn(g, *p.shape))              # layer scale: 0.01 would hide faults
+            new = 0.5 * (1 + 0.3 * randn(g, *p.shape))  # layer scale: 0.01 would hide faults
         elif last == "bias":
-            new = 0.3 * randn(g, *p.shape)                          # large: shows a bias added twice
+            new = 0.3 * randn(g, *p.shape)  # large: shows a bias added twice
         elif last == "learnt_padding":
             new = 0.5 * randn(g, *p.shape)
         elif last == "weight_g":
@@ -70,7 +71,7 @@ def randomise(model, seed, gain=1.2):
         else:
             new = randn(g, *p.shape) * gain / p.shape[-1] ** 0.5
         if name.startswith(("text_linear", "linears", "extra_heads")):
-            new = new * 3                                           # far apart: no near ties
+            new = new * 3  # far apart: no near ties
         p.data.copy_(new)
 
 
@@ -82,7 +83,7 @@ def hush(model, prefixes, factor=0.01):
 
 
 def conv_scale(name, p, gain):
-    if "convtr" in name:                     # [in, out, k], each output sees two kernel taps
+    if "convtr" in name:  # [in, out, k], each output sees two kernel taps
         return gain / (p.shape[0] * 2) ** 0.5 if p.shape[1] > 1 else 0.7
     return gain / (p.shape[1] * p.shape[2]) ** 0.5
 
@@ -98,13 +99,14 @@ def randomise_codebooks(quantizer, seed):
             usage[1::7] = 0.0
             usage[3::11] = 1e-6
             usage[5::13] = 3e-5
-            vectors = randn(g, bins, book.dim) * 0.6 ** level
+            vectors = randn(g, bins, book.dim) * 0.6**level
             book.cluster_usage.copy_(usage)
             book.embedding_sum.copy_(vectors * usage.clamp(min=1e-5)[:, None])
             book._initialized.fill_(1)
 
 
 # --- names --------------------------------------------------------------------------------------
+
 
 def join_projections(state):
     """`in_projs.{i}.weight` -> `in_proj_weight`, `out_projs.{i}.weight` -> `out_proj.weight`."""
@@ -124,6 +126,7 @@ def join_projections(state):
 
 
 # --- the codec ----------------------------------------------------------------------------------
+
 
 def new_mimi(config, seed, codebooks=None, quiet=False):
     mimi = loaders.get_mimi(None, config, num_codebooks=codebooks or config["quantizer"]["n_q"])
@@ -146,8 +149,9 @@ def tame(mimi, seed):
 
 
 def load_mimi(folder, config, weights="mimi.safetensors", codebooks=None):
-    return loaders.get_mimi(Path(folder) / weights, config,
-                            num_codebooks=codebooks or config["quantizer"]["n_q"])
+    return loaders.get_mimi(
+        Path(folder) / weights, config, num_codebooks=codebooks or config["quantizer"]["n_q"]
+    )
 
 
 def pad_frames(pcm, size):
@@ -168,8 +172,9 @@ def mimi_encode(mimi, pcm):
 
 def mimi_decode(mimi, codes):
     with mimi.streaming(1):
-        return torch.cat([mimi.decode(codes[None, :, f:f + 1].long())
-                          for f in range(codes.shape[1])], -1)[0, 0]
+        return torch.cat(
+            [mimi.decode(codes[None, :, f : f + 1].long()) for f in range(codes.shape[1])], -1
+        )[0, 0]
 
 
 def check_codes(mimi, latent, codes, margin=3e-4):
@@ -183,7 +188,7 @@ def check_codes(mimi, latent, codes, margin=3e-4):
             table = half.vq.layers[level]._codebook.embedding.double()
             d = ((r[:, None] - table[None]) ** 2).sum(-1)
             best = d.topk(2, largest=False)
-            gap = (best.values[:, 1] - best.values[:, 0]) / (best.values[:, 0] + (r ** 2).sum(-1))
+            gap = (best.values[:, 1] - best.values[:, 0]) / (best.values[:, 0] + (r**2).sum(-1))
             if (best.indices[:, 0] != codes[row]).any() or gap.min() < margin:
                 raise Near(f"codebook {row}: gap {gap.min():.1e}")
             r = r - table[best.indices[:, 0]]
@@ -198,16 +203,28 @@ def sound(g, n, rate):
         f = (40 + 0.2 * rate * torch.rand(1, generator=g)) * (1 + 0.3 * torch.sin(9 * t))
         x += 0.2 * torch.rand(1, generator=g) * torch.sin(2 * torch.pi * torch.cumsum(f / rate, 0))
     x += 0.1 * randn(g, n)
-    x[n // 2:n // 2 + n // 8] = 0
+    x[n // 2 : n // 2 + n // 8] = 0
     return x.clamp(-1, 1)
 
 
 # --- the language model -------------------------------------------------------------------------
 
+
 def lm_kwargs(config):
     """The constructor's arguments, taken from config.json as CheckpointInfo does."""
-    drop = ("moshi_name", "mimi_name", "mimi_config_name", "tokenizer_name", "lora_name", "model_type",
-            "lm_gen_config", "tts_config", "stt_config", "model_id", "version")
+    drop = (
+        "moshi_name",
+        "mimi_name",
+        "mimi_config_name",
+        "tokenizer_name",
+        "lora_name",
+        "model_type",
+        "lm_gen_config",
+        "tts_config",
+        "stt_config",
+        "model_id",
+        "version",
+    )
     return json.loads(json.dumps({k: v for k, v in config.items() if k not in drop}))
 
 
@@ -230,9 +247,15 @@ def checkpoint(folder):
     lora = folder / config["lora_name"] if "lora_name" in config else None
     mimi_config = folder / config["mimi_config_name"] if "mimi_config_name" in config else None
     info = loaders.CheckpointInfo.from_hf_repo(
-        "local", part("moshi_name", "model.safetensors"), part("mimi_name", "mimi.safetensors"),
-        part("tokenizer_name", "tokenizer.model"), folder / "config.json", mimi_config, lora)
-    info.lm_config.pop("version", None)          # PersonaPlex has it; the loader would refuse it
+        "local",
+        part("moshi_name", "model.safetensors"),
+        part("mimi_name", "mimi.safetensors"),
+        part("tokenizer_name", "tokenizer.model"),
+        folder / "config.json",
+        mimi_config,
+        lora,
+    )
+    info.lm_config.pop("version", None)  # PersonaPlex has it; the loader would refuse it
     return info
 
 
@@ -253,7 +276,7 @@ def random_codes(config, steps, seed, absent=0.1):
         codes[0] = (second + 1) * (text_card + 1) + codes[0]
     codes[torch.rand(codes.shape, generator=g) < absent] = -1
     for k, delay in enumerate(delays):
-        codes[k, :delay + 1] = text_card if k == 0 else card
+        codes[k, : delay + 1] = text_card if k == 0 else card
     return codes
 
 
@@ -266,19 +289,29 @@ def teacher_force(lm, codes, conditions=None):
     lm.set_streaming_detached(True)
     with lm.streaming(1):
         for s in range(steps):
-            h, logits = lm.forward_text(codes[None, :, s:s + 1], condition_sum, cross)
+            h, logits = lm.forward_text(codes[None, :, s : s + 1], condition_sum, cross)
             text.append(logits[0, 0, 0])
-            heads.append(torch.stack([head(h)[0, 0].softmax(-1) for head in lm.extra_heads])
-                         if len(lm.extra_heads) else None)
+            heads.append(
+                torch.stack([head(h)[0, 0].softmax(-1) for head in lm.extra_heads])
+                if len(lm.extra_heads)
+                else None
+            )
             if lm.dep_q == 0:
                 continue
             if s + 1 == steps:
                 audio.append(torch.zeros(lm.dep_q, lm.card))
                 continue
             with lm.depformer.streaming(1):
-                audio.append(torch.stack(
-                    [lm.forward_depformer(k, codes[None, k:k + 1, s + 1:s + 2], h)[0, 0, 0]
-                     for k in range(lm.dep_q)]))
+                audio.append(
+                    torch.stack(
+                        [
+                            lm.forward_depformer(k, codes[None, k : k + 1, s + 1 : s + 2], h)[
+                                0, 0, 0
+                            ]
+                            for k in range(lm.dep_q)
+                        ]
+                    )
+                )
     out = {"text_logits": torch.stack(text)}
     if audio:
         out["audio_logits"] = torch.stack(audio, 1)

@@ -7,8 +7,8 @@ from moshi.modules.lora import replace_all_linear_with_lora
 import common as c
 import lm_cases
 
-
 # --- other names ----------------------------------------------------------------------------------
+
 
 def sets(cfg):
     """Weight set of each depformer step, and the number of sets."""
@@ -30,8 +30,12 @@ def by_slice(state, cfg, prefix, attn_in, norm_name):
                 out[f"{base}emb.{part}"] = state[f"{source}.{part}"]
         for layer in range(cfg["depformer_num_layers"]):
             src, dst = f"depformer.layers.{layer}.", f"{base}transformer.layers.{layer}."
-            out[f"{dst}self_attn.{attn_in}"] = state[src + "self_attn.in_proj_weight"].chunk(n_set)[w]
-            out[f"{dst}self_attn.out_proj.weight"] = state[src + "self_attn.out_proj.weight"].chunk(n_set)[w]
+            out[f"{dst}self_attn.{attn_in}"] = state[src + "self_attn.in_proj_weight"].chunk(n_set)[
+                w
+            ]
+            out[f"{dst}self_attn.out_proj.weight"] = state[src + "self_attn.out_proj.weight"].chunk(
+                n_set
+            )[w]
             for norm in ("norm1", "norm2"):
                 alpha = state[f"{src}{norm}.alpha"]
                 out[f"{dst}{norm}.{norm_name}"] = alpha[0, 0] if norm_name == "weight" else alpha
@@ -48,6 +52,7 @@ def candle_names(cfg):
         state = c.join_projections(state)
         top = {k: v for k, v in state.items() if not k.startswith(DEPFORMER)}
         return {**top, **by_slice(state, cfg, "depformer.", "in_proj_weight", "alpha")}
+
     return rename
 
 
@@ -64,17 +69,19 @@ def mlx_names(cfg):
                 key = "audio_embs." + key[4:]
             out[key.replace(".in_proj_weight", ".in_proj.weight")] = value
         return {**out, **by_slice(state, cfg, "depformer.slices.", "in_proj.weight", "weight")}
+
     return rename
 
 
 # --- quantised ------------------------------------------------------------------------------------
 
+
 def mlx_quantize(w, bits, group):
-    """(packed U32, scales, biases) of a bf16 matrix, as mx.quantize computes them: in f32, stored bf16."""
+    """(packed U32, scales, biases) of a bf16 matrix as mx.quantize has them: f32 stored as bf16."""
     rows, cols = w.shape
     x = w.float().reshape(rows, cols // group, group)
     low, high = x.amin(-1), x.amax(-1)
-    top = torch.tensor(float(2 ** bits - 1))
+    top = torch.tensor(float(2**bits - 1))
     from_low = low.abs() > high.abs()
     scale = torch.maximum((high - low) / top, torch.tensor(1e-7))
     scale = torch.where(from_low, scale, -scale)
@@ -92,7 +99,7 @@ def mlx_quantize(w, bits, group):
 def mlx_dequantize(words, scale, bias, bits):
     rows, n_word = words.shape
     per_word = 32 // bits
-    q = (words.to(torch.int64)[..., None] >> (torch.arange(per_word) * bits)) & (2 ** bits - 1)
+    q = (words.to(torch.int64)[..., None] >> (torch.arange(per_word) * bits)) & (2**bits - 1)
     q = q.reshape(rows, scale.shape[1], -1).float()
     return (q * scale.float()[..., None] + bias.float()[..., None]).reshape(rows, -1)
 
@@ -110,18 +117,25 @@ def mlx_quantized(name, cfg, bits, group, seed):
         tensors = {}
         for key, value in mlx_names(cfg)(state).items():
             if quantizable(key, value):
-                head = key[:-len("weight")]
-                tensors[key], tensors[head + "scales"], tensors[head + "biases"] = \
-                    mlx_quantize(value, bits, group)
+                head = key[: -len("weight")]
+                tensors[key], tensors[head + "scales"], tensors[head + "biases"] = mlx_quantize(
+                    value, bits, group
+                )
             else:
                 tensors[key] = value
         c.save(folder / cfg["moshi_name"], tensors)
-        exact = {k: mlx_dequantize(*mlx_quantize(v, bits, group), bits) if quantizable(k, v) else v.float()
-                 for k, v in state.items()}
-        # `in_proj_weight` has no dot before "weight", but is a matrix like the others
+        exact = {
+            k: (
+                mlx_dequantize(*mlx_quantize(v, bits, group), bits)
+                if quantizable(k, v)
+                else v.float()
+            )
+            for k, v in state.items()
+        }
         lm.load_state_dict(exact)
         codes = c.random_codes(cfg, 19, seed + 1)
         c.save_json(folder / "expect.json", {"runs": [lm_cases.write_run(folder, lm, codes)]})
+
     return write
 
 
@@ -133,6 +147,7 @@ def int8_rows(w):
 
 def torch_int8(name, cfg, seed, rename):
     """Every nn.Linear as int8 rows and their absolute maxima; the rest bf16."""
+
     def write(out):
         folder = c.fresh_folder(out / name)
         c.save_json(folder / "config.json", {**cfg, "quantize": True})
@@ -149,6 +164,7 @@ def torch_int8(name, cfg, seed, rename):
         lm.load_state_dict(exact)
         codes = c.random_codes(cfg, 19, seed + 1)
         c.save_json(folder / "expect.json", {"runs": [lm_cases.write_run(folder, lm, codes)]})
+
     return write
 
 
@@ -156,10 +172,14 @@ def join_int8(tensors):
     """`in_proj_weight` with `in_proj_weight_scb`, `out_proj.weight` with `out_proj.weight_scb`."""
     scb = {k[:-4]: v for k, v in tensors.items() if k.endswith("_scb")}
     rest = {k: v for k, v in tensors.items() if not k.endswith("_scb")}
-    return {**c.join_projections(rest), **{k + "_scb": v for k, v in c.join_projections(scb).items()}}
+    return {
+        **c.join_projections(rest),
+        **{k + "_scb": v for k, v in c.join_projections(scb).items()},
+    }
 
 
 # --- LoRA -----------------------------------------------------------------------------------------
+
 
 def join_lora(tensors):
     """Older adapters: one `in_proj.lora_A.weight` for all sets, stacked along dim 0."""
@@ -179,31 +199,65 @@ def join_lora(tensors):
 def lora(name, cfg, seed, rename, dtype=torch.float32, embeddings=()):
     def write(out):
         folder = c.fresh_folder(out / name)
-        cfg_lora = {**cfg, "lora": True, "lora_rank": 3, "lora_scaling": 1.5, "lora_name": "lora.safetensors"}
+        cfg_lora = {
+            **cfg,
+            "lora": True,
+            "lora_rank": 3,
+            "lora_scaling": 1.5,
+            "lora_name": "lora.safetensors",
+        }
         c.save_json(folder / "config.json", cfg_lora)
         lm = c.new_lm(cfg, seed)
         lm_cases.write_weights(folder, lm, cfg, dtype=dtype)
         replace_all_linear_with_lora(lm, 3, 1.5)
         c.randomise(lm, seed + 7, gain=0.6)
-        tensors = {k: v.to(dtype) for k, v in lm.state_dict().items() if ".lora_" in k or k in embeddings}
+        tensors = {
+            k: v.to(dtype) for k, v in lm.state_dict().items() if ".lora_" in k or k in embeddings
+        }
         c.save(folder / "lora.safetensors", rename(tensors))
         codes = c.random_codes(cfg, 19, seed + 1)
-        c.save_json(folder / "expect.json", {"runs": [lm_cases.write_run(folder, c.load_lm(folder), codes)]})
+        c.save_json(
+            folder / "expect.json", {"runs": [lm_cases.write_run(folder, c.load_lm(folder), codes)]}
+        )
+
     return write
 
 
-SHAPE = lm_cases.variant(n_q=5, dep_q=4, delays=[0, 0, 1, 1, 1, 0], depformer_low_rank_embeddings=5,
-                         depformer_weights_per_step_schedule=[0, 1, 2, 2])
+SHAPE = lm_cases.variant(
+    n_q=5,
+    dep_q=4,
+    delays=[0, 0, 1, 1, 1, 0],
+    depformer_low_rank_embeddings=5,
+    depformer_weights_per_step_schedule=[0, 1, 2, 2],
+)
 PLAIN = lm_cases.variant()
-Q4 = lm_cases.variant(dim=32, num_heads=2, hidden_scale=6, depformer_dim=32, depformer_dim_feedforward=96,
-                      depformer_num_layers=1, moshi_name="model.q4.safetensors")
-Q8 = lm_cases.variant(dim=64, num_heads=4, hidden_scale=3, depformer_dim=64, depformer_dim_feedforward=96,
-                      n_q=4, dep_q=2, delays=[0, 0, 1, 0, 1], num_layers=1, depformer_num_layers=1,
-                      moshi_name="model.q8.safetensors")
+Q4 = lm_cases.variant(
+    dim=32,
+    num_heads=2,
+    hidden_scale=6,
+    depformer_dim=32,
+    depformer_dim_feedforward=96,
+    depformer_num_layers=1,
+    moshi_name="model.q4.safetensors",
+)
+Q8 = lm_cases.variant(
+    dim=64,
+    num_heads=4,
+    hidden_scale=3,
+    depformer_dim=64,
+    depformer_dim_feedforward=96,
+    n_q=4,
+    dep_q=2,
+    delays=[0, 0, 1, 0, 1],
+    num_layers=1,
+    depformer_num_layers=1,
+    moshi_name="model.q8.safetensors",
+)
 
 
 def named(name, cfg, seed, rename, dtype=torch.float32):
-    """Files that the PyTorch loader cannot read: the outputs are those of the same weights under its names."""
+    """Files that the PyTorch loader cannot read: the outputs are those of the same weights."""
+
     def write(out):
         folder = c.fresh_folder(out / name)
         c.save_json(folder / "config.json", cfg)
@@ -212,12 +266,15 @@ def named(name, cfg, seed, rename, dtype=torch.float32):
         lm_cases.write_weights(folder, lm, cfg, rename, dtype)
         codes = c.random_codes(cfg, 21, seed + 1)
         c.save_json(folder / "expect.json", {"runs": [lm_cases.write_run(folder, lm, codes)]})
+
     return write
 
 
 CASES = {
     "format/candle": named("format/candle", SHAPE, 41, candle_names(SHAPE)),
-    "format/candle_plain": named("format/candle_plain", PLAIN, 42, candle_names(PLAIN), torch.bfloat16),
+    "format/candle_plain": named(
+        "format/candle_plain", PLAIN, 42, candle_names(PLAIN), torch.bfloat16
+    ),
     "format/mlx": named("format/mlx", SHAPE, 43, mlx_names(SHAPE)),
     "format/mlx_plain": named("format/mlx_plain", PLAIN, 44, mlx_names(PLAIN), torch.bfloat16),
     "format/mlx_q4": mlx_quantized("format/mlx_q4", Q4, 4, 32, 45),
@@ -227,6 +284,7 @@ CASES = {
     "format/lora": lora("format/lora", SHAPE, 49, dict),
     "format/lora_joined": lora("format/lora_joined", SHAPE, 50, join_lora),
     "format/lora_bf16": lora("format/lora_bf16", PLAIN, 51, dict, torch.bfloat16),
-    "format/lora_embeddings": lora("format/lora_embeddings", PLAIN, 52, dict,
-                                   embeddings=("emb.1.weight", "text_emb.weight")),
+    "format/lora_embeddings": lora(
+        "format/lora_embeddings", PLAIN, 52, dict, embeddings=("emb.1.weight", "text_emb.weight")
+    ),
 }

@@ -25,8 +25,11 @@ def main():
         return
     if args.out is None:
         parser.error("OUTDIR is missing")
-    wanted = [name for name in CASES
-              if not args.only or name in args.only or name.split("/")[0] in args.only]
+    wanted = [
+        name
+        for name in CASES
+        if not args.only or name in args.only or name.split("/")[0] in args.only
+    ]
     if not wanted:
         sys.exit(f"no case of that name: {args.only}")
     for name in wanted:
