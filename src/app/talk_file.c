@@ -124,7 +124,7 @@ static enum err run_frames(struct run *r)
         enum err err = step(r, i, &f);
         if (err)
             return err;
-        if (i > r->n_frame && f.is_ready && f.text == EOS_TOKEN)
+        if (i >= r->n_frame && f.is_ready && f.text == EOS_TOKEN)
             break;
         app_progress("talk", i + 1, n);
     }
