@@ -564,7 +564,7 @@ TEST(sentencepiece_survives_every_cut_and_every_wrong_byte)
         CHECK(err == OK || err == ERR_FORMAT);
         n_open += err == OK;
     }
-    /* Whole only between the trainer's part and the normaliser's, and between that one's members. */
+    /* Whole only where the normaliser, the last part, is missing as a whole. */
     printf("# %d of %zu cuts still make a model\n", n_open, map.view.len);
     CHECK(n_open <= 3);
     for (size_t i = 0; i < map.view.len; i++) {
