@@ -208,6 +208,7 @@ static void read_schedule(struct moshi_config *c, struct moshi_key *r)
     bool              per_step = moshi_key_bool(r, "depformer_weights_per_step", false);
     int               n = 0;
 
+    c->is_per_step = per_step;
     c->depth.n_set = per_step ? c->n_depth : 1;
     for (int k = 0; k < c->n_depth; k++)
         c->set[k] = per_step ? k : 0;

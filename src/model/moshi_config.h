@@ -48,6 +48,7 @@ struct moshi_config {
     struct moshi_stack main, depth; /* depth.n_layer is 0 without a depth transformer */
     enum moshi_norm    norm, depth_norm;
     bool               has_norm_emb, has_bias, is_demux;
+    bool               is_per_step;     /* weight sets, even if it is one */
     bool               is_multi_linear; /* a depformer_in for each set or step */
     int                n_depth;         /* codebooks of the depth transformer: dep_q of the file */
     int                set[MOSHI_MAX_STREAM];    /* weight set of each depth step */

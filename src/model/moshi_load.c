@@ -6,51 +6,72 @@
 #include "model/moshi_impl.h"
 #include "model/weights.h"
 
+/* How the depth transformer lies in the file. */
 enum naming { PYTORCH, CANDLE, MLX };
+/* What projections are called: in_projs.{set}.weight, in_proj_weight, in_proj.weight. */
+enum projection { SPLIT, JOINED, PLAIN };
 
+/* Found once by what the file has, so that a missing tensor is called by its name there. */
 struct loader {
     struct moshi   *m;
     struct weights *w;
     enum naming     naming;
+    enum projection projection;
+    bool            is_mlx; /* audio_embs for emb, norm1.weight for norm1.alpha */
 };
 
 #define PREFIX_CAP 160
 
 /* --- pieces ----------------------------------------------------------------------------------- */
 
-static void load_norm(struct weights *w, struct norm *out, enum moshi_norm kind, int n,
+static void load_norm(const struct loader *l, struct norm *out, enum moshi_norm kind, int n,
                       const char *prefix)
 {
-    bool is_layer = kind == MOSHI_NORM_LAYER || kind == MOSHI_NORM_LAYER_F32;
-    bool is_f32 = kind == MOSHI_NORM_LAYER_F32 || kind == MOSHI_NORM_RMS_F32;
+    struct weights *w = l->w;
+    bool            is_weight = l->is_mlx;
+    bool            is_layer = kind == MOSHI_NORM_LAYER || kind == MOSHI_NORM_LAYER_F32;
+    bool            is_f32 = kind == MOSHI_NORM_LAYER_F32 || kind == MOSHI_NORM_RMS_F32;
 
     *out = (struct norm){ .kind = is_layer ? NORM_LAYER : NORM_RMS,
                           .eps = is_f32 ? 1e-8f : 1e-5f,
                           .n = n };
-    if (is_layer) {
-        out->w = weights_vector(w, n, "%s.weight", prefix);
+    if (is_layer || (weights_has(w, "%s.weight", prefix) && !weights_has(w, "%s.alpha", prefix)))
+        is_weight = true;
+    out->w = weights_vector(w, n, "%s.%s", prefix, is_weight ? "weight" : "alpha");
+    if (is_layer)
         out->b = weights_vector(w, n, "%s.bias", prefix);
-    } else if (weights_has(w, "%s.weight", prefix)) { /* MLX */
-        out->w = weights_vector(w, n, "%s.weight", prefix);
-    } else {
-        out->w = weights_vector(w, n, "%s.alpha", prefix);
-    }
 }
 
-/* A projection of an attention: a tensor for each set, or one for all, under one of three names. */
-static void load_projection(struct weights *w, struct weight *out, int set, int n_set, int n_out,
-                            int n_in, const char *prefix, const char *kind)
+static void projection_name(char *out, size_t cap, enum projection p, const char *prefix,
+                            const char *kind, int set)
 {
-    if (weights_has(w, "%s.%ss.%d.weight", prefix, kind, set))
-        weights_matrix(w, out, n_out, n_in, "%s.%ss.%d.weight", prefix, kind, set);
-    else if (weights_has(w, "%s.%s_weight", prefix, kind))
-        weights_matrix_rows(w, out, set * n_out, n_out, n_set * n_out, n_in, "%s.%s_weight", prefix,
-                            kind);
-    else if (n_set == 1)
-        weights_matrix(w, out, n_out, n_in, "%s.%s.weight", prefix, kind);
+    if (p == SPLIT)
+        snprintf(out, cap, "%s.%ss.%d.weight", prefix, kind, set);
     else
-        weights_matrix_rows(w, out, set * n_out, n_out, n_set * n_out, n_in, "%s.%s.weight", prefix,
-                            kind);
+        snprintf(out, cap, "%s.%s%sweight", prefix, kind,
+                 p == JOINED && strcmp(kind, "in_proj") == 0 ? "_" : ".");
+}
+
+/* A projection of an attention: a tensor for each set, or one for all. */
+static void load_projection(const struct loader *l, struct weight *out, int set, int n_set,
+                            int n_out, int n_in, const char *prefix, const char *kind)
+{
+    enum projection p = l->projection;
+    char            name[PREFIX_CAP + 64];
+
+    projection_name(name, sizeof name, p, prefix, kind, set);
+    for (int k = 0; k < 3 && !weights_has(l->w, "%s", name); k++) {
+        projection_name(name, sizeof name, (enum projection)k, prefix, kind, set);
+        p = (enum projection)k;
+    }
+    if (!weights_has(l->w, "%s", name)) { /* to be missed by its likely name */
+        p = l->projection;
+        projection_name(name, sizeof name, p, prefix, kind, set);
+    }
+    if (p == SPLIT)
+        weights_matrix(l->w, out, n_out, n_in, "%s", name);
+    else
+        weights_matrix_rows(l->w, out, set * n_out, n_out, n_set * n_out, n_in, "%s", name);
 }
 
 static void load_cross(struct loader *l, struct moshi_layer *y, const char *prefix)
@@ -58,18 +79,15 @@ static void load_cross(struct loader *l, struct moshi_layer *y, const char *pref
     struct weights *w = l->w;
     int             d = l->m->c.main.dim;
     char            name[PREFIX_CAP + 48];
-    const char     *kinds[] = { "in_projs.0.weight", "in_proj.weight", "in_proj_weight" };
-    int             kind = 0;
+    const char     *kinds[] = { "in_projs.0.weight", "in_proj_weight", "in_proj.weight" };
 
-    while (kind < 2 && !weights_has(w, "%s.cross_attention.%s", prefix, kinds[kind]))
-        kind++;
-    snprintf(name, sizeof name, "%s.cross_attention.%s", prefix, kinds[kind]);
+    snprintf(name, sizeof name, "%s.cross_attention.%s", prefix, kinds[l->projection]);
     weights_matrix_rows(w, &y->cross_q, 0, d, 3 * d, d, "%s", name);
     weights_matrix_rows(w, &y->cross_kv, d, 2 * d, 3 * d, d, "%s", name);
     snprintf(name, sizeof name, "%s.cross_attention", prefix);
-    load_projection(w, &y->cross_out, 0, 1, d, d, name, "out_proj");
+    load_projection(l, &y->cross_out, 0, 1, d, d, name, "out_proj");
     snprintf(name, sizeof name, "%s.norm_cross", prefix);
-    load_norm(w, &y->norm_cross, MOSHI_NORM_LAYER, d, name);
+    load_norm(l, &y->norm_cross, MOSHI_NORM_LAYER, d, name);
 }
 
 /* infix: "" or "{set}." where the feed-forward has a module for each set. */
@@ -96,14 +114,14 @@ static void load_block(struct loader *l, struct moshi_layer *y, const struct mos
     int             d_head = s->dim / s->n_head;
 
     snprintf(name, sizeof name, "%s.self_attn", prefix);
-    load_projection(w, &y->in_proj, set, n_set, s->dim + 2 * s->n_kv_head * d_head, s->dim, name,
+    load_projection(l, &y->in_proj, set, n_set, s->dim + 2 * s->n_kv_head * d_head, s->dim, name,
                     "in_proj");
-    load_projection(w, &y->out_proj, set, n_set, s->dim, s->dim, name, "out_proj");
+    load_projection(l, &y->out_proj, set, n_set, s->dim, s->dim, name, "out_proj");
     load_feed_forward(w, y, s, hidden, prefix, infix);
     snprintf(name, sizeof name, "%s.norm1", prefix);
-    load_norm(w, &y->norm1, l->m->c.norm, s->dim, name);
+    load_norm(l, &y->norm1, l->m->c.norm, s->dim, name);
     snprintf(name, sizeof name, "%s.norm2", prefix);
-    load_norm(w, &y->norm2, l->m->c.norm, s->dim, name);
+    load_norm(l, &y->norm2, l->m->c.norm, s->dim, name);
     if (s->has_layer_scale) {
         y->scale1 = weights_vector(w, s->dim, "%s.layer_scale_1.scale", prefix);
         y->scale2 = weights_vector(w, s->dim, "%s.layer_scale_2.scale", prefix);
@@ -180,8 +198,8 @@ static void load_main(struct loader *l)
 {
     struct moshi              *m = l->m;
     const struct moshi_config *c = &m->c;
-    const char *emb = weights_has(l->w, "audio_embs.0.weight") ? "audio_embs" : "emb";
-    char        prefix[PREFIX_CAP];
+    const char                *emb = l->is_mlx ? "audio_embs" : "emb";
+    char                       prefix[PREFIX_CAP];
 
     load_table(l, &m->text_emb, c->info.text_card + 1, c->main.dim, 0, c->is_demux, "text_emb");
     for (int k = 0; k < c->info.n_q; k++) {
@@ -198,7 +216,7 @@ static void load_main(struct loader *l)
             y->scale_cross = weights_vector(l->w, c->main.dim, "%s.layer_scale_cross.scale",
                                             prefix);
     }
-    load_norm(l->w, &m->out_norm, c->norm, c->main.dim, "out_norm");
+    load_norm(l, &m->out_norm, c->norm, c->main.dim, "out_norm");
     load_output(l, &m->text_linear, c->info.text_card_out, c->main.dim, "text_linear");
     for (int i = 0; i < c->info.n_extra_head; i++)
         weights_matrix(l->w, &m->head[i], c->info.extra_head_dim, c->main.dim,
@@ -213,15 +231,14 @@ static void load_depth_sets(struct loader *l)
     struct moshi              *m = l->m;
     const struct moshi_config *c = &m->c;
     const struct moshi_stack  *s = &c->depth;
-    bool per_set = weights_has(l->w, "depformer.layers.0.gating.0.linear_in.weight");
-    char prefix[PREFIX_CAP], infix[16] = "";
+    char                       prefix[PREFIX_CAP], infix[16] = "";
 
     for (int i = 0; i < c->n_in; i++)
         weights_matrix(l->w, &m->depth_in[i], s->dim, c->main.dim, "depformer_in.%d.weight", i);
     for (int set = 0; set < s->n_set; set++) {
         for (int i = 0; i < s->n_layer; i++) {
             snprintf(prefix, sizeof prefix, "depformer.layers.%d", i);
-            if (per_set)
+            if (c->is_per_step)
                 snprintf(infix, sizeof infix, "%d.", set);
             load_block(l, &m->depth_layer[set * s->n_layer + i], s, set, s->n_set, s->n_hidden[set],
                        prefix, infix);
@@ -286,7 +303,7 @@ static void load_depth(struct loader *l)
         load_depth_slices(l);
     for (int k = 0; k < c->n_depth && c->depth_norm != MOSHI_NORM_NONE; k++) {
         snprintf(prefix, sizeof prefix, "depformer_norms.%d", k);
-        load_norm(l->w, &l->m->depth_norm[k], c->depth_norm, c->depth.dim, prefix);
+        load_norm(l, &l->m->depth_norm[k], c->depth_norm, c->depth.dim, prefix);
     }
 }
 
@@ -315,9 +332,27 @@ static void load_conditions(struct loader *l)
 
 static enum naming find_naming(const struct weights *w)
 {
-    if (weights_has(w, "depformer.slices.0.linear_in.weight"))
+    char prefix[32];
+
+    if (weights_has_prefix(w, "depformer.slices."))
         return MLX;
-    return weights_has(w, "depformer.0.linear_in.weight") ? CANDLE : PYTORCH;
+    for (int k = 0; k < 10; k++) {
+        snprintf(prefix, sizeof prefix, "depformer.%d", k);
+        if (weights_has_prefix(w, prefix))
+            return CANDLE;
+    }
+    return PYTORCH;
+}
+
+static enum projection find_projection(const struct weights *w, int n_layer)
+{
+    static const char *const names[] = { "in_projs.0.weight", "in_proj_weight", "in_proj.weight" };
+
+    for (int i = 0; i < n_layer; i++)
+        for (int k = 0; k < 3; k++)
+            if (weights_has(w, "transformer.layers.%d.self_attn.%s", i, names[k]))
+                return (enum projection)k;
+    return JOINED;
 }
 
 /* Where each step has weights of its own, step k is set k. */
@@ -363,6 +398,8 @@ enum err moshi_load(struct moshi *m, const struct model_files *f, const struct m
         return err;
     l.w = m->w;
     l.naming = find_naming(m->w);
+    l.projection = find_projection(m->w, m->c.main.n_layer);
+    l.is_mlx = weights_has_prefix(m->w, "audio_embs.");
     err = make_room(m, l.naming);
     if (err)
         return err;

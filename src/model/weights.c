@@ -88,6 +88,15 @@ void weights_fail(struct weights *w, enum err err)
     snprintf(w->text, sizeof w->text, "%s", err_text(err));
 }
 
+static void fail_in(struct weights *w, const char *path, const char *name, const char *what)
+{
+    /* A long path is cut in front, so that the tensor's name stays in the sentence. */
+    size_t len = strlen(path);
+
+    weights_fail(w, err_set(ERR_FORMAT, "%s%s: tensor '%.100s' %s", len > 100 ? "..." : "",
+                            len > 100 ? path + len - 97 : path, name, what));
+}
+
 void weights_fail_at(struct weights *w, const struct safetensors_entry *e, const char *name,
                      const char *fmt, ...)
 {
@@ -95,22 +104,24 @@ void weights_fail_at(struct weights *w, const struct safetensors_entry *e, const
     char        what[200];
     va_list     args;
 
-    if (e && w->model.st && safetensors_find(w->model.st, e->name) == e)
+    if (e && safetensors_find(w->model.st, e->name) == e)
         path = safetensors_path(w->model.st, e);
     else if (e && w->lora.st)
         path = safetensors_path(w->lora.st, e);
     va_start(args, fmt);
     vsnprintf(what, sizeof what, fmt, args);
     va_end(args);
-    /* A long path is cut in front, so that the tensor's name stays in the sentence. */
-    size_t len = strlen(path);
-    weights_fail(w, err_set(ERR_FORMAT, "%s%s: tensor '%.100s' %s", len > 100 ? "..." : "",
-                            len > 100 ? path + len - 97 : path, name, what));
+    fail_in(w, path, name, what);
 }
 
 void weights_fail_missing(struct weights *w, const char *name)
 {
-    weights_fail_at(w, NULL, name, "is missing");
+    fail_in(w, w->path, name, "is missing");
+}
+
+void weights_fail_lora(struct weights *w, const char *name)
+{
+    fail_in(w, w->o.lora_path, name, "is missing");
 }
 
 void weights_fail_memory(struct weights *w, const char *name)
@@ -163,22 +174,42 @@ enum err weights_perform(struct weights *w)
 
 /* --- names ------------------------------------------------------------------------------------ */
 
-/* The index of a tensor; -1 when it is not there. safetensors_at() is in order of names. */
-static int index_of(const struct safetensors *st, const char *name)
+/* The first tensor whose name is not before this one. safetensors_at() is in order of names. */
+static int lower_bound(const struct safetensors *st, const char *name)
 {
     int low = 0, high = st ? safetensors_count(st) : 0;
 
     while (low < high) {
         int mid = low + (high - low) / 2;
-        int order = strcmp(safetensors_at(st, mid)->name, name);
-        if (order == 0)
-            return mid;
-        if (order < 0)
+        if (strcmp(safetensors_at(st, mid)->name, name) < 0)
             low = mid + 1;
         else
             high = mid;
     }
-    return -1;
+    return low;
+}
+
+/* The index of a tensor; -1 when it is not there. */
+static int index_of(const struct safetensors *st, const char *name)
+{
+    int i = lower_bound(st, name);
+
+    return st && i < safetensors_count(st) && strcmp(safetensors_at(st, i)->name, name) == 0 ? i
+                                                                                             : -1;
+}
+
+bool weights_source_has_prefix(const struct weights_source *s, const char *prefix)
+{
+    int i = lower_bound(s->st, prefix);
+
+    return s->st && i < safetensors_count(s->st) &&
+           strncmp(safetensors_at(s->st, i)->name, prefix, strlen(prefix)) == 0;
+}
+
+bool weights_has_prefix(const struct weights *w, const char *prefix)
+{
+    return weights_source_has_prefix(&w->model, prefix) ||
+           weights_source_has_prefix(&w->lora, prefix);
 }
 
 const struct safetensors_entry *weights_find_in(struct weights_source *s, const char *name)

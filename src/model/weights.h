@@ -25,39 +25,41 @@
 #include "base/mem.h"
 #include "model/safetensors.h"
 
+/* By MLX's definition: q8 in groups of 64, q4 in groups of 32. Rows that do not divide stay as they are. */
 enum weights_quant { WEIGHTS_QUANT_NONE, WEIGHTS_QUANT_Q8, WEIGHTS_QUANT_Q4 };
 
 struct weights_options {
-    struct arena      *arena; /* the model's; outlives every weight */
-    enum weights_quant quant; /* of Linear matrices that are not quantised yet: q8 group 64, q4 group 32 */
+    struct arena      *arena;     /* the model's; outlives every weight */
+    enum weights_quant quant;     /* of Linear matrices that are not quantised yet */
     const char        *lora_path; /* adapter to fold in, or NULL */
     double             lora_scaling;
     int                lora_rank; /* what the config says; 0: from the tensors */
-    bool               is_exact;  /* folded matrices stay f32; else they go back to bf16 where the model's
-                                   * own are bf16 */
+    bool               is_exact;  /* folded matrices stay f32; else bf16 ones become bf16 again */
 };
 
 struct weights;
 
-enum err weights_open(struct weights **out, const char *path,
-                      const struct weights_options *o) MUST_CHECK;
+enum err weights_open(struct weights **out, const char *path, const struct weights_options *o)
+    MUST_CHECK;
 /* From here on calls only check: weights come out with their shape and without data, vectors and
  * floats as NULL. */
-void     weights_rehearse(struct weights *w);
+void weights_rehearse(struct weights *w);
 /* Ends the rehearsal as weights_finish() would; after OK the same calls must come again. */
 enum err weights_perform(struct weights *w) MUST_CHECK;
 /* ERR_FORMAT when a call failed or a tensor is left over; closes nothing. */
 enum err weights_finish(struct weights *w) MUST_CHECK;
 /* The mapping must outlive the model: close with the model. */
-void     weights_close(struct weights **w);
-void     weights_fail(struct weights *w, enum err err); /* hold an error of the caller's */
+void        weights_close(struct weights **w);
+void        weights_fail(struct weights *w, enum err err); /* hold an error of the caller's */
 const char *weights_path(const struct weights *w);
-bool     weights_is_rehearsal(const struct weights *w);
+bool        weights_is_rehearsal(const struct weights *w);
 /* The error held so far. */
 enum err weights_err(const struct weights *w);
 
 /* Is a tensor `name` there (as itself, or as a quantised triple for name = X.weight)? */
 bool weights_has(const struct weights *w, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* Is there any tensor whose name begins so? */
+bool weights_has_prefix(const struct weights *w, const char *prefix);
 /* Marks as used without reading: tensors that a format carries and no computation needs. */
 void weights_skip(struct weights *w, const char *fmt, ...) PRINTF_LIKE(2, 3);
 

@@ -32,10 +32,12 @@ struct weights_part {
 const struct safetensors_entry *weights_find(struct weights *w, const char *name);
 /* The same in one file; NULL also when there is no such file. */
 const struct safetensors_entry *weights_find_in(struct weights_source *s, const char *name);
+bool weights_source_has_prefix(const struct weights_source *s, const char *prefix);
 /* Keeps the first failure with its sentence: "FILE: tensor 'NAME' what". */
 void weights_fail_at(struct weights *w, const struct safetensors_entry *e, const char *name,
                      const char *fmt, ...) PRINTF_LIKE(4, 5);
 void weights_fail_missing(struct weights *w, const char *name);
+void weights_fail_lora(struct weights *w, const char *name); /* missing in the adapter */
 void weights_fail_memory(struct weights *w, const char *name);
 /* Fails unless the shape is [n0, n1] (n1 = 0: one dimension), further dimensions being 1. */
 bool weights_has_shape(struct weights *w, const struct safetensors_entry *e, int64_t n0,

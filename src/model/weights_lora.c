@@ -52,10 +52,28 @@ static const struct safetensors_entry *find_half(struct weights *w, const char *
     return weights_find_in(&w->lora, name);
 }
 
+/* Says which half is missing, under the name that its fellow or its siblings have. */
+static void fail_missing(struct weights *w, const struct pair *l, const char *module,
+                         const char *one)
+{
+    char name[WEIGHTS_NAME_CAP + 32], plural[WEIGHTS_NAME_CAP + 4];
+    char half = l->a ? 'B' : 'A';
+
+    snprintf(plural, sizeof plural, "%ss.", module);
+    if (l->a || l->b) {
+        const char *have = l->a ? l->a->name : l->b->name;
+        snprintf(name, sizeof name, "%.*s%c.weight", (int)strlen(have) - 8, have, half);
+    } else {
+        snprintf(name, sizeof name, "%s.lora_A.weight",
+                 one[0] && weights_source_has_prefix(&w->lora, plural) ? one : module);
+    }
+    weights_fail_lora(w, name);
+}
+
 static bool find_pair(struct weights *w, struct pair *out, const struct weights_part *p,
                       const char *name)
 {
-    char module[WEIGHTS_NAME_CAP], one[WEIGHTS_NAME_CAP + 16];
+    char module[WEIGHTS_NAME_CAP], one[WEIGHTS_NAME_CAP + 16] = "";
     int  set = p->row0 / p->n_out;
     bool has_sets = split_name(module, &set, name);
 
@@ -64,8 +82,6 @@ static bool find_pair(struct weights *w, struct pair *out, const struct weights_
         snprintf(one, sizeof one, "%ss.%d", module, set);
         out->a = find_half(w, one, 'A');
         out->b = find_half(w, one, 'B');
-        if (out->a && out->b)
-            return true;
     }
     if (!out->a && !out->b) {
         out->a = find_half(w, module, 'A');
@@ -75,8 +91,7 @@ static bool find_pair(struct weights *w, struct pair *out, const struct weights_
     }
     if (out->a && out->b)
         return true;
-    weights_fail_at(w, out->a ? out->a : out->b, name, "has no lora_%c in the adapter",
-                    out->a ? 'B' : 'A');
+    fail_missing(w, out, module, one);
     return false;
 }
 

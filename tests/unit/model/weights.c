@@ -559,7 +559,7 @@ TEST(weights_refuses_adapters_that_do_not_fit)
     put(&half, "lin.lora_A.weight", DT_F32, RANK, IN, t.a);
     struct weights *w = open_with(&f, WEIGHTS_QUANT_NONE, write_file(&half, "lora"));
     weights_matrix(w, &x, OUT, IN, "lin.weight");
-    check_refused(w, "lin.weight", "no lora_B");
+    check_refused(w, "lin.lora_B.weight", "missing");
 
     put(&extra, "lin.lora_A.weight", DT_F32, RANK, IN, t.a);
     put(&extra, "lin.lora_B.weight", DT_F32, OUT, RANK, t.b);
