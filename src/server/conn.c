@@ -64,14 +64,15 @@ enum err conn_open(struct conn **out, struct server_state *server, const struct 
     return OK;
 }
 
-static void leave_room(struct conn *c)
+/* A room may end its connection in the middle of what it does; it is closed when it has returned. */
+static void leave_room_if_over(struct conn *c)
 {
-    const struct room *room = c->room;
-
-    /* The state lives on until the connection closes: the room itself may have asked for this. */
+    if (!c->room || c->phase == CONN_WS)
+        return;
+    c->room->close(c->room_state);
+    mem_free(c->room_state);
     c->room = NULL;
-    if (room)
-        room->close(c->room_state);
+    c->room_state = NULL;
 }
 
 void conn_close(struct conn **cp)
@@ -79,8 +80,8 @@ void conn_close(struct conn **cp)
     struct conn *c = *cp;
     if (!c)
         return;
-    leave_room(c);
-    mem_free(c->room_state);
+    c->phase = CONN_LEAVING;
+    leave_room_if_over(c);
     buf_fini(&c->in);
     ws_reader_fini(&c->reader);
     out_queue_fini(&c->out);
@@ -104,7 +105,6 @@ static void push(struct conn *c, enum conn_class class, struct bytes head, struc
     } else {
         log_warn("connection closed: its client reads too slowly queued=%zu", c->out.n_byte);
         c->phase = CONN_LEAVING;
-        leave_room(c);
     }
     c->host.want_write(c->host.wsi);
 }
@@ -151,7 +151,6 @@ void conn_end(struct conn *c, int code, const char *reason)
     if (c->phase == CONN_WS)
         c->phase = CONN_CLOSING;
     c->deadline_ns = os_now_ns() + CLOSE_NS;
-    leave_room(c);
 }
 
 bool conn_take_output(struct conn *c, struct bytes *out)
@@ -168,9 +167,8 @@ bool conn_output_done(struct conn *c)
         c->host.want_write(c->host.wsi);
         return true;
     }
-    if (c->room && c->phase == CONN_WS)
-        c->room->on_wake(c->room_state);
-    return c->phase != CONN_LEAVING;
+    conn_on_wake(c);
+    return c->phase != CONN_LEAVING || conn_take_output(c, &more);
 }
 
 /* HTTP. */
@@ -361,7 +359,6 @@ static void on_peer_close(struct conn *c, struct bytes payload)
     }
     c->phase = CONN_LEAVING;
     c->deadline_ns = os_now_ns() + CLOSE_NS;
-    leave_room(c);
     c->host.want_write(c->host.wsi);
 }
 
@@ -420,6 +417,7 @@ bool conn_on_bytes(struct conn *c, struct bytes in)
         return false;
     }
     process(c);
+    leave_room_if_over(c);
     return true;
 }
 
@@ -428,18 +426,27 @@ void conn_pause(struct conn *c, bool on)
     c->is_paused = on;
 }
 
-void conn_on_wake(struct conn *c)
+/* What the room did may have ended its pause, or its connection. */
+static void settle(struct conn *c, bool was_paused)
 {
-    if (!c->room || c->phase != CONN_WS)
-        return;
-    bool was_paused = c->is_paused;
-    c->room->on_wake(c->room_state);
     if (was_paused && !c->is_paused)
         process(c);
+    leave_room_if_over(c);
+}
+
+void conn_on_wake(struct conn *c)
+{
+    bool was_paused = c->is_paused;
+
+    if (!c->room || c->phase != CONN_WS)
+        return;
+    c->room->on_wake(c->room_state);
+    settle(c, was_paused);
 }
 
 bool conn_on_tick(struct conn *c, int64_t now_ns)
 {
+    bool was_paused = c->is_paused;
     struct bytes out;
 
     if (c->phase == CONN_WS) {
@@ -447,6 +454,7 @@ bool conn_on_tick(struct conn *c, int64_t now_ns)
             conn_end(c, WS_CODE_GOING_AWAY, "the server is going down");
         else
             c->room->on_tick(c->room_state, now_ns);
+        settle(c, was_paused);
         return true;
     }
     if (c->phase == CONN_LEAVING && !conn_take_output(c, &out))

@@ -31,6 +31,14 @@ static void add_text(struct buf *out, const char *name, const char *value)
     buf_add_json(out, value, strlen(value));
 }
 
+static void add_state(struct buf *out, const struct engine_info *info)
+{
+    add_text(out, "state", room_admin_state_name(info));
+    buf_add_str(out, ", ");
+    add_text(out, "reason", info->is_full ? "all talks are taken" : info->reason);
+}
+
+/* The page asks here for the state: the 503 of /readyz would be an error in a browser's console. */
 void room_admin_health(struct conn *c, const struct http_head *h)
 {
     struct server_state *s = conn_server(c);
@@ -40,7 +48,7 @@ void room_admin_health(struct conn *c, const struct http_head *h)
     engine_info(s->engine, &info);
     buf_init(&out, 8192);
     buf_add_str(&out, "{\"status\": \"ok\", \"version\": \"" PARLEY_VERSION "\", ");
-    add_text(&out, "state", room_admin_state_name(&info));
+    add_state(&out, &info);
     buf_add_str(&out, ", ");
     add_text(&out, "model", info.model);
     buf_add_fmt(&out, ", \"talks\": %d, \"max_talks\": %d, ", info.n_talk, info.n_lane);
@@ -65,9 +73,7 @@ void room_admin_readyz(struct conn *c, const struct http_head *h)
     bool is_ready = info.state == ENGINE_READY && !info.is_full;
     buf_init(&out, 8192);
     buf_add_fmt(&out, "{\"ready\": %s, ", is_ready ? "true" : "false");
-    add_text(&out, "state", room_admin_state_name(&info));
-    buf_add_str(&out, ", ");
-    add_text(&out, "reason", info.is_full ? "all talks are taken" : info.reason);
+    add_state(&out, &info);
     buf_add_fmt(&out, ", \"talks\": %d, \"max_talks\": %d}\n", info.n_talk, info.n_lane);
     if (!is_ready)
         snprintf(extra, sizeof extra, "Cache-Control: no-store\r\nRetry-After: %d\r\n",

@@ -87,7 +87,7 @@ static void on_meta(struct packet_room *r, struct bytes payload)
     struct packet_caps caps = { .mlx = false, .moshi = true, .mimi = true, .text = r->text };
     packet_add_caps(&r->payload, &caps);
     send_meta(r);
-    if (m.kind == PACKET_META_STATS && r->seat.talk)
+    if (m.kind == PACKET_META_STATS)
         send_stats(r);
 }
 
@@ -104,7 +104,7 @@ static void on_text(struct packet_room *r, struct bytes payload)
 
 static void pump(struct packet_room *r)
 {
-    conn_pause(r->conn, r->seat.talk && !seat_pump(&r->seat));
+    conn_pause(r->conn, !seat_pump(&r->seat));
 }
 
 static void on_audio(struct packet_room *r, struct bytes payload)
@@ -147,8 +147,6 @@ static void on_message(void *state, bool is_binary, struct bytes message)
         send_packet(r, CONN_MUST, PACKET_HEARTBEAT, bytes_of(NULL, 0));
     else if (h.type == PACKET_METADATA)
         on_meta(r, h.payload);
-    else if (!r->seat.talk)
-        return; /* a reply ended the connection meanwhile */
     else if (h.type == PACKET_AUDIO_CHUNK)
         on_audio(r, h.payload);
     else if (h.type == PACKET_TEXT_PARTIAL || h.type == PACKET_TEXT_FINAL)
@@ -198,9 +196,9 @@ static void on_wake(void *state)
     struct packet_room *r = state;
     struct talk_event ev;
 
-    while (r->seat.talk && !conn_is_backed_up(r->conn) && seat_pop(&r->seat, &ev))
+    while (!conn_is_backed_up(r->conn) && seat_pop(&r->seat, &ev))
         send_step(r, &ev);
-    if (r->seat.talk && talk_status(r->seat.talk) != OK) {
+    if (talk_status(r->seat.talk) != OK) {
         packet_add_error(&r->payload, "talk_ended", "the engine ended this talk");
         send_meta(r);
         conn_end(r->conn, WS_CODE_INTERNAL, "the engine ended this talk");

@@ -47,7 +47,7 @@ static void pump(struct voice_room *r)
     struct bytes packet;
     int n_smp;
 
-    while (r->seat.talk && seat_pump(&r->seat)) {
+    while (seat_pump(&r->seat)) {
         if (ogg_in_packet(r->ogg_in, &packet) != OK) {
             conn_pause(r->conn, false);
             return;
@@ -60,7 +60,7 @@ static void pump(struct voice_room *r)
             seat_wrote(&r->seat, (size_t)n_smp);
         }
     }
-    conn_pause(r->conn, r->seat.talk != NULL);
+    conn_pause(r->conn, true);
 }
 
 static void on_message(void *state, bool is_binary, struct bytes message)
@@ -117,9 +117,9 @@ static void on_wake(void *state)
     struct voice_room *r = state;
     struct talk_event ev;
 
-    while (r->seat.talk && !conn_is_backed_up(r->conn) && seat_pop(&r->seat, &ev))
+    while (!conn_is_backed_up(r->conn) && seat_pop(&r->seat, &ev))
         send_step(r, &ev);
-    if (r->seat.talk && talk_status(r->seat.talk) != OK) {
+    if (talk_status(r->seat.talk) != OK) {
         moshi_chat_write_kind(&r->out, MOSHI_CHAT_ERROR);
         buf_add_str(&r->out, "the engine ended this talk");
         send_out(r, CONN_MUST);
