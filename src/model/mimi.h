@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* mimi: Kyutai's neural codec: 24 kHz sound to and from n_q codes a frame (spec/moshi-family.md 2).
  *
- * Streaming is the only way of computing: a step takes one frame of each active lane. Offline is the
- * same loop. Encoder and decoder have states of their own. Engine thread only.
+ * Streaming is the only way of computing: a step takes one frame of each active lane. Offline is
+ * the same loop. Encoder and decoder have states of their own. Engine thread only.
  */
 #ifndef MODEL_MIMI_H
 #define MODEL_MIMI_H
@@ -26,8 +26,8 @@ struct mimi_info {
 
 enum mimi_parts { MIMI_ENCODER = 1, MIMI_DECODER = 2, MIMI_BOTH = 3 };
 
-/* n_codebook 0: max(dep_q, n_q - dep_q) of the folder's LM config, all for a codec-only folder. Weights
- * of a part that is not asked for are checked (names, shapes) but not prepared. */
+/* n_codebook 0: max(dep_q, n_q - dep_q) of the folder's LM config, all for a codec-only folder.
+ * Weights of a part that is not asked for are checked (names, shapes) but not prepared. */
 enum err mimi_open(struct mimi **out, const struct model_files *f, const struct model_options *o,
                    enum mimi_parts parts, int n_codebook) MUST_CHECK;
 void     mimi_close(struct mimi **m);
@@ -36,12 +36,12 @@ const struct mimi_info *mimi_info(const struct mimi *m);
 void mimi_reset_encoder(struct mimi *m, int lane);
 void mimi_reset_decoder(struct mimi *m, int lane);
 
-/* pcm[a]: frame_size samples of lane s->lane[a]; codes[a]: n_codebook codes out; latent[a]: d_latent
- * floats before the quantizer out (latent may be NULL). */
+/* pcm[a]: frame_size samples of lane s->lane[a]; codes[a]: n_codebook codes out; latent[a]:
+ * d_latent floats before the quantizer out (latent may be NULL). */
 enum err mimi_encode_step(struct mimi *m, const struct step *s, const float *const *pcm,
                           int32_t *const *codes, float *const *latent) MUST_CHECK;
-/* codes[a]: n_q codes in (1 <= n_q <= n_codebook_max, each in 0 .. n_bin-1, else ERR_USAGE and nothing
- * moves); pcm[a]: frame_size samples out, not clipped. */
+/* codes[a]: n_q codes in (1 <= n_q <= n_codebook_max, each in 0 .. n_bin-1, else ERR_USAGE and
+ * nothing moves); pcm[a]: frame_size samples out, not clipped. */
 enum err mimi_decode_step(struct mimi *m, const struct step *s, const int32_t *const *codes,
                           int n_q, float *const *pcm) MUST_CHECK;
 

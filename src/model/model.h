@@ -3,21 +3,23 @@
 #ifndef MODEL_MODEL_H
 #define MODEL_MODEL_H
 
-#include <jansson.h>
 #include <stdbool.h>
 
 #include "backend/be.h"
 #include "base/err.h"
+#include "base/json.h"
+#include "model/probe.h"
 #include "model/safetensors.h"
 #include "model/weights.h"
 
 #define MODEL_PATH_CAP 4096
 
-/* What config.json says about files (spec/moshi-family.md 6). A path is empty when the folder has no
- * such part. is_codec_only: config.json is {model_type: "mimi", mimi_name, mimi_config_name}. */
+/* What config.json says about files (spec/moshi-family.md 6). A path is empty when the folder has
+ * no such part; a part that is there by name only is told by whoever opens it. is_codec_only:
+ * config.json is {model_type: "mimi", mimi_name, mimi_config_name}. */
 struct model_files {
     char    dir[MODEL_PATH_CAP];
-    json_t *config;      /* config.json; owned */
+    json_t *config;       /* config.json; owned */
     json_t *codec_config; /* mimi_config.json; owned; NULL: the published default */
     char    config_path[MODEL_PATH_CAP];
     char    codec_config_path[MODEL_PATH_CAP];
@@ -40,22 +42,8 @@ struct model_options {
     enum weights_quant quant;
 };
 
-/* Named tensors of a probe, in and out. Entries of out own their data (mem_alloc). */
-struct probe_io {
-    const struct safetensors  *in;
-    struct safetensors_entry   out[16];
-    int                        n_out;
-};
-/* Adds a zeroed output tensor and gives its data; NULL when out of memory. */
-void *probe_add(struct probe_io *io, const char *name, enum dtype dtype, int n_dim,
-                const int64_t *n);
-void  probe_fini(struct probe_io *io);
-/* An input by name; NULL when absent. Wrong dtype or rank: *err set. */
-const struct safetensors_entry *probe_find(const struct probe_io *io, const char *name,
-                                           enum dtype dtype, int n_dim, enum err *err);
-
-/* One row of families.c. A family that claims an input of a probe computes it. part: "auto", "lm" or
- * "codec". */
+/* One row of families.c. A family that claims an input of a probe computes it. part: "auto", "lm"
+ * or "codec". */
 struct family {
     const char *name;
     bool (*claims)(const struct model_files *f, const struct safetensors *in, const char *part);

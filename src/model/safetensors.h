@@ -2,11 +2,12 @@
 /* safetensors: a strict reader (mapped, never copied) and a writer.
  *
  * Strict: header bounded (100 MB and the file), known dtypes, shapes whose size is the byte range,
- * ranges inside the file, ascending without holes or overlap, no duplicate names. Every violation is
- * one sentence that names the file and the tensor; ERR_FORMAT. A FIFO or directory is refused.
+ * ranges inside the file, ascending without holes or overlap, no duplicate names. Every violation
+ * is one sentence that names the file and the tensor; ERR_FORMAT. A FIFO or directory is refused.
  *
- * Shards: when `path` does not exist but `path`.index.json does, the files that it names are opened,
- * each only inside the same folder (links are followed once inside it or the Hugging Face cache).
+ * Shards: when `path` does not exist but `path`.index.json does, the files that it names are
+ * opened, each only inside the same folder (links are followed once inside it or the Hugging Face
+ * cache).
  */
 #ifndef MODEL_SAFETENSORS_H
 #define MODEL_SAFETENSORS_H

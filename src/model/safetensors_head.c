@@ -35,8 +35,8 @@ static bool take(struct scan *s, char c)
     return true;
 }
 
-/* Length of the UTF-8 character at the front, 0 when it is not one (RFC 3629: no surrogates, no long
- * forms, nothing above U+10FFFF). */
+/* Length of the UTF-8 character at the front, 0 when it is not one (RFC 3629: no surrogates, no
+ * long forms, nothing above U+10FFFF). */
 static size_t utf8_len(const uint8_t *p, const uint8_t *end)
 {
     size_t  n = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;

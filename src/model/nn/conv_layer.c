@@ -6,8 +6,8 @@
 
 #include "base/mem.h"
 
-/* Stored [n0, n1, kernel]: a convolution has n0 = n_out, n1 = n_in / groups; a transposed one n0 = n_in,
- * n1 = n_out / groups. */
+/* Stored [n0, n1, kernel]: a convolution has n0 = n_out, n1 = n_in / groups; a transposed one
+ * n0 = n_in, n1 = n_out / groups. */
 struct stored {
     int n0, n1, kernel;
 };

@@ -11,9 +11,9 @@ struct conv_layer {
     struct conv_state state;
 };
 
-/* Describes the layer and takes its weights: NAME.weight, or NAME.weight_g and NAME.weight_v (weight
- * normalisation, folded here), and NAME.bias when has_bias. c: everything but the weights. Failures
- * are held by w. */
+/* Describes the layer and takes its weights: NAME.weight, or NAME.weight_g and NAME.weight_v
+ * (weight normalisation, folded here), and NAME.bias when has_bias. c: everything but the
+ * weights. Failures are held by w. */
 void conv_layer_load(struct conv_layer *l, struct weights *w, struct arena *arena,
                      const struct conv *c, bool has_bias, const char *name);
 /* After loading, before the first run. */

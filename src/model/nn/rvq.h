@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* rvq: the split residual quantizer: latent vectors to codes and back.
  *
- * docs/models/mimi.md, "Quantizer". Two halves see the same latent; each has its own projections, and
- * every level of a half quantises what the levels before it left over.
+ * docs/models/mimi.md, "Quantizer". Two halves see the same latent; each has its own projections,
+ * and every level of a half quantises what the levels before it left over.
  */
 #ifndef MODEL_NN_RVQ_H
 #define MODEL_NN_RVQ_H
@@ -28,7 +28,8 @@ struct rvq {
     struct rvq_half  first, rest;
 };
 
-/* Takes all weights and computes the vectors of the first n_level codebooks. Failures are held by w. */
+/* Takes all weights and computes the vectors of the first n_level codebooks. Failures are held
+ * by w. */
 void rvq_load(struct rvq *q, struct weights *w, struct arena *arena, const struct rvq_shape *shape,
               int n_level, bool is_hf);
 

@@ -38,8 +38,8 @@ struct seanet {
     struct seanet_stage *stage; /* [n_ratio], in the order of computing */
 };
 
-/* Takes the weights of the encoder or the decoder: PREFIX.0 ..., "PREFIX.%d.conv.conv" in the codec's
- * own naming, "PREFIX.%d.conv" in that of transformers. Failures are held by w. */
+/* Takes the weights of the encoder or the decoder: PREFIX.0 ..., "PREFIX.%d.conv.conv" in the
+ * codec's own naming, "PREFIX.%d.conv" in that of transformers. Failures are held by w. */
 void     seanet_load_encoder(struct seanet *net, struct weights *w, struct arena *arena,
                              const struct seanet_shape *shape, bool is_hf);
 void     seanet_load_decoder(struct seanet *net, struct weights *w, struct arena *arena,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* transformer: the codec's stack of attention and feed-forward layers with its projections.
  *
- * docs/models/mimi.md, "Transformers". Streaming only: keys live in a ring of `context` positions and a
- * frame writes its own before any of its queries reads (design 4.3).
+ * docs/models/mimi.md, "Transformers". Streaming only: keys live in a ring of `context` positions
+ * and a frame writes its own before any of its queries reads (design 4.3).
  */
 #ifndef MODEL_NN_TRANSFORMER_H
 #define MODEL_NN_TRANSFORMER_H
@@ -41,7 +41,8 @@ struct transformer {
 };
 
 /* Takes the weights under NAME ("encoder_transformer"), in the codec's own naming or in that of
- * transformers, whose queries and keys are turned for half-split rotation. Failures are held by w. */
+ * transformers, whose queries and keys are turned for half-split rotation. Failures are held by
+ * w. */
 void     transformer_load(struct transformer *t, struct weights *w, struct arena *arena,
                           const struct transformer_shape *shape, const char *name, bool is_hf);
 enum err transformer_open(struct transformer *t, int n_lane) MUST_CHECK;

@@ -5,7 +5,8 @@
 
 #include "check.h"
 
-/* Folders of tests/golden/mimi; the reference's own outputs are in them (tests/oracle/mimi_cases.py). */
+/* Folders of tests/golden/mimi; the reference's own outputs are in them
+ * (tests/oracle/mimi_cases.py). */
 static const char *const cases[] = {
     "plain",     "odd",      "stride1",           "short_context", "bf16",
     "f16",       "in_projs", "legacy_names",      "replicate",     "weight_norm",

@@ -150,7 +150,8 @@ TEST(model_follows_links_inside_the_folder_only)
     unlink(check_tmp("model/link"));
 }
 
-/* The layout of the Hugging Face cache: snapshots are links into the blobs of the same repository. */
+/* The layout of the Hugging Face cache: snapshots are links into the blobs of the same
+ * repository. */
 TEST(model_follows_links_into_its_part_of_the_cache)
 {
     struct model_files *f = NULL;

@@ -58,11 +58,11 @@ TEST(safetensors_reads_tensors_in_any_order)
                 "good.safetensors",
                 "{\"__metadata__\":{\"format\":\"pt\",\"\\u00e9\":\"\\ud83d\\ude00\"},"
                         "\"b\":" T("I32", "[1]", "[6,10]") " , \"a.\\u0062\\/\":" T(
-                    "F16", "[3,1]",
-                    "[0,6]") ","
-                                     "\"empty\":" T("F32", "[0,7]",
-                                            "[10,10]") ",\"one\":{\"shape\":[],\"data_offsets\":[10,11],"
-                                                               "\"dtype\":\"U8\"}}   \n",
+                    "F16", "[3,1]", "[0,6]") ","
+                                                     "\"empty\":" T("F32", "[0,7]",
+                                                            "[10,10]") ",\"one\":{\"shape\":[],"
+                                                                               "\"data_offsets\":[10,11],"
+                                                                               "\"dtype\":\"U8\"}}   \n",
                 11);
 
     CHECK(safetensors_open(&s, path) == OK);
@@ -356,9 +356,9 @@ static void refuse_shards(const char *map, enum err want, const char *word)
 TEST(safetensors_follows_an_index)
 {
     struct safetensors *s = NULL;
-    const char         *path = shards(
-                "{\"metadata\":{\"total_size\":5},\"weight_map\":{"
-                        "\"z\":\"b.safetensors\",\"x\":\"a.safetensors\",\"y\":\"a.safetensors\"}}");
+    const char         *path = shards("{\"metadata\":{\"total_size\":5},\"weight_map\":{"
+                                              "\"z\":\"b.safetensors\",\"x\":\"a.safetensors\","
+                                              "\"y\":\"a.safetensors\"}}");
 
     CHECK(safetensors_open(&s, path) == OK);
     CHECK_INT(safetensors_count(s), 3);

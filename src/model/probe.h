@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* probe: named tensors of one forward pass, in and out (design 4.3). */
+#ifndef MODEL_PROBE_H
+#define MODEL_PROBE_H
+
+#include "model/safetensors.h"
+
+#define PROBE_MAX_OUT 16
+
+/* Entries of out own their data (mem_alloc). */
+struct probe_io {
+    const struct safetensors *in;
+    struct safetensors_entry  out[PROBE_MAX_OUT];
+    int                       n_out;
+};
+
+/* Adds a zeroed output tensor and gives its data; NULL when out of memory. */
+void *probe_add(struct probe_io *io, const char *name, enum dtype dtype, int n_dim,
+                const int64_t *n);
+void  probe_fini(struct probe_io *io);
+/* An input by name; NULL when absent. Wrong dtype or rank: *err set. */
+const struct safetensors_entry *probe_find(const struct probe_io *io, const char *name,
+                                           enum dtype dtype, int n_dim, enum err *err);
+
+#endif
