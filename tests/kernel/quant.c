@@ -135,7 +135,7 @@ TEST(quantising_gives_the_bits_of_mlx)
 {
     static float        w[24 * 192];
     struct safetensors *f;
-    CHECK(safetensors_open(&f, GOLDEN) == OK);
+    CHECK_STR(safetensors_open(&f, GOLDEN) ? err_text(OK) : "", "");
     const struct safetensors_entry *e = safetensors_find(f, "w");
     CHECK(e && e->dtype == DT_BF16 && e->n[0] == 24 && e->n[1] == 192);
     for (int i = 0; i < 24 * 192; i++)
@@ -156,7 +156,7 @@ TEST(quantising_gives_the_bits_of_mlx)
     safetensors_close(&f);
 }
 
-/* Half a step away at most, and half a unit of bf16 of scale and bias. */
+/* MLX moves the scale so that zero is a code: the far end may be cut by up to a step. */
 TEST(quantised_rows_stay_near)
 {
     static float w[33 * 128], row[128];
@@ -170,7 +170,7 @@ TEST(quantised_rows_stay_near)
         for (int r = 0; r < 33; r++) {
             quant_row(row, s, tiles, r);
             for (int c = 0; c < 128; c++)
-                CHECK(fabsf(row[c] - w[r * 128 + c]) <= step / 2 + 2 * 0x1p-8f);
+                CHECK(fabsf(row[c] - w[r * 128 + c]) <= step + 2 * 0x1p-8f);
         }
         free(tiles);
     }
