@@ -42,8 +42,8 @@ static void add_state(struct buf *out, const struct engine_info *info)
 void room_admin_health(struct conn *c, const struct http_head *h)
 {
     struct server_state *s = conn_server(c);
-    struct engine_info info;
-    struct buf out;
+    struct engine_info   info;
+    struct buf           out;
 
     engine_info(s->engine, &info);
     buf_init(&out, 8192);
@@ -66,8 +66,8 @@ void room_admin_health(struct conn *c, const struct http_head *h)
 void room_admin_readyz(struct conn *c, const struct http_head *h)
 {
     struct engine_info info;
-    struct buf out;
-    char extra[80] = "Cache-Control: no-store\r\n";
+    struct buf         out;
+    char               extra[80] = "Cache-Control: no-store\r\n";
 
     engine_info(conn_server(c)->engine, &info);
     bool is_ready = info.state == ENGINE_READY && !info.is_full;
