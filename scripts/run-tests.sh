@@ -40,7 +40,7 @@ for test in "$@"; do
             if (failed != "") print "FAIL " failed (why != "" ? " " why : " " file)
             failed = ""; why = ""
         }
-        /^1\.\.[0-9]+$/ { n_plan = substr($0, 4); next }
+        /^1\.\.[0-9]+$/ { n_plan = substr($0, 4) + 0; next }
         /^# skip: / { reason = substr($0, 9); next }
         /^(not )?ok [0-9]+ # SKIP / {
             flush(); sub(/^.*# SKIP /, ""); n++
