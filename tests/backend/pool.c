@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+#include "backend/be_pool.h"
+
+#include "base/os.h"
+#include "check.h"
+
+struct job {
+    int        n_slice;
+    atomic_int n_run[BE_POOL_MAX];
+    int        last; /* plain: written by slice 0 of one job, read by the others of the next */
+};
+
+static void count_slice(void *arg, int i, int n)
+{
+    struct job *j = arg;
+    if (n != j->n_slice || j->last % 2)
+        atomic_fetch_add(&j->n_run[BE_POOL_MAX - 1], 1);
+    atomic_fetch_add(&j->n_run[i], 1);
+}
+
+static void run_jobs(int n_thread, int n_region, int n_job)
+{
+    struct be_pool   *p;
+    static struct job j;
+    memset(&j, 0, sizeof j);
+    j.n_slice = n_thread;
+    CHECK(be_pool_open(&p, n_thread) == OK);
+    CHECK_INT(be_pool_count(p), n_thread);
+    for (int r = 0; r < n_region; r++) {
+        be_pool_begin(p);
+        for (int k = 0; k < n_job; k++) {
+            be_pool_run(p, count_slice, &j);
+            j.last += 2;
+        }
+        be_pool_end(p);
+        if (r % 7 == 0) /* long enough for them to fall asleep */
+            os_sleep_until_ns(os_now_ns() + 300000);
+    }
+    be_pool_close(&p);
+    CHECK(!p);
+    for (int i = 0; i < n_thread; i++)
+        CHECK_INT(j.n_run[i], n_region * n_job);
+    CHECK_INT(j.n_run[BE_POOL_MAX - 1], 0);
+}
+
+TEST(every_slice_runs_once)
+{
+    run_jobs(1, 50, 40);
+    run_jobs(2, 50, 40);
+    run_jobs(3, 20, 20);
+}
+
+TEST(more_threads_than_processors_come_to_an_end)
+{
+    run_jobs(os_cpu_count() + 5, 10, 20);
+    run_jobs(40, 3, 5);
+}
+
+TEST(jobs_run_outside_a_region_too)
+{
+    struct be_pool   *p;
+    static struct job j;
+    memset(&j, 0, sizeof j);
+    j.n_slice = 2;
+    CHECK(be_pool_open(&p, 2) == OK);
+    for (int k = 0; k < 20; k++) {
+        be_pool_run(p, count_slice, &j);
+        os_sleep_until_ns(os_now_ns() + 200000);
+    }
+    CHECK_INT(j.n_run[1], 20);
+    be_pool_close(&p);
+}
+
+static int64_t still_clock(void)
+{
+    return 12345;
+}
+
+/* Tests own the clock: spinning must not wait for it. */
+TEST(a_clock_that_stands_still_stops_nobody)
+{
+    struct be_pool   *p;
+    static struct job j;
+    memset(&j, 0, sizeof j);
+    j.n_slice = 3;
+    CHECK(be_pool_open(&p, 3) == OK);
+    os_set_clock(still_clock);
+    be_pool_begin(p);
+    for (int k = 0; k < 5; k++)
+        be_pool_run(p, count_slice, &j);
+    be_pool_end(p);
+    os_set_clock(NULL);
+    be_pool_close(&p);
+    CHECK_INT(j.n_run[2], 5);
+}
+
+static void late_slice(void *arg, int i, int n)
+{
+    if (i == n - 1)
+        os_sleep_until_ns(os_now_ns() + 4000000);
+    count_slice(arg, i, n);
+}
+
+TEST(a_late_worker_is_waited_for)
+{
+    struct be_pool   *p;
+    static struct job j;
+    memset(&j, 0, sizeof j);
+    j.n_slice = 2;
+    CHECK(be_pool_open(&p, 2) == OK);
+    be_pool_begin(p);
+    for (int k = 0; k < 12; k++) {
+        be_pool_run(p, late_slice, &j);
+        CHECK_INT(j.n_run[1], k + 1);
+    }
+    be_pool_end(p);
+    be_pool_close(&p);
+}
+
+static enum err open_and_close(void)
+{
+    struct be_pool *p;
+    enum err        err = be_pool_open(&p, 3);
+    if (!err)
+        be_pool_close(&p);
+    return err;
+}
+
+TEST(out_of_memory_while_threads_start_leaves_none_behind)
+{
+    CHECK_OOM(open_and_close());
+}
