@@ -100,7 +100,7 @@ TEST(linear_is_right_and_the_same_on_any_number_of_threads)
         { DT_Q4T, 100, 33, 64, 32, false }, { DT_F32, 4, 40, 600, 0, false },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        size_t n;
+        size_t n = 0;
         scene_run(linear_scene, &cases[i], &n);
     }
 }
@@ -171,7 +171,7 @@ TEST(ops_on_rows_are_the_same_on_any_number_of_threads)
 {
     static const int shapes[][2] = { { 1, 40 }, { 3, 1000 }, { 50, 17 }, { 7, 5 }, { 1, 9000 } };
     for (int i = 0; i < 5; i++) {
-        size_t n;
+        size_t n = 0;
         scene_run(rows_scene, shapes[i], &n);
     }
 }

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: MIT */
+/* Convolutions: against plain loops in double over the whole stream, and streaming in pieces of any size
+ * against one long call, bit for bit. */
+#include "backend/ops.h"
+#include "scene.h"
+
+#define LANES    3
+#define MAX_ROWS 80
+
+struct conv_case {
+    struct conv c;
+    int         n_total; /* input rows of a lane */
+};
+
+struct stream {
+    float x[MAX_ROWS * 32], y[MAX_ROWS * 8 * 32];
+};
+
+static void fill_conv(struct conv *c, float **w, float **bias)
+{
+    int n_in = c->groups > 1 ? 1 : c->n_in;
+    int n_out = c->is_transposed ? c->kernel * c->n_out : c->n_out;
+    int cols = c->is_transposed ? n_in : c->kernel * n_in;
+    *w = scene_floats((size_t)n_out * (size_t)cols);
+    *bias = scene_floats((size_t)c->n_out);
+    c->w = (struct weight){ .dtype = DT_F32, .n_out = n_out, .n_in = cols, .data = *w };
+    c->bias = *bias;
+}
+
+/* Input row t of a lane, as the conv pads it on the left. */
+static float padded(const struct conv *c, const float *x, int t, int i)
+{
+    if (t < 0)
+        return c->pad == CONV_PAD_REPLICATE ? x[i] : 0;
+    return x[t * c->n_in + i];
+}
+
+static double conv_exact(const struct conv *c, const float *w, const float *x, int t, int o)
+{
+    double sum = c->bias ? c->bias[o] : 0;
+    int    n_state = (c->kernel - 1) * c->dilation + 1 - c->stride;
+    for (int k = 0; k < c->kernel; k++) {
+        int at = t * c->stride + k * c->dilation - n_state;
+        if (c->groups > 1)
+            sum += (double)w[o * c->kernel + k] * padded(c, x, at, o);
+        else
+            for (int i = 0; i < c->n_in; i++)
+                sum += (double)w[(o * c->kernel + k) * c->n_in + i] * padded(c, x, at, i);
+    }
+    return sum;
+}
+
+static double transposed_exact(const struct conv *c, const float *w, const float *x, int r, int o)
+{
+    double sum = c->bias ? c->bias[o] : 0;
+    for (int t = 0; t * c->stride <= r; t++) {
+        int k = r - t * c->stride;
+        if (k >= c->kernel)
+            continue;
+        if (c->groups > 1)
+            sum += (double)w[k * c->n_out + o] * x[t * c->n_in + o];
+        else
+            for (int i = 0; i < c->n_in; i++)
+                sum += (double)w[(k * c->n_out + o) * c->n_in + i] * x[t * c->n_in + i];
+    }
+    return sum;
+}
+
+static int rows_out(const struct conv *c, int n_in)
+{
+    return c->is_transposed ? n_in * c->stride : n_in / c->stride;
+}
+
+/* Steps `n_each` rows of the lanes in `set` from their places in their streams. */
+static void step_lanes(struct be *be, const struct conv *c, struct conv_state *s,
+                       struct stream *streams, int *at, int set, int n_each)
+{
+    int lanes[LANES], n_lane = 0, n_out = rows_out(c, n_each);
+    for (int l = 0; l < LANES; l++)
+        if (set >> l & 1)
+            lanes[n_lane++] = l;
+    be_begin(be, &(struct step){ n_lane, lanes });
+    struct tensor *x = be_scratch(be, n_lane * n_each, c->n_in);
+    struct tensor *y = be_scratch(be, n_lane * n_out, c->n_out);
+    for (int a = 0; a < n_lane; a++)
+        memcpy(x->p + a * n_each * c->n_in, streams[lanes[a]].x + at[lanes[a]] * c->n_in,
+               (size_t)(n_each * c->n_in) * sizeof(float));
+    op_conv(be, y, x, c, s);
+    for (int a = 0; a < n_lane; a++) {
+        memcpy(streams[lanes[a]].y + rows_out(c, at[lanes[a]]) * c->n_out,
+               y->p + a * n_out * c->n_out, (size_t)(n_out * c->n_out) * sizeof(float));
+        at[lanes[a]] += n_each;
+    }
+    CHECK(be_end(be) == OK);
+}
+
+/* One long call of lane 0 alone, then lanes of the same sound in pieces and in changing company. */
+static void conv_scene(struct be *be, float *out, size_t *n, const void *arg)
+{
+    const struct conv_case *t = arg;
+    static struct stream    whole, streams[LANES];
+    struct conv             c = t->c;
+    struct conv_state       s;
+    float                  *w, *bias;
+    int                     at[LANES] = { 0 }, n_out = rows_out(&c, t->n_total);
+    fill_conv(&c, &w, &bias);
+    scene_fill(whole.x, (size_t)(t->n_total * c.n_in));
+    CHECK(conv_state_open(&s, &c, LANES) == OK);
+    step_lanes(be, &c, &s, &whole, at, 1, t->n_total);
+    for (int r = 0; r < n_out; r++)
+        for (int o = 0; o < c.n_out; o++) {
+            double want = c.is_transposed ? transposed_exact(&c, w, whole.x, r, o)
+                                          : conv_exact(&c, w, whole.x, r, o);
+            CHECK(fabs(whole.y[r * c.n_out + o] - want) < 1e-5);
+        }
+    conv_state_reset(&s, 0);
+    memset(at, 0, sizeof at);
+    for (int l = 0; l < LANES; l++)
+        memcpy(streams[l].x, whole.x, sizeof whole.x);
+    for (int i = 0; at[0] < t->n_total || at[1] < t->n_total || at[2] < t->n_total; i++) {
+        int n_each = c.is_transposed ? 1 + i % 3 : c.stride * (1 + i % 3), set = 1 + i * 5 % 7;
+        for (int l = 0; l < LANES; l++)
+            if (at[l] + n_each > t->n_total)
+                set &= ~(1 << l);
+        if (set)
+            step_lanes(be, &c, &s, streams, at, set, n_each);
+    }
+    for (int l = 0; l < LANES; l++)
+        CHECK(memcmp(streams[l].y, whole.y, (size_t)(n_out * c.n_out) * sizeof(float)) == 0);
+    memcpy(out, whole.y, (size_t)(n_out * c.n_out) * sizeof *out);
+    *n = (size_t)(n_out * c.n_out);
+    conv_state_close(&s);
+    free(w);
+    free(bias);
+}
+
+static void run_cases(const struct conv_case *cases, size_t n_case)
+{
+    for (size_t i = 0; i < n_case; i++) {
+        size_t n = 0;
+        scene_run(conv_scene, &cases[i], &n);
+    }
+}
+
+/*              n_in n_out kernel stride dilation groups */
+#define CONV(...)                                      \
+    {                                                  \
+        __VA_ARGS__, CONV_PAD_ZERO, false, { 0 }, NULL \
+    }
+#define CONV_REPLICATE(...)                                 \
+    {                                                       \
+        __VA_ARGS__, CONV_PAD_REPLICATE, false, { 0 }, NULL \
+    }
+#define CONV_BACK(...)                                \
+    {                                                 \
+        __VA_ARGS__, CONV_PAD_ZERO, true, { 0 }, NULL \
+    }
+
+TEST(a_conv_in_pieces_is_the_conv)
+{
+    static const struct conv_case cases[] = {
+        { CONV(1, 20, 7, 1, 1, 1), 40 },  { CONV(5, 9, 3, 1, 1, 1), 30 },
+        { CONV(8, 6, 1, 1, 1, 1), 20 },   { CONV(4, 6, 8, 4, 1, 1), 60 },
+        { CONV(4, 6, 5, 5, 1, 1), 60 },   { CONV(3, 17, 3, 1, 4, 1), 40 },
+        { CONV(3, 5, 4, 3, 2, 1), 48 },   { CONV(31, 1, 16, 2, 1, 1), 40 },
+        { CONV(20, 33, 13, 1, 1, 1), 24 } /* state longer than a step */
+    };
+    run_cases(cases, sizeof cases / sizeof *cases);
+}
+
+TEST(the_first_row_stands_for_those_before_it)
+{
+    static const struct conv_case cases[] = { { CONV_REPLICATE(6, 6, 4, 2, 1, 1), 40 },
+                                              { CONV_REPLICATE(6, 5, 10, 5, 1, 1), 60 },
+                                              { CONV_REPLICATE(7, 7, 4, 2, 1, 7), 40 } };
+    run_cases(cases, sizeof cases / sizeof *cases);
+}
+
+TEST(a_depthwise_conv_is_one_too)
+{
+    static const struct conv_case cases[] = { { CONV(19, 19, 4, 2, 1, 19), 40 },
+                                              { CONV(8, 8, 3, 1, 2, 8), 40 } };
+    run_cases(cases, sizeof cases / sizeof *cases);
+}
+
+TEST(a_transposed_conv_in_pieces_is_the_conv)
+{
+    static const struct conv_case cases[] = {
+        { CONV_BACK(5, 7, 8, 4, 1, 1), 20 },   { CONV_BACK(3, 17, 4, 2, 1, 1), 30 },
+        { CONV_BACK(5, 4, 3, 3, 1, 1), 20 },   { CONV_BACK(6, 5, 11, 3, 1, 1), 20 },
+        { CONV_BACK(16, 1, 16, 8, 1, 1), 12 }, { CONV_BACK(12, 12, 4, 2, 1, 12), 40 },
+        { CONV_BACK(9, 9, 7, 2, 1, 9), 40 },   { CONV_BACK(2, 2, 5, 1, 1, 1), 40 },
+    };
+    run_cases(cases, sizeof cases / sizeof *cases);
+}
+
+TEST(a_lane_that_is_reset_begins_anew)
+{
+    struct be           *be = scene_open(2);
+    struct conv          c = CONV_REPLICATE(4, 3, 4, 2, 1, 1);
+    struct conv_state    s;
+    static struct stream streams[LANES];
+    float               *w, *bias, first[8 * 3];
+    fill_conv(&c, &w, &bias);
+    for (int l = 0; l < LANES; l++)
+        scene_fill(streams[l].x, 16 * 4);
+    memcpy(streams[2].x, streams[0].x, 16 * 4 * sizeof(float));
+    CHECK(conv_state_open(&s, &c, LANES) == OK);
+    for (int turn = 0; turn < 2; turn++) {
+        int at[LANES] = { 0 };
+        step_lanes(be, &c, &s, streams, at, 5, 16);
+        CHECK(turn || memcmp(streams[0].y, streams[2].y, sizeof first) == 0);
+        if (turn)
+            CHECK(memcmp(streams[0].y, first, sizeof first) == 0);
+        memcpy(first, streams[0].y, sizeof first);
+        conv_state_reset(&s, 0);
+    }
+    CHECK(memcmp(streams[0].y, streams[2].y, sizeof first) != 0); /* lane 2 went on */
+    conv_state_close(&s);
+    free(w);
+    free(bias);
+    be_close(&be);
+}
+
+/* Weights of a convolution may be bf16 or f16 as stored. */
+TEST(depthwise_weights_may_be_half)
+{
+    struct be           *be = scene_open(1);
+    struct conv          c = CONV_BACK(6, 6, 4, 2, 1, 6);
+    struct conv_state    s;
+    float               *w, *bias, want[8 * 6];
+    uint16_t             h[4 * 6];
+    static struct stream streams[LANES];
+    int                  at[LANES] = { 0 };
+    fill_conv(&c, &w, &bias);
+    kern.f32_to_bf16(h, w, 4 * 6);
+    kern.bf16_to_f32(w, h, 4 * 6);
+    scene_fill(streams[0].x, 4 * 6);
+    CHECK(conv_state_open(&s, &c, LANES) == OK);
+    step_lanes(be, &c, &s, streams, at, 1, 4);
+    memcpy(want, streams[0].y, sizeof want);
+    conv_state_reset(&s, 0);
+    at[0] = 0;
+    c.w.dtype = DT_BF16;
+    c.w.data = h;
+    step_lanes(be, &c, &s, streams, at, 1, 4);
+    CHECK(memcmp(want, streams[0].y, sizeof want) == 0);
+    conv_state_close(&s);
+    free(w);
+    free(bias);
+    be_close(&be);
+}
