@@ -20,8 +20,8 @@ struct live {
     struct engine_info info;
     struct talk       *talk;
     struct sound      *sound;
-    float             *frame;    /* from the microphone, or to the loudspeaker */
-    float             *kept;     /* a frame that found no room yet */
+    float             *frame; /* from the microphone, or to the loudspeaker */
+    float             *kept;  /* a frame that found no room yet */
     bool               has_kept;
     struct step_times  lags;
     int64_t            n_frame, n_late;
@@ -44,7 +44,7 @@ static enum err wait_for_model(struct live *l)
 
 static enum err open_live(struct live *l)
 {
-    char dir[MODEL_PATH_CAP];
+    char                  dir[MODEL_PATH_CAP];
     struct duplex_options o = { .model_dir = dir, .n_lane = 1 };
 
     enum err err = app_be_options(l->app, &o.be, false);
@@ -63,8 +63,8 @@ static enum err open_live(struct live *l)
                                 .frame_size = l->info.frame_size,
                                 .input = app_str(l->app, OPT_INPUT_DEVICE),
                                 .output = app_str(l->app, OPT_OUTPUT_DEVICE) };
-    struct talk_options to = { .gen = l->info.defaults };
-    size_t frame = (size_t)l->info.frame_size;
+    struct talk_options  to = { .gen = l->info.defaults };
+    size_t               frame = (size_t)l->info.frame_size;
     gen_options_apply(l->app, &to.gen);
     l->frame = mem_zalloc(mem_size(frame, sizeof *l->frame));
     l->kept = mem_zalloc(mem_size(frame, sizeof *l->kept));
@@ -111,7 +111,7 @@ static enum err print_words(struct live *l, const struct talk_event *ev)
 static enum err speak(struct live *l)
 {
     struct talk_event ev;
-    enum err err = OK;
+    enum err          err = OK;
 
     while (!err && talk_pop_event(l->talk, &ev))
         err = print_words(l, &ev);
@@ -138,7 +138,7 @@ static enum err run_loop(struct live *l)
 static enum err say_figures(struct live *l)
 {
     struct sound_figures f;
-    struct talk_figures t;
+    struct talk_figures  t;
 
     sound_figures(l->sound, &f);
     talk_figures(l->talk, &t);

@@ -34,8 +34,8 @@ static enum err load(struct portaudio *pa)
         return err_set(ERR_HARDWARE, "no sound: the library libportaudio.so.2 is not installed "
                                      "(Debian package libportaudio2)");
     bool is_whole = true;
-#define F(type, name, args)                                                                        \
-    pa->name = (type(*) args)os_lib_symbol(pa->lib, "Pa_" #name);                                   \
+#define F(type, name, args)                                       \
+    pa->name = (type(*) args)os_lib_symbol(pa->lib, "Pa_" #name); \
     is_whole = is_whole && pa->name;
     PORTAUDIO_LIST(F)
 #undef F
@@ -47,7 +47,7 @@ enum err portaudio_open(struct portaudio *pa)
     *pa = (struct portaudio){ 0 };
     enum err err = load(pa);
     if (!err) {
-        int kept = portaudio_hush();
+        int     kept = portaudio_hush();
         PaError failed = pa->Initialize();
         portaudio_unhush(kept);
         pa->is_initialized = failed == paNoError;

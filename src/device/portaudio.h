@@ -9,7 +9,7 @@
 #include "base/os.h"
 
 /* The calls we use, by their names without Pa_. */
-#define PORTAUDIO_LIST(F)                                                                         \
+#define PORTAUDIO_LIST(F)                                                                          \
     F(PaError, Initialize, (void))                                                                 \
     F(PaError, Terminate, (void))                                                                  \
     F(const char *, GetErrorText, (PaError))                                                       \
@@ -34,11 +34,12 @@ struct portaudio {
 #undef F
 };
 
-/* No library or no sound system: ERR_HARDWARE. What the libraries below print on stderr is silenced. */
+/* No library or no sound system: ERR_HARDWARE. What the libraries below print on stderr is
+ * silenced. */
 enum err portaudio_open(struct portaudio *pa) MUST_CHECK;
 void     portaudio_close(struct portaudio *pa);
 /* stderr goes nowhere between the two; ALSA and JACK talk there on their own. */
-int      portaudio_hush(void);
-void     portaudio_unhush(int kept);
+int  portaudio_hush(void);
+void portaudio_unhush(int kept);
 
 #endif

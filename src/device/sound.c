@@ -32,17 +32,17 @@ struct sound {
     struct ring     *mic;              /* call-back -> caller, blocks */
     struct ring     *speaker;          /* caller -> call-back, blocks */
     /* caller only */
-    struct edge      in, out;
-    float           *piece; /* [block] */
+    struct edge in, out;
+    float      *piece; /* [block] */
     /* call-back only */
-    bool             has_played;
+    bool has_played;
     /* both */
     _Atomic uint32_t n_heard; /* call-backs so far; the caller sleeps on it */
     atomic_llong     n_played, n_underrun, n_dropped;
 };
 
-static int on_block(const void *in, void *out, unsigned long n, const PaStreamCallbackTimeInfo *time,
-                    PaStreamCallbackFlags flags, void *user)
+static int on_block(const void *in, void *out, unsigned long n,
+                    const PaStreamCallbackTimeInfo *time, PaStreamCallbackFlags flags, void *user)
 {
     struct sound *s = user;
 
@@ -63,7 +63,8 @@ static int on_block(const void *in, void *out, unsigned long n, const PaStreamCa
     return paContinue;
 }
 
-/* A device by number, or the first whose name has the text and that has channels in this direction. */
+/* A device by number, or the first whose name has the text and that has channels in this
+ * direction. */
 static PaDeviceIndex find_device(const struct portaudio *pa, const char *wanted, bool is_input)
 {
     char *end = NULL;
@@ -75,7 +76,7 @@ static PaDeviceIndex find_device(const struct portaudio *pa, const char *wanted,
         return (PaDeviceIndex)number;
     for (PaDeviceIndex i = 0; i < pa->GetDeviceCount(); i++) {
         const PaDeviceInfo *info = pa->GetDeviceInfo(i);
-        int n = is_input ? info->maxInputChannels : info->maxOutputChannels;
+        int                 n = is_input ? info->maxInputChannels : info->maxOutputChannels;
         if (n > 0 && strstr(info->name, wanted))
             return i;
     }
@@ -85,13 +86,14 @@ static PaDeviceIndex find_device(const struct portaudio *pa, const char *wanted,
 static enum err choose(PaStreamParameters *p, const struct sound *s, const char *wanted,
                        bool is_input)
 {
-    const char *what = is_input ? "microphone" : "loudspeaker";
+    const char   *what = is_input ? "microphone" : "loudspeaker";
     PaDeviceIndex device = find_device(&s->pa, wanted, is_input);
 
     if (device == paNoDevice)
-        return wanted ? err_set(ERR_HARDWARE, "no %s is called '%s'; see parley talk --list-devices",
-                                what, wanted)
-                      : err_set(ERR_HARDWARE, "this machine has no %s", what);
+        return wanted
+                   ? err_set(ERR_HARDWARE, "no %s is called '%s'; see parley talk --list-devices",
+                             what, wanted)
+                   : err_set(ERR_HARDWARE, "this machine has no %s", what);
     const PaDeviceInfo *info = s->pa.GetDeviceInfo(device);
     *p = (PaStreamParameters){
         .device = device,
@@ -148,7 +150,7 @@ enum err sound_open(struct sound **out, const struct sound_options *o)
     s->rate_hz = o->rate_hz;
     s->frame_size = o->frame_size;
     enum err err = portaudio_open(&s->pa);
-    int kept = portaudio_hush();
+    int      kept = portaudio_hush();
     if (!err)
         err = open_stream(s, o);
     if (!err)

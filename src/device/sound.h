@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* sound: microphone and loudspeaker of this machine, one full-duplex stream of codec frames.
  *
- * PortAudio is loaded at run time, so that a server without sound starts too. The device's call-back
- * only moves samples between rings; when the device has another rate, resampling happens on the
- * caller's side of the rings.
+ * PortAudio is loaded at run time, so that a server without sound starts too. The device's
+ * call-back only moves samples between rings; when the device has another rate, resampling happens
+ * on the caller's side of the rings.
  */
 #ifndef DEVICE_SOUND_H
 #define DEVICE_SOUND_H

@@ -8,27 +8,27 @@
 #include "base/os.h"
 
 struct duplex {
-    struct model_files    *files;
-    struct be             *be;
-    struct mimi           *codec;
-    struct moshi          *lm;
-    struct lm_gen         *gen;
-    struct sentencepiece  *tok;
-    struct os_map          tok_map;
-    int                    n_lane;
-    int                    n_heard; /* codes of the other side that the codec gives */
-    struct duplex_times    times;
+    struct model_files   *files;
+    struct be            *be;
+    struct mimi          *codec;
+    struct moshi         *lm;
+    struct lm_gen        *gen;
+    struct sentencepiece *tok;
+    struct os_map         tok_map;
+    int                   n_lane;
+    int                   n_heard; /* codes of the other side that the codec gives */
+    struct duplex_times   times;
     /* scratch of one step, [n_lane] each */
-    int                   *lane;    /* lanes of a part of the step */
-    int                   *index;   /* their places in the step */
-    const float          **mic;
-    float                **speaker;
-    int32_t              **heard;   /* [n_lane][n_heard] */
-    int32_t              **sub_heard;
-    int32_t              **spoken;  /* views of frame[].audio */
-    int32_t               *forced;
-    struct lm_gen_frame   *frame;
-    int32_t               *codes;   /* the heard codes themselves */
+    int                 *lane;  /* lanes of a part of the step */
+    int                 *index; /* their places in the step */
+    const float        **mic;
+    float              **speaker;
+    int32_t            **heard; /* [n_lane][n_heard] */
+    int32_t            **sub_heard;
+    int32_t            **spoken; /* views of frame[].audio */
+    int32_t             *forced;
+    struct lm_gen_frame *frame;
+    int32_t             *codes; /* the heard codes themselves */
 };
 
 static enum err open_scratch(struct duplex *d)
@@ -65,7 +65,7 @@ static enum err open_tokenizer(struct duplex *d)
 static enum err check_fit(const struct duplex *d)
 {
     const struct moshi_info *lm = moshi_info(d->lm);
-    const struct mimi_info *codec = mimi_info(d->codec);
+    const struct mimi_info  *codec = mimi_info(d->codec);
 
     if (lm->dep_q == 0)
         return err_set(ERR_USAGE, "%s: a model of type '%s' listens but does not speak",
@@ -86,11 +86,11 @@ static enum err check_fit(const struct duplex *d)
 static enum err warm_up(struct duplex *d)
 {
     struct lm_gen_options o = lm_gen_defaults(d->lm);
-    size_t n_smp = (size_t)mimi_info(d->codec)->frame_size;
+    size_t                n_smp = (size_t)mimi_info(d->codec)->frame_size;
     float *sound = mem_zalloc(mem_size(mem_size(n_smp, (size_t)d->n_lane + 1), sizeof *sound));
     struct duplex_frame *f = mem_zalloc(mem_size((size_t)d->n_lane, sizeof *f));
-    int *lane = mem_zalloc(mem_size((size_t)d->n_lane, sizeof *lane));
-    enum err err = sound && f && lane ? OK : ERR_NOMEM;
+    int                 *lane = mem_zalloc(mem_size((size_t)d->n_lane, sizeof *lane));
+    enum err             err = sound && f && lane ? OK : ERR_NOMEM;
 
     for (int a = 0; !err && a < d->n_lane; a++) {
         lane[a] = a;
@@ -172,12 +172,30 @@ void duplex_close(struct duplex **dp)
     *dp = NULL;
 }
 
-const struct mimi_info *duplex_codec(const struct duplex *d) { return mimi_info(d->codec); }
-const struct moshi_info *duplex_lm(const struct duplex *d) { return moshi_info(d->lm); }
-const struct sentencepiece *duplex_tokenizer(const struct duplex *d) { return d->tok; }
-const char *duplex_model_type(const struct duplex *d) { return d->files->model_type; }
-struct lm_gen_options duplex_defaults(const struct duplex *d) { return lm_gen_defaults(d->lm); }
-struct duplex_times duplex_last_times(const struct duplex *d) { return d->times; }
+const struct mimi_info *duplex_codec(const struct duplex *d)
+{
+    return mimi_info(d->codec);
+}
+const struct moshi_info *duplex_lm(const struct duplex *d)
+{
+    return moshi_info(d->lm);
+}
+const struct sentencepiece *duplex_tokenizer(const struct duplex *d)
+{
+    return d->tok;
+}
+const char *duplex_model_type(const struct duplex *d)
+{
+    return d->files->model_type;
+}
+struct lm_gen_options duplex_defaults(const struct duplex *d)
+{
+    return lm_gen_defaults(d->lm);
+}
+struct duplex_times duplex_last_times(const struct duplex *d)
+{
+    return d->times;
+}
 
 void duplex_reset(struct duplex *d, int lane, const struct lm_gen_options *o)
 {
@@ -201,9 +219,18 @@ static struct step select_lanes(struct duplex *d, const struct step *s,
     return (struct step){ n, d->lane };
 }
 
-static bool has_mic(const struct duplex_frame *f) { return f->mic; }
-static bool is_heard_twice(const struct duplex_frame *f) { return f->is_heard_twice; }
-static bool has_sound(const struct duplex_frame *f) { return f->has_sound; }
+static bool has_mic(const struct duplex_frame *f)
+{
+    return f->mic;
+}
+static bool is_heard_twice(const struct duplex_frame *f)
+{
+    return f->is_heard_twice;
+}
+static bool has_sound(const struct duplex_frame *f)
+{
+    return f->has_sound;
+}
 
 static enum err hear(struct duplex *d, const struct step *s, const struct duplex_frame *f)
 {
@@ -228,15 +255,15 @@ static enum err think(struct duplex *d, const struct step *s, struct duplex_fram
     for (int i = 0; i < twice.n_lane; i++)
         d->sub_heard[i] = d->heard[d->index[i]];
     if (twice.n_lane > 0) {
-        enum err err = lm_gen_step(d->gen, &twice, (const int32_t *const *)d->sub_heard,
-                                   d->n_heard, NULL, d->frame);
+        enum err err = lm_gen_step(d->gen, &twice, (const int32_t *const *)d->sub_heard, d->n_heard,
+                                   NULL, d->frame);
         if (err)
             return err;
     }
     for (int a = 0; a < s->n_lane; a++)
         d->forced[a] = f[a].forced_text;
-    enum err err = lm_gen_step(d->gen, s, (const int32_t *const *)d->heard, d->n_heard,
-                               d->forced, d->frame);
+    enum err err = lm_gen_step(d->gen, s, (const int32_t *const *)d->heard, d->n_heard, d->forced,
+                               d->frame);
     for (int a = 0; !err && a < s->n_lane; a++) {
         f[a].is_ready = d->frame[a].is_ready;
         f[a].has_sound = d->frame[a].is_ready;
@@ -262,9 +289,9 @@ static enum err speak(struct duplex *d, const struct step *s, const struct duple
 
 enum err duplex_step(struct duplex *d, const struct step *s, struct duplex_frame *f)
 {
-    int64_t t0_ns = os_now_ns();
+    int64_t  t0_ns = os_now_ns();
     enum err err = hear(d, s, f);
-    int64_t t1_ns = os_now_ns();
+    int64_t  t1_ns = os_now_ns();
     if (!err)
         err = think(d, s, f);
     int64_t t2_ns = os_now_ns();

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* duplex: hear, think, speak: one frame of sound in, one frame of sound and a word out.
  *
- * The synchronous heart of every talk: codec encode, language model step, codec decode, for all ready
- * lanes in one pass over the weights. Knows no sockets, devices or threads. `parley talk --in` calls it
- * directly, the engine calls it for its lanes. One thread.
+ * The synchronous heart of every talk: codec encode, language model step, codec decode, for all
+ * ready lanes in one pass over the weights. Knows no sockets, devices or threads. `parley talk
+ * --in` calls it directly, the engine calls it for its lanes. One thread.
  */
 #ifndef TALK_DUPLEX_H
 #define TALK_DUPLEX_H
@@ -26,26 +26,26 @@ struct duplex_options {
 enum err duplex_open(struct duplex **out, const struct duplex_options *o) MUST_CHECK;
 void     duplex_close(struct duplex **d);
 
-const struct mimi_info        *duplex_codec(const struct duplex *d);
-const struct moshi_info       *duplex_lm(const struct duplex *d);
-const struct sentencepiece    *duplex_tokenizer(const struct duplex *d);
-const char                    *duplex_model_type(const struct duplex *d);
-struct lm_gen_options          duplex_defaults(const struct duplex *d);
+const struct mimi_info     *duplex_codec(const struct duplex *d);
+const struct moshi_info    *duplex_lm(const struct duplex *d);
+const struct sentencepiece *duplex_tokenizer(const struct duplex *d);
+const char                 *duplex_model_type(const struct duplex *d);
+struct lm_gen_options       duplex_defaults(const struct duplex *d);
 
 void duplex_reset(struct duplex *d, int lane, const struct lm_gen_options *o);
 
 /* One frame of lane s->lane[a]. */
 struct duplex_frame {
     /* in */
-    const float *mic;         /* [frame_size]; NULL: the codec's end-of-input code in every stream */
-    int32_t      forced_text; /* -1: sample */
+    const float *mic; /* [frame_size]; NULL: the codec's end-of-input code in every stream */
+    int32_t      forced_text;    /* -1: sample */
     bool         is_heard_twice; /* the reference's first frame: stepped before it is stepped */
     /* out */
-    float       *speaker;     /* [frame_size], the caller's; written when has_sound */
-    bool         has_sound;   /* false for the first max(delays) steps and for models that are silent */
-    int32_t      text;        /* aligned with the sound; valid when is_ready */
-    bool         is_ready;
-    int32_t      text_now;    /* sampled in this very step */
+    float  *speaker;   /* [frame_size], the caller's; written when has_sound */
+    bool    has_sound; /* false for the first max(delays) steps and for models that are silent */
+    int32_t text;      /* aligned with the sound; valid when is_ready */
+    bool    is_ready;
+    int32_t text_now; /* sampled in this very step */
 };
 enum err duplex_step(struct duplex *d, const struct step *s, struct duplex_frame *f) MUST_CHECK;
 

@@ -24,19 +24,22 @@ struct engine {
     struct mailbox       *bell; /* any -> engine; carries nothing but the ring */
     struct os_mutex      *lock;
     /* engine thread; lanes exist once the state is READY */
-    struct duplex        *duplex;
-    struct talk          *lanes;      /* [n_lane] */
-    struct duplex_frame  *frame;      /* [n_lane] of a tick */
-    int                  *lane;       /* [n_lane] of a tick */
-    int                   pad_id;
+    struct duplex       *duplex;
+    struct talk         *lanes; /* [n_lane] */
+    struct duplex_frame *frame; /* [n_lane] of a tick */
+    int                 *lane;  /* [n_lane] of a tick */
+    int                  pad_id;
     /* under lock */
-    struct engine_info    info;
-    bool                  is_draining;
+    struct engine_info info;
+    bool               is_draining;
     /* any thread */
-    atomic_bool           is_stopping;
+    atomic_bool is_stopping;
 };
 
-void engine_wake(struct engine *e) { mailbox_wake(e->bell); }
+void engine_wake(struct engine *e)
+{
+    mailbox_wake(e->bell);
+}
 
 static void set_state(struct engine *e, enum engine_state state, enum err err, const char *reason)
 {
@@ -62,7 +65,7 @@ static int n_frames_of(const struct mimi_info *codec, int ms)
 static enum err open_lane(struct engine *e, struct talk *t, int lane)
 {
     const struct mimi_info *codec = duplex_codec(e->duplex);
-    size_t frame = (size_t)codec->frame_size * sizeof(float);
+    size_t                  frame = (size_t)codec->frame_size * sizeof(float);
 
     t->engine = e;
     t->lane = lane;
@@ -96,7 +99,7 @@ static void close_lane(struct talk *t)
 
 enum err engine_take_lane(struct talk **out, struct engine *e, const struct talk_options *o)
 {
-    enum err err = OK;
+    enum err     err = OK;
     struct talk *t = NULL;
 
     os_mutex_lock(e->lock);
@@ -189,10 +192,10 @@ static bool is_blocked(struct engine *e, struct talk *t, int64_t now_ns)
 }
 
 struct gather {
-    int     n_ready;      /* lanes with a frame, in e->lane and e->frame */
-    int     n_expected;   /* lanes that should have one soon */
-    int64_t oldest_ns;    /* when the oldest of the frames came */
-    int64_t look_ns;      /* look again at the latest */
+    int     n_ready;    /* lanes with a frame, in e->lane and e->frame */
+    int     n_expected; /* lanes that should have one soon */
+    int64_t oldest_ns;  /* when the oldest of the frames came */
+    int64_t look_ns;    /* look again at the latest */
 };
 
 static void gather_lane(struct engine *e, struct talk *t, struct gather *g, int64_t now_ns)
@@ -252,7 +255,7 @@ static void note_step_time(struct talk *t, int64_t ns)
 static void write_words(char *out, size_t cap, struct sentencepiece_stream *words, int32_t token,
                         int pad_id)
 {
-    char text[SENTENCEPIECE_STREAM_MAX];
+    char   text[SENTENCEPIECE_STREAM_MAX];
     size_t len = 0;
 
     if (token != 0 && token != pad_id)
@@ -292,7 +295,7 @@ static void deliver(struct engine *e, struct talk *t, const struct duplex_frame 
 static void tick(struct engine *e, int n_ready)
 {
     struct step s = { n_ready, e->lane };
-    int64_t t0_ns = os_now_ns();
+    int64_t     t0_ns = os_now_ns();
 
     for (int a = 0; a < n_ready; a++) {
         int32_t token;
@@ -331,7 +334,7 @@ static void count_queues(struct engine *e)
 static void run(struct engine *e)
 {
     while (!atomic_load(&e->is_stopping)) {
-        int64_t now_ns = os_now_ns();
+        int64_t       now_ns = os_now_ns();
         struct gather g = { .oldest_ns = INT64_MAX, .look_ns = INT64_MAX };
 
         for (int i = 0; i < e->info.n_lane; i++)
@@ -351,7 +354,7 @@ static void run(struct engine *e)
 
 static enum err load(struct engine *e)
 {
-    int64_t t0_ns = os_now_ns();
+    int64_t  t0_ns = os_now_ns();
     enum err err = duplex_open(&e->duplex, &e->options);
     if (err)
         return err;
@@ -365,7 +368,7 @@ static enum err load(struct engine *e)
     for (int i = 0; !err && i < e->options.n_lane; i++)
         err = open_lane(e, &e->lanes[i], i);
 
-    const struct mimi_info *codec = duplex_codec(e->duplex);
+    const struct mimi_info  *codec = duplex_codec(e->duplex);
     const struct moshi_info *lm = duplex_lm(e->duplex);
     e->pad_id = lm->text_pad_id;
     os_mutex_lock(e->lock);
@@ -421,8 +424,9 @@ enum err engine_open(struct engine **out, const struct duplex_options *o)
         return ERR_NOMEM;
     e->options = *o;
     e->info.n_lane = o->n_lane;
-    size_t len = strlen(o->model_dir);
-    enum err err = len < sizeof e->model_dir ? OK : err_set(ERR_USAGE, "the model's path is too long");
+    size_t   len = strlen(o->model_dir);
+    enum err err = len < sizeof e->model_dir ? OK
+                                             : err_set(ERR_USAGE, "the model's path is too long");
     if (!err) {
         memcpy(e->model_dir, o->model_dir, len + 1);
         e->options.model_dir = e->model_dir;

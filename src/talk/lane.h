@@ -28,33 +28,33 @@ struct talk {
     struct engine *engine;
     int            lane;
     int            frame_size;
-    size_t         mic_size;  /* bytes of a lane_mic */
-    struct ring   *mic;       /* caller -> engine, lane_mic */
-    struct ring   *speaker;   /* engine -> caller, frames */
-    struct ring   *events;    /* engine -> caller, talk_event */
-    struct ring   *forced;    /* caller -> engine, int32_t */
+    size_t         mic_size; /* bytes of a lane_mic */
+    struct ring   *mic;      /* caller -> engine, lane_mic */
+    struct ring   *speaker;  /* engine -> caller, frames */
+    struct ring   *events;   /* engine -> caller, talk_event */
+    struct ring   *forced;   /* caller -> engine, int32_t */
     /* caller, before LANE_OPENING */
     struct talk_options options;
     /* caller only */
     struct lane_mic *outbox;
     /* engine only */
-    struct lane_mic *pending; /* the frame that is next */
-    float           *sound;   /* [frame_size] */
-    bool             has_pending;
-    int64_t          last_mic_ns;
-    int64_t          blocked_since_ns; /* 0: not blocked */
-    int64_t          n_step;
+    struct lane_mic            *pending; /* the frame that is next */
+    float                      *sound;   /* [frame_size] */
+    bool                        has_pending;
+    int64_t                     last_mic_ns;
+    int64_t                     blocked_since_ns; /* 0: not blocked */
+    int64_t                     n_step;
     struct sentencepiece_stream words;
-    int64_t          step_ns[LANE_STEP_TIMES];
+    int64_t                     step_ns[LANE_STEP_TIMES];
     /* both */
-    atomic_int            state; /* enum lane_state; FREE -> OPENING under the engine's lock */
-    atomic_int            err;   /* engine -> caller: why the talk is over */
-    atomic_llong          n_in, n_out, step_p50_ns, step_p95_ns, lag_ns;
+    atomic_int   state; /* enum lane_state; FREE -> OPENING under the engine's lock */
+    atomic_int   err;   /* engine -> caller: why the talk is over */
+    atomic_llong n_in, n_out, step_p50_ns, step_p95_ns, lag_ns;
 };
 
 /* Engine side: what talk_open needs. A free lane that is OPENING now, or why not. */
-enum err engine_take_lane(struct talk **out, struct engine *e,
-                          const struct talk_options *o) MUST_CHECK;
-void     engine_wake(struct engine *e);
+enum err engine_take_lane(struct talk **out, struct engine *e, const struct talk_options *o)
+    MUST_CHECK;
+void engine_wake(struct engine *e);
 
 #endif

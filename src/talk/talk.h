@@ -18,12 +18,13 @@ struct talk;
 
 struct talk_options {
     struct lm_gen_options gen;
-    void (*wake)(void *arg); /* called on the engine thread when something was pushed; must not block */
-    void  *wake_arg;
+    void (*wake)(
+        void *arg); /* called on the engine thread when something was pushed; must not block */
+    void *wake_arg;
 };
 
-/* Takes a lane. Not ready: ERR_AGAIN (loading, draining), ERR_FORMAT (degraded); full: ERR_LIMIT; the
- * sentence says why. The following are called by one thread, the one that opened it. */
+/* Takes a lane. Not ready: ERR_AGAIN (loading, draining), ERR_FORMAT (degraded); full: ERR_LIMIT;
+ * the sentence says why. The following are called by one thread, the one that opened it. */
 enum err talk_open(struct talk **out, struct engine *e, const struct talk_options *o) MUST_CHECK;
 void     talk_close(struct talk **t); /* never waits; the lane is free within a tick */
 
@@ -32,11 +33,11 @@ bool talk_push(struct talk *t, const float *frame);
 bool talk_force_text(struct talk *t, int32_t token);
 
 struct talk_event {
-    int64_t frame;      /* number of the step, from 0 */
-    int32_t token;      /* text token sampled in that step */
-    char    text[256];  /* what it adds to the words; "" for padding; UTF-8, ended with 0 */
-    int64_t lag_ns;     /* from the mic frame in the ring to this event */
-    bool    has_sound;  /* a frame in the speaker ring belongs to this step */
+    int64_t frame;     /* number of the step, from 0 */
+    int32_t token;     /* text token sampled in that step */
+    char    text[256]; /* what it adds to the words; "" for padding; UTF-8, ended with 0 */
+    int64_t lag_ns;    /* from the mic frame in the ring to this event */
+    bool    has_sound; /* a frame in the speaker ring belongs to this step */
 };
 bool talk_pop_event(struct talk *t, struct talk_event *out);
 bool talk_pop_sound(struct talk *t, float *frame);
@@ -44,7 +45,7 @@ bool talk_pop_sound(struct talk *t, float *frame);
 /* Not OK once the engine has ended the talk (model failure, nobody took its sound). */
 enum err talk_status(const struct talk *t);
 struct talk_figures {
-    int64_t n_in, n_out;      /* frames */
+    int64_t n_in, n_out; /* frames */
     int64_t step_p50_ns, step_p95_ns, lag_ns;
     int     mic_queue, speaker_queue;
 };
