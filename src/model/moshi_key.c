@@ -44,8 +44,10 @@ double moshi_key_num(struct moshi_key *r, const char *key, double dflt, double m
 
     if (!r->err)
         r->err = json_get_num(&v, r->obj, key, dflt, r->what);
-    if (!r->err && moshi_key_value(r, key) && !(v >= min && v <= max))
+    if (!r->err && moshi_key_value(r, key) && !(v >= min && v <= max)) {
         moshi_key_fail(r, "'%s' must be a number from %g to %g", key, min, max);
+        v = dflt;
+    }
     return v;
 }
 
