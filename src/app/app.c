@@ -6,8 +6,52 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/options.h"
 #include "base/os.h"
 #include "hub/registry.h"
+
+const char *app_str(const struct app *app, enum option o)
+{
+    const struct option_value *v = &app->value[o];
+    return v->n && *v->text[0] ? v->text[0] : NULL;
+}
+
+int64_t app_int(const struct app *app, enum option o)
+{
+    return (int64_t)app->value[o].num;
+}
+double app_num(const struct app *app, enum option o)
+{
+    return app->value[o].num;
+}
+bool app_flag(const struct app *app, enum option o)
+{
+    return app->value[o].n > 0;
+}
+bool app_is_set(const struct app *app, enum option o)
+{
+    return app->value[o].from != FROM_DEFAULT;
+}
+
+int app_list_count(const struct app *app, enum option o)
+{
+    return app->value[o].n;
+}
+
+const char *app_list_at(const struct app *app, enum option o, int i)
+{
+    return i < app->value[o].n ? app->value[o].text[i] : NULL;
+}
+
+int app_operand_count(const struct app *app)
+{
+    return app->n_operand;
+}
+
+const char *app_operand(const struct app *app, int i)
+{
+    return i < app->n_operand ? app->operand[i] : NULL;
+}
 
 enum err app_print(struct bytes data)
 {
@@ -29,7 +73,7 @@ void app_say(const char *fmt, ...)
 void app_progress(const char *what, int64_t done, int64_t total)
 {
     static int64_t drawn_ns;
-    int64_t now_ns = os_now_ns();
+    int64_t        now_ns = os_now_ns();
 
     if (!os_is_terminal(2) || total <= 0 || (done < total && now_ns - drawn_ns < 100000000))
         return;

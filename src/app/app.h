@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* app: what a verb of the command line gets and gives.
  *
- * A verb returns OK or an error with its sentence (base/err.h); main prints that one line on stderr and
- * exits with its code. Data goes to stdout through app_print, at the end, so that a verb that fails has
- * printed nothing. Talk goes to stderr through app_say.
+ * A verb returns OK or an error with its sentence (base/err.h); main prints that one line on
+ * stderr and exits with its code. Data goes to stdout through app_print, at the end, so that a
+ * verb that fails has printed nothing. Talk goes to stderr through app_say.
  */
 #ifndef APP_APP_H
 #define APP_APP_H
@@ -49,17 +49,14 @@ const char *app_list_at(const struct app *app, enum option o, int i);
 int         app_operand_count(const struct app *app);
 const char *app_operand(const struct app *app, int i); /* NULL past the end */
 
-/* Appends " = value  (origin)" lines or a JSON object of all settings. */
-void app_write_config(const struct app *app, struct buf *out, bool with_origin, bool as_json);
-
 /* stdout; full or closed: ERR_IO. */
 enum err app_print(struct bytes data) MUST_CHECK;
 void     app_say(const char *fmt, ...) PRINTF_LIKE(1, 2); /* stderr, a line */
 /* A progress bar on a terminal's stderr, nothing elsewhere; done == total ends the line. */
-void     app_progress(const char *what, int64_t done, int64_t total);
+void app_progress(const char *what, int64_t done, int64_t total);
 /* SIGINT or SIGTERM has come: its number, else 0. Armed by app_catch_signals. */
-void     app_catch_signals(void (*wake)(void *), void *arg);
-int      app_stop_signal(void);
+void app_catch_signals(void (*wake)(void *), void *arg);
+int  app_stop_signal(void);
 
 /* --model resolved to a folder: name, path or owner/name. ERR_MISSING. */
 enum err app_model_dir(const struct app *app, char *out, size_t cap) MUST_CHECK;

@@ -19,11 +19,11 @@ struct bench {
 
 static enum err step(struct bench *b, float *mic, float *speaker)
 {
-    static const int lane = 0;
-    struct step s = { 1, &lane };
+    static const int    lane = 0;
+    struct step         s = { 1, &lane };
     struct duplex_frame f = { .mic = mic, .speaker = speaker, .forced_text = -1 };
 
-    enum err err = duplex_step(b->duplex, &s, &f);
+    enum err            err = duplex_step(b->duplex, &s, &f);
     struct duplex_times t = duplex_last_times(b->duplex);
     if (!err)
         err = step_times_add(&b->encode, t.encode_ns);
@@ -45,12 +45,12 @@ static void fill_noise(float *pcm, int n, uint32_t *seed)
 
 static enum err run_steps(struct bench *b)
 {
-    int n_smp = duplex_codec(b->duplex)->frame_size;
-    float *mic = mem_zalloc(mem_size((size_t)n_smp, 2 * sizeof *mic));
+    int                   n_smp = duplex_codec(b->duplex)->frame_size;
+    float                *mic = mem_zalloc(mem_size((size_t)n_smp, 2 * sizeof *mic));
     struct lm_gen_options gen = duplex_defaults(b->duplex);
-    int64_t n = app_int(b->app, OPT_STEPS);
-    uint32_t seed = 1;
-    enum err err = mic ? OK : ERR_NOMEM;
+    int64_t               n = app_int(b->app, OPT_STEPS);
+    uint32_t              seed = 1;
+    enum err              err = mic ? OK : ERR_NOMEM;
 
     duplex_reset(b->duplex, 0, &gen);
     for (int64_t i = 0; !err && i < n && !app_stop_signal(); i++) {
@@ -83,8 +83,8 @@ static void add_times(struct buf *out, const char *name, struct step_times *t, b
     double p50 = step_times_ms(t, 0.5), p95 = step_times_ms(t, 0.95), p99 = step_times_ms(t, 0.99);
 
     if (as_json)
-        buf_add_fmt(out, ", \"%s\": {\"p50_ms\": %.4f, \"p95_ms\": %.4f, \"p99_ms\": %.4f}", name, p50,
-                    p95, p99);
+        buf_add_fmt(out, ", \"%s\": {\"p50_ms\": %.4f, \"p95_ms\": %.4f, \"p99_ms\": %.4f}", name,
+                    p50, p95, p99);
     else
         buf_add_fmt(out, "%-8s %8.3f %8.3f %8.3f\n", name, p50, p95, p99);
 }
@@ -99,7 +99,8 @@ static void add_steps(struct buf *out, struct bench *b, const char *what, const 
         buf_add_json(out, dir, strlen(dir));
         buf_add_fmt(out, ", \"steps\": %d, \"frame_ms\": %.3f", b->frame.n, b->frame_ms);
     } else {
-        buf_add_fmt(out, "%d frames of %.0f ms, %s, kernels %s\n         p50 ms   p95 ms   p99 ms\n",
+        buf_add_fmt(out,
+                    "%d frames of %.0f ms, %s, kernels %s\n         p50 ms   p95 ms   p99 ms\n",
                     b->frame.n, b->frame_ms, dir, kern.name);
     }
     if (all || strcmp(what, "codec") == 0) {
@@ -115,7 +116,7 @@ static void add_steps(struct buf *out, struct bench *b, const char *what, const 
 static enum err bench_steps(struct app *app, struct buf *out, const char *what)
 {
     struct bench b = { .app = app };
-    char dir[MODEL_PATH_CAP];
+    char         dir[MODEL_PATH_CAP];
 
     enum err err = open_bench(&b, dir, sizeof dir);
     if (!err)
@@ -124,8 +125,8 @@ static enum err bench_steps(struct app *app, struct buf *out, const char *what)
         add_steps(out, &b, what, dir);
         double p95 = step_times_ms(&b.frame, 0.95);
         if (app_flag(app, OPT_REQUIRE_REALTIME) && p95 > b.frame_ms)
-            err = err_set(ERR_FAIL, "not real time: p95 of a frame is %.1f ms, it may take %.1f", p95,
-                          b.frame_ms);
+            err = err_set(ERR_FAIL, "not real time: p95 of a frame is %.1f ms, it may take %.1f",
+                          p95, b.frame_ms);
     }
     duplex_close(&b.duplex);
     step_times_fini(&b.encode);
@@ -138,10 +139,10 @@ static enum err bench_steps(struct app *app, struct buf *out, const char *what)
 static enum err run(struct app *app)
 {
     static const char *const known[] = { "lm", "codec", "talk", "kernels", "all" };
-    const char *what = app_operand(app, 0) ? app_operand(app, 0) : "all";
-    bool as_json = app_flag(app, OPT_JSON), is_known = false;
-    struct buf out;
-    enum err err = OK;
+    const char              *what = app_operand(app, 0) ? app_operand(app, 0) : "all";
+    bool                     as_json = app_flag(app, OPT_JSON), is_known = false;
+    struct buf               out;
+    enum err                 err = OK;
 
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         is_known |= strcmp(what, known[i]) == 0;
@@ -166,16 +167,17 @@ static enum err run(struct app *app)
     return err;
 }
 
-static const enum option options[] = { OPT_MODEL, OPT_THREADS, OPT_DEVICE, OPT_QUANT, OPT_STEPS,
-                                       OPT_REQUIRE_REALTIME, OPT_JSON, OPTION_COUNT };
+static const enum option options[] = { OPT_MODEL, OPT_THREADS,          OPT_DEVICE, OPT_QUANT,
+                                       OPT_STEPS, OPT_REQUIRE_REALTIME, OPT_JSON,   OPTION_COUNT };
 
 const struct command cmd_bench = {
     .name = "bench",
     .summary = "measure the speed of a model and of the kernels on this machine",
     .operands = "[lm|codec|talk|kernels|all]",
-    .text = "Steps the model on noise as serve would and prints the median, p95 and p99 of each part in "
-            "milliseconds; kernels prints the rate of each arithmetic kernel in use. With "
-            "--require-realtime it fails when the p95 of a frame is over its time.",
+    .text =
+        "Steps the model on noise as serve would and prints the median, p95 and p99 of each part "
+        "in milliseconds; kernels prints the rate of each arithmetic kernel in use. With "
+        "--require-realtime it fails when the p95 of a frame is over its time.",
     .example = "parley bench talk --steps 500 --json",
     .max_operand = 1,
     .run = run,

@@ -19,8 +19,8 @@ struct report {
 static void add(struct report *r, const char *name, bool is_ok, const char *text)
 {
     if (r->as_json) {
-        buf_add_fmt(r->out, "%s  {\"check\": \"%s\", \"ok\": %s, \"text\": ", r->n ? ",\n" : "", name,
-                    is_ok ? "true" : "false");
+        buf_add_fmt(r->out, "%s  {\"check\": \"%s\", \"ok\": %s, \"text\": ", r->n ? ",\n" : "",
+                    name, is_ok ? "true" : "false");
         buf_add_json(r->out, text, strlen(text));
         buf_add_str(r->out, "}");
     } else {
@@ -35,7 +35,7 @@ static void add_fmt(struct report *r, const char *name, bool is_ok, const char *
 static void add_fmt(struct report *r, const char *name, bool is_ok, const char *fmt, ...)
 {
     va_list args;
-    char line[512];
+    char    line[512];
 
     va_start(args, fmt);
     vsnprintf(line, sizeof line, fmt, args);
@@ -46,7 +46,7 @@ static void add_fmt(struct report *r, const char *name, bool is_ok, const char *
 static void check_kernels(struct report *r)
 {
     struct kern_info info;
-    char name[32];
+    char             name[32];
 
     for (int i = 0; kern_describe(&info, i); i++) {
         snprintf(name, sizeof name, "cpu %s", info.name);
@@ -68,10 +68,10 @@ static void check_sound(struct report *r)
 /* Loads the model and steps it, as talk and serve would. */
 static void check_model(struct report *r, const struct app *app)
 {
-    char dir[MODEL_PATH_CAP];
+    char                  dir[MODEL_PATH_CAP];
     struct duplex_options o = { .model_dir = dir, .n_lane = 1 };
-    struct duplex *d = NULL;
-    int64_t t0_ns = os_now_ns();
+    struct duplex        *d = NULL;
+    int64_t               t0_ns = os_now_ns();
 
     enum err err = app_be_options(app, &o.be, false);
     if (!err)
@@ -85,16 +85,17 @@ static void check_model(struct report *r, const struct app *app)
         return;
     }
     struct duplex_times t = duplex_last_times(d);
-    double step_ms = (double)(t.encode_ns + t.lm_ns + t.decode_ns) / 1e6;
-    double frame_ms = 1e3 / duplex_codec(d)->frame_rate_hz;
+    double              step_ms = (double)(t.encode_ns + t.lm_ns + t.decode_ns) / 1e6;
+    double              frame_ms = 1e3 / duplex_codec(d)->frame_rate_hz;
     add_fmt(r, "model", true, "%s loads in %.0f ms", dir, (double)(os_now_ns() - t0_ns) / 1e6);
-    add_fmt(r, "real time", step_ms < frame_ms, "one frame takes %.1f of %.0f ms", step_ms, frame_ms);
+    add_fmt(r, "real time", step_ms < frame_ms, "one frame takes %.1f of %.0f ms", step_ms,
+            frame_ms);
     duplex_close(&d);
 }
 
 static enum err run(struct app *app)
 {
-    struct buf out;
+    struct buf    out;
     struct report r = { .out = &out, .as_json = app_flag(app, OPT_JSON) };
 
     buf_init(&out, 1 << 20);
@@ -112,15 +113,16 @@ static enum err run(struct app *app)
     return err;
 }
 
-static const enum option options[] = { OPT_MODEL, OPT_THREADS, OPT_DEVICE, OPT_QUANT, OPT_JSON,
-                                       OPTION_COUNT };
+static const enum option options[] = { OPT_MODEL, OPT_THREADS, OPT_DEVICE,
+                                       OPT_QUANT, OPT_JSON,    OPTION_COUNT };
 
 const struct command cmd_doctor = {
     .name = "doctor",
     .summary = "what this machine can do, and why not more",
     .operands = "",
-    .text = "Says which instruction sets are there and which is in use, whether there is a microphone and "
-            "a loudspeaker, whether the model loads, and whether one frame fits its time.",
+    .text =
+        "Says which instruction sets are there and which is in use, whether there is a microphone "
+        "and a loudspeaker, whether the model loads, and whether one frame fits its time.",
     .example = "parley doctor --json",
     .run = run,
     .options = options,

@@ -13,14 +13,14 @@ static const struct family *find_family(const struct model_files *files,
     return NULL;
 }
 
-static enum err probe(const struct app *app, const struct model_files *files,
-                      struct probe_io *io, struct be *be)
+static enum err probe(const struct app *app, const struct model_files *files, struct probe_io *io,
+                      struct be *be)
 {
-    const char *part = app_str(app, OPT_PART);
+    const char          *part = app_str(app, OPT_PART);
     struct model_options mo = { .be = be, .n_lane = 1 };
 
-    if (!part || (strcmp(part, "auto") != 0 && strcmp(part, "lm") != 0 &&
-                  strcmp(part, "codec") != 0))
+    if (!part ||
+        (strcmp(part, "auto") != 0 && strcmp(part, "lm") != 0 && strcmp(part, "codec") != 0))
         return err_set(ERR_USAGE, "--part: '%s' is none of auto, lm, codec", part ? part : "");
     const struct family *family = find_family(files, io->in, part);
     if (!family)
@@ -32,12 +32,12 @@ static enum err probe(const struct app *app, const struct model_files *files,
 
 static enum err run(struct app *app)
 {
-    char dir[MODEL_PATH_CAP];
+    char                dir[MODEL_PATH_CAP];
     struct model_files *files = NULL;
     struct safetensors *in = NULL;
-    struct be *be = NULL;
-    struct probe_io io = { 0 };
-    struct be_options bo;
+    struct be          *be = NULL;
+    struct probe_io     io = { 0 };
+    struct be_options   bo;
 
     enum err err = app_be_options(app, &bo, !app_flag(app, OPT_FAST));
     if (!err)
@@ -60,16 +60,17 @@ static enum err run(struct app *app)
     return err;
 }
 
-static const enum option options[] = { OPT_MODEL, OPT_THREADS, OPT_DEVICE, OPT_QUANT,
+static const enum option options[] = { OPT_MODEL, OPT_THREADS, OPT_DEVICE,  OPT_QUANT,
                                        OPT_PART,  OPT_FAST,    OPTION_COUNT };
 
 const struct command cmd_probe = {
     .name = "probe",
     .summary = "one forward pass on tensors, to compare with a reference",
     .operands = "IN.safetensors OUT.safetensors",
-    .text = "Computes one pass without sampling. The names of the input's tensors choose the part: pcm "
-            "or codes for the codec, codes for the language model. Exact mode: f32 arithmetic on the "
-            "stored weights, unless --fast or --quant says otherwise.",
+    .text =
+        "Computes one pass without sampling. The names of the input's tensors choose the part: pcm "
+        "or codes for the codec, codes for the language model. Exact mode: f32 arithmetic on the "
+        "stored weights, unless --fast or --quant says otherwise.",
     .example = "parley probe --model tiny-voice in.safetensors out.safetensors",
     .min_operand = 2,
     .max_operand = 2,

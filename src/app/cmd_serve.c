@@ -16,7 +16,7 @@ static enum err read_key(char *key, size_t cap, const char *path)
 
     buf_init(&b, 64 * 1024);
     enum err err = os_read_file(&b, path);
-    size_t len = 0;
+    size_t   len = 0;
     while (!err && len < b.len && b.p[len] > ' ')
         len++;
     if (!err && (len < 8 || len >= cap))
@@ -31,11 +31,10 @@ static enum err read_key(char *key, size_t cap, const char *path)
 
 static enum err serve(struct app *app, struct engine *engine, const char *key)
 {
-    struct server_options o = { .key = *key ? key : NULL,
-                                .engine = engine,
-                                .tune = gen_options_tune,
-                                .tune_arg = app };
-    const char *hosts[16], *origins[16];
+    struct server_options o = {
+        .key = *key ? key : NULL, .engine = engine, .tune = gen_options_tune, .tune_arg = app
+    };
+    const char    *hosts[16], *origins[16];
     struct server *server = NULL;
 
     for (int i = 0; i < app_list_count(app, OPT_LISTEN) && i < SERVER_MAX_LISTEN; i++)
@@ -64,9 +63,9 @@ static enum err serve(struct app *app, struct engine *engine, const char *key)
 
 static enum err run(struct app *app)
 {
-    char dir[MODEL_PATH_CAP], key[256] = "";
+    char                  dir[MODEL_PATH_CAP], key[256] = "";
     struct duplex_options o = { .model_dir = dir, .n_lane = (int)app_int(app, OPT_MAX_TALKS) };
-    struct engine *engine = NULL;
+    struct engine        *engine = NULL;
 
     enum err err = app_be_options(app, &o.be, false);
     if (!err)
@@ -93,20 +92,21 @@ static enum err run(struct app *app)
     return err;
 }
 
-static const enum option options[] = {
-    OPT_MODEL, OPT_THREADS, OPT_DEVICE, OPT_QUANT, OPT_LISTEN, OPT_MAX_TALKS, OPT_KEY_FILE,
-    OPT_ALLOW_HOST, OPT_ALLOW_ORIGIN, OPT_SEED, OPT_TEMPERATURE, OPT_TEXT_TEMPERATURE, OPT_TOP_K,
-    OPT_TEXT_TOP_K, OPTION_COUNT
-};
+static const enum option options[] = { OPT_MODEL,    OPT_THREADS,     OPT_DEVICE,
+                                       OPT_QUANT,    OPT_LISTEN,      OPT_MAX_TALKS,
+                                       OPT_KEY_FILE, OPT_ALLOW_HOST,  OPT_ALLOW_ORIGIN,
+                                       OPT_SEED,     OPT_TEMPERATURE, OPT_TEXT_TEMPERATURE,
+                                       OPT_TOP_K,    OPT_TEXT_TOP_K,  OPTION_COUNT };
 
 const struct command cmd_serve = {
     .name = "serve",
     .summary = "serve talks to browsers and programs",
     .operands = "",
-    .text = "Serves the page at / and the talks at /api/chat (Kyutai's Moshi clients) and /packet "
-            "(SolaceLive packets; any path on port 8788), with /health, /readyz and /metrics. Only this "
-            "machine is served unless an address and a key file are given. The page's address is "
-            "printed when it listens.",
+    .text =
+        "Serves the page at / and the talks at /api/chat (Kyutai's Moshi clients) and /packet "
+        "(SolaceLive packets; any path on port 8788), with /health, /readyz and /metrics. Only "
+        "this machine is served unless an address and a key file are given. The page's address is "
+        "printed when it listens.",
     .example = "parley serve --listen 127.0.0.1:8998 --listen 127.0.0.1:8788",
     .run = run,
     .options = options,

@@ -7,6 +7,6 @@
 extern const struct command cmd_talk, cmd_serve, cmd_codec, cmd_probe, cmd_tokenize, cmd_bench,
     cmd_doctor, cmd_config;
 
-const struct command *const commands[] = { &cmd_talk,     &cmd_serve, &cmd_codec,  &cmd_probe,
-                                           &cmd_tokenize, &cmd_bench, &cmd_doctor, &cmd_config,
-                                           NULL };
+const struct command *const commands[] = { &cmd_talk,   &cmd_serve,    &cmd_codec,
+                                           &cmd_probe,  &cmd_tokenize, &cmd_bench,
+                                           &cmd_doctor, &cmd_config,   NULL };

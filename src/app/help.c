@@ -39,7 +39,7 @@ static void add_wrapped(struct buf *out, const char *text, int column, int inden
 static void add_option(struct buf *out, enum option o)
 {
     const struct option_row *row = &options_rows[o];
-    size_t before = out->len;
+    size_t                   before = out->len;
 
     buf_add_fmt(out, "  --%s%s%s", row->name, *row->arg ? " " : "", row->arg);
     int column = (int)(out->len - before);
@@ -125,22 +125,24 @@ static const char man_end[] =
     "\\fBPARLEY_THREADS\\fR. \\fBPARLEY_MODELS\\fR holds further folders with models, colons\n"
     "between them. \\fBNO_COLOR\\fR is honoured.\n"
     ".SH FILES\n"
-    "\\fI~/.config/parley/config.json\\fR: settings by name. A flag wins over the environment, the\n"
-    "environment over the file, the file over the default; \\fBparley config \\-\\-origin\\fR tells.\n"
+    "\\fI~/.config/parley/config.json\\fR: settings by name. A flag wins over the\n"
+    "environment, the environment over the file, the file over the default;\n"
+    "\\fBparley config \\-\\-origin\\fR tells.\n"
     ".SH EXIT STATUS\n"
     "0 ok; 1 run-time failure; 2 usage; 3 not found; 4 key missing or wrong; 5 network; 6 broken\n"
     "file; 7 out of memory or capacity; 8 this machine cannot; 130 interrupted.\n";
 
 void help_man_page(struct buf *out)
 {
-    buf_add_str(out, ".\\\" Made by `parley --man` from the tables of the program.\n"
-                     ".TH PARLEY 1 \"\" \"Parley " PARLEY_VERSION "\" \"User Commands\"\n"
-                     ".SH NAME\nparley \\- talk with AI models on your own machine\n"
-                     ".SH SYNOPSIS\n\\fBparley\\fR \\fIVERB\\fR [\\fIOPTIONS\\fR] [\\fIOPERANDS\\fR]\n"
-                     ".SH DESCRIPTION\n"
-                     "Full\\-duplex spoken conversation with a Moshi model, from the microphone, from\n"
-                     "files, or served to browsers and programs. Data goes to standard output,\n"
-                     "everything else to standard error.\n.SH VERBS\n");
+    buf_add_str(out,
+                ".\\\" Made by `parley --man` from the tables of the program.\n"
+                ".TH PARLEY 1 \"\" \"Parley " PARLEY_VERSION "\" \"User Commands\"\n"
+                ".SH NAME\nparley \\- talk with AI models on your own machine\n"
+                ".SH SYNOPSIS\n\\fBparley\\fR \\fIVERB\\fR [\\fIOPTIONS\\fR] [\\fIOPERANDS\\fR]\n"
+                ".SH DESCRIPTION\n"
+                "Full\\-duplex spoken conversation with a Moshi model, from the microphone, from\n"
+                "files, or served to browsers and programs. Data goes to standard output,\n"
+                "everything else to standard error.\n.SH VERBS\n");
     for (int i = 0; commands[i]; i++)
         man_command(out, commands[i]);
     buf_add_str(out, ".SH OPTIONS\n");

@@ -6,14 +6,14 @@
 #include "base/os.h"
 #include "kernel/kern.h"
 
-#define N_IN   4096
-#define N_OUT  8192 /* 128 MiB of f32: no cache holds it */
-#define N_RUN  7
+#define N_IN  4096
+#define N_OUT 8192 /* 128 MiB of f32: no cache holds it */
+#define N_RUN 7
 
 struct field {
-    float       *x, *y;
-    void        *w;
-    float       *x_row[1], *y_row[1];
+    float *x, *y;
+    void  *w;
+    float *x_row[1], *y_row[1];
 };
 
 static void run_f32(struct field *f)
@@ -40,8 +40,14 @@ static void run_tiles(struct field *f, int bits, int group)
         kern.linear_q4t(f->y_row, (const float *const *)f->x_row, 1, f->w, s, 0, N_OUT);
 }
 
-static void run_q8(struct field *f) { run_tiles(f, 8, 64); }
-static void run_q4(struct field *f) { run_tiles(f, 4, 64); }
+static void run_q8(struct field *f)
+{
+    run_tiles(f, 8, 64);
+}
+static void run_q4(struct field *f)
+{
+    run_tiles(f, 4, 64);
+}
 
 static const struct {
     const char *name;
@@ -55,7 +61,7 @@ static const struct {
 static enum err measure(double *gb_per_s, struct field *f, size_t i)
 {
     struct step_times t = { 0 };
-    enum err err = OK;
+    enum err          err = OK;
 
     for (int k = 0; !err && k < N_RUN; k++) {
         int64_t t0_ns = os_now_ns();
@@ -73,7 +79,7 @@ enum err kern_bench_write(struct buf *out, bool as_json)
     struct field f = { .x = mem_zalloc(N_IN * sizeof(float)),
                        .y = mem_zalloc(N_OUT * sizeof(float)),
                        .w = mem_zalloc((size_t)N_IN * N_OUT * sizeof(float)) };
-    enum err err = f.x && f.y && f.w ? OK : ERR_NOMEM;
+    enum err     err = f.x && f.y && f.w ? OK : ERR_NOMEM;
 
     f.x_row[0] = f.x;
     f.y_row[0] = f.y;

@@ -50,9 +50,9 @@ static enum err print_help(const struct command *c)
 
 static enum err set_log_level(const struct app *app)
 {
-    const char *name = app_str(app, OPT_LOG_LEVEL);
+    const char    *name = app_str(app, OPT_LOG_LEVEL);
     enum log_level level = strcmp(app->command->name, "serve") == 0 ? LOG_INFO : LOG_ERROR;
-    enum err err = OK;
+    enum err       err = OK;
 
     if (name && strcmp(name, "auto") != 0)
         err = log_parse_level(&level, name);

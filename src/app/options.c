@@ -10,7 +10,7 @@
 #include "base/os.h"
 
 const struct option_row options_rows[OPTION_COUNT] = {
-#define OPTION(symbol, name, kind, dflt, min, max, arg, help)                                     \
+#define OPTION(symbol, name, kind, dflt, min, max, arg, help) \
     [OPT_##symbol] = { name, kind, dflt, min, max, arg, help },
 #include "app/options.def"
 #undef OPTION
@@ -61,7 +61,7 @@ const char *options_nearest(const char *word, const char *(*name_at)(int i, cons
                             const void *arg)
 {
     const char *best = NULL;
-    int least = 1 << 20;
+    int         least = 1 << 20;
 
     for (int i = 0; name_at(i, arg); i++) {
         int d = distance(word, name_at(i, arg));
@@ -92,7 +92,7 @@ static const struct command *owner_of(enum option o)
 /* The option of this verb called name (len bytes). */
 static enum err find_option(enum option *out, const struct app *app, const char *name, size_t len)
 {
-    char word[64];
+    char        word[64];
     const char *verb = app->command->name;
 
     if (len >= sizeof word)
@@ -106,12 +106,13 @@ static enum err find_option(enum option *out, const struct app *app, const char 
         if (options_is_of(app->command, *out))
             return OK;
         const struct command *owner = owner_of(*out);
-        return err_set(ERR_USAGE, "'parley %s' has no option --%s, 'parley %s' has; nearest here: --%s",
-                       verb, word, owner ? owner->name : "?",
-                       options_nearest(word, option_name_at, app->command));
+        return err_set(
+            ERR_USAGE, "'parley %s' has no option --%s, 'parley %s' has; nearest here: --%s", verb,
+            word, owner ? owner->name : "?", options_nearest(word, option_name_at, app->command));
     }
-    return err_set(ERR_USAGE, "'parley %s' has no option --%s; nearest: --%s (see parley %s --help)",
-                   verb, word, options_nearest(word, option_name_at, app->command), verb);
+    return err_set(ERR_USAGE,
+                   "'parley %s' has no option --%s; nearest: --%s (see parley %s --help)", verb,
+                   word, options_nearest(word, option_name_at, app->command), verb);
 }
 
 /* Checks a number against its row. origin names the source in the sentence. */
@@ -119,9 +120,9 @@ static enum err read_number(struct option_value *v, enum option o, const char *t
                             const char *origin)
 {
     const struct option_row *row = &options_rows[o];
-    bool is_whole = row->kind == INT || row->kind == ONCE_INT;
-    char *end = NULL;
-    double num = strtod(text, &end);
+    bool                     is_whole = row->kind == INT || row->kind == ONCE_INT;
+    char                    *end = NULL;
+    double                   num = strtod(text, &end);
 
     if (!*text || *end || !isfinite(num) || num < row->min || num > row->max ||
         (is_whole && (num != floor(num) || strpbrk(text, ".eExX"))))
@@ -131,11 +132,11 @@ static enum err read_number(struct option_value *v, enum option o, const char *t
     return OK;
 }
 
-static enum err set_value(struct app *app, enum option o, const char *text,
-                          enum option_origin from, const char *origin)
+static enum err set_value(struct app *app, enum option o, const char *text, enum option_origin from,
+                          const char *origin)
 {
     struct option_value *v = &app->value[o];
-    enum option_kind kind = options_rows[o].kind;
+    enum option_kind     kind = options_rows[o].kind;
 
     if (kind != LIST || v->from != from)
         v->n = 0;
@@ -153,9 +154,9 @@ static enum err set_value(struct app *app, enum option o, const char *text,
 static enum err read_flag(struct app *app, int *i, int argc, char **argv)
 {
     const char *name = argv[*i] + 2;
-    size_t len = strcspn(name, "=");
+    size_t      len = strcspn(name, "=");
     enum option o = OPTION_COUNT;
-    char origin[80];
+    char        origin[80];
 
     enum err err = find_option(&o, app, name, len);
     if (err)
@@ -203,18 +204,20 @@ enum err options_read_args(struct app *app, int argc, char **argv)
 }
 
 /* PARLEY_MAX_TALKS for "max-talks". */
-static void environment_name(char out[80], enum option o)
+void options_environment_name(char out[80], enum option o)
 {
     int n = snprintf(out, 80, "PARLEY_%s", options_rows[o].name);
     for (int i = 0; i < n; i++)
-        out[i] = out[i] == '-' ? '_' : out[i] >= 'a' && out[i] <= 'z' ? (char)(out[i] - 32) : out[i];
+        out[i] = out[i] == '-'                    ? '_'
+                 : out[i] >= 'a' && out[i] <= 'z' ? (char)(out[i] - 32)
+                                                  : out[i];
 }
 
 static enum err set_from_environment(struct app *app, enum option o)
 {
     char name[80];
 
-    environment_name(name, o);
+    options_environment_name(name, o);
     const char *text = getenv(name);
     if (!text || !*text)
         return OK;
@@ -259,9 +262,10 @@ static const char *setting_name_at(int i, const void *arg)
 static enum err check_file_keys(const struct app *app)
 {
     const char *key;
-    json_t *value;
+    json_t     *value;
 
-    json_object_foreach(app->file, key, value) {
+    json_object_foreach(app->file, key, value)
+    {
         bool is_known = false;
         for (int o = 0; o < OPTION_COUNT; o++)
             is_known |= options_is_setting((enum option)o) &&
@@ -301,7 +305,7 @@ enum err options_read_rest(struct app *app)
     enum err err = open_file(app);
 
     for (int i = 0; !err && i < OPTION_COUNT; i++) {
-        enum option o = (enum option)i;
+        enum option          o = (enum option)i;
         struct option_value *v = &app->value[o];
         if (v->from == FROM_DEFAULT && options_is_setting(o))
             err = set_from_environment(app, o);
@@ -318,113 +322,4 @@ void options_fini(struct app *app)
 {
     json_decref(app->file);
     app->file = NULL;
-}
-
-const char *app_str(const struct app *app, enum option o)
-{
-    const struct option_value *v = &app->value[o];
-    return v->n && *v->text[0] ? v->text[0] : NULL;
-}
-
-int64_t app_int(const struct app *app, enum option o) { return (int64_t)app->value[o].num; }
-double app_num(const struct app *app, enum option o) { return app->value[o].num; }
-bool app_flag(const struct app *app, enum option o) { return app->value[o].n > 0; }
-bool app_is_set(const struct app *app, enum option o) { return app->value[o].from != FROM_DEFAULT; }
-
-int app_list_count(const struct app *app, enum option o) { return app->value[o].n; }
-
-const char *app_list_at(const struct app *app, enum option o, int i)
-{
-    return i < app->value[o].n ? app->value[o].text[i] : NULL;
-}
-
-int app_operand_count(const struct app *app) { return app->n_operand; }
-
-const char *app_operand(const struct app *app, int i)
-{
-    return i < app->n_operand ? app->operand[i] : NULL;
-}
-
-/* `threads = 3  (environment PARLEY_THREADS)` */
-static void write_origin(struct buf *out, const struct app *app, enum option o)
-{
-    char name[80];
-
-    switch (app->value[o].from) {
-    case FROM_FLAG: buf_add_str(out, "flag"); break;
-    case FROM_FILE: buf_add_fmt(out, "file %s", app->file_path); break;
-    case FROM_ENVIRONMENT:
-        environment_name(name, o);
-        buf_add_fmt(out, "environment %s", name);
-        break;
-    case FROM_DEFAULT: buf_add_str(out, "default"); break;
-    }
-}
-
-static void write_value(struct buf *out, const struct app *app, enum option o, bool as_json)
-{
-    const struct option_value *v = &app->value[o];
-    enum option_kind kind = options_rows[o].kind;
-
-    if (as_json && kind == LIST) {
-        buf_add_str(out, "[");
-        for (int i = 0; i < v->n; i++) {
-            buf_add_str(out, i ? ", " : "");
-            buf_add_json(out, v->text[i], strlen(v->text[i]));
-        }
-        buf_add_str(out, "]");
-    } else if (as_json && v->n == 0) {
-        buf_add_str(out, "null");
-    } else if (as_json && (kind == INT || kind == NUM)) {
-        buf_add_fmt(out, "%.15g", v->num);
-    } else if (as_json) {
-        buf_add_json(out, v->text[0], strlen(v->text[0]));
-    } else {
-        for (int i = 0; i < v->n; i++)
-            buf_add_fmt(out, "%s%s", i ? ", " : "", v->text[i]);
-    }
-}
-
-static void write_json_row(struct buf *out, const struct app *app, enum option o, bool with_origin)
-{
-    buf_add_fmt(out, "  \"%s\": ", options_rows[o].name);
-    if (with_origin)
-        buf_add_str(out, "{\"value\": ");
-    write_value(out, app, o, true);
-    if (with_origin) {
-        struct buf origin;
-        buf_init(&origin, 8192);
-        write_origin(&origin, app, o);
-        buf_add_str(out, ", \"origin\": ");
-        buf_add_json(out, (const char *)origin.p, origin.len);
-        buf_add_str(out, "}");
-        buf_fini(&origin);
-    }
-}
-
-void app_write_config(const struct app *app, struct buf *out, bool with_origin, bool as_json)
-{
-    bool is_first = true;
-
-    buf_add_str(out, as_json ? "{\n" : "");
-    for (int i = 0; i < OPTION_COUNT; i++) {
-        enum option o = (enum option)i;
-        if (!options_is_setting(o))
-            continue;
-        if (as_json) {
-            buf_add_str(out, is_first ? "" : ",\n");
-            write_json_row(out, app, o, with_origin);
-        } else {
-            buf_add_fmt(out, "%s = ", options_rows[o].name);
-            write_value(out, app, o, false);
-            if (with_origin) {
-                buf_add_str(out, "  (");
-                write_origin(out, app, o);
-                buf_add_str(out, ")");
-            }
-            buf_add_str(out, "\n");
-        }
-        is_first = false;
-    }
-    buf_add_str(out, as_json ? "\n}\n" : "");
 }

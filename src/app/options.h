@@ -23,9 +23,9 @@ enum option_origin { FROM_DEFAULT, FROM_FILE, FROM_ENVIRONMENT, FROM_FLAG };
 
 struct option_value {
     enum option_origin from;
-    int                n;                       /* strings; 1 unless a list; 0: empty */
-    const char        *text[OPTIONS_LIST_CAP];  /* as given; owned by argv, environ or the file */
-    double             num;                     /* INT, NUM */
+    int                n;                      /* strings; 1 unless a list; 0: empty */
+    const char        *text[OPTIONS_LIST_CAP]; /* as given; owned by argv, environ or the file */
+    double             num;                    /* INT, NUM */
 };
 
 struct app {
@@ -38,6 +38,7 @@ struct app {
 };
 
 bool options_is_setting(enum option o);
+void options_environment_name(char out[80], enum option o); /* PARLEY_MAX_TALKS for max-talks */
 bool options_is_of(const struct command *c, enum option o);
 /* Flags and operands of the verb: ERR_USAGE with the nearest name. */
 enum err options_read_args(struct app *app, int argc, char **argv) MUST_CHECK;

@@ -8,7 +8,7 @@
 enum err step_times_add(struct step_times *t, int64_t ns)
 {
     if (t->n == t->room) {
-        int room = t->room ? 2 * t->room : 256;
+        int      room = t->room ? 2 * t->room : 256;
         int64_t *grown = mem_realloc(t->ns, mem_size((size_t)room, sizeof *grown));
         if (!grown)
             return ERR_NOMEM;

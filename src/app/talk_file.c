@@ -11,29 +11,29 @@
 #include "media/wav_out.h"
 #include "talk/duplex.h"
 
-#define EOS_TOKEN 2           /* Hibiki says it when the translation is over */
-#define EXTRA_MS  30000       /* and gets this long for it */
+#define EOS_TOKEN 2     /* Hibiki says it when the translation is over */
+#define EXTRA_MS  30000 /* and gets this long for it */
 #define WORDS_CAP (64 << 20)
 
 struct run {
-    struct app        *app;
-    struct duplex     *duplex;
-    float             *pcm;     /* whole input */
-    int64_t            n_frame; /* of it */
-    struct wav_out    *wav;     /* NULL: not asked for */
-    struct os_out     *text;    /* NULL: not asked for */
-    float             *speaker; /* one frame */
-    float             *silence;
-    struct buf         words;   /* for stdout */
+    struct app                 *app;
+    struct duplex              *duplex;
+    float                      *pcm;     /* whole input */
+    int64_t                     n_frame; /* of it */
+    struct wav_out             *wav;     /* NULL: not asked for */
+    struct os_out              *text;    /* NULL: not asked for */
+    float                      *speaker; /* one frame */
+    float                      *silence;
+    struct buf                  words; /* for stdout */
     struct sentencepiece_stream stream;
-    struct step_times  times;
-    int64_t            n_out, n_late;
+    struct step_times           times;
+    int64_t                     n_out, n_late;
 };
 
 static enum err write_line(struct run *r, int64_t frame, int32_t token)
 {
     struct bytes piece = sentencepiece_piece(duplex_tokenizer(r->duplex), token);
-    struct buf text, line;
+    struct buf   text, line;
 
     buf_init(&text, 4096);
     buf_init(&line, 32768);
@@ -56,12 +56,12 @@ static enum err write_line(struct run *r, int64_t frame, int32_t token)
 static enum err take_output(struct run *r, const struct duplex_frame *f)
 {
     enum err err = OK;
-    int pad_id = duplex_lm(r->duplex)->text_pad_id;
+    int      pad_id = duplex_lm(r->duplex)->text_pad_id;
 
     if (!f->is_ready)
         return OK;
     if (f->text != 0 && f->text != pad_id) {
-        char words[SENTENCEPIECE_STREAM_MAX];
+        char   words[SENTENCEPIECE_STREAM_MAX];
         size_t len = sentencepiece_stream_step(&r->stream, f->text, words);
         buf_add(&r->words, words, len);
         if (r->text)
@@ -77,12 +77,13 @@ static enum err take_output(struct run *r, const struct duplex_frame *f)
 static enum err step(struct run *r, int64_t i, struct duplex_frame *f)
 {
     static const int lane = 0;
-    struct step s = { 1, &lane };
-    int64_t t0_ns = os_now_ns();
+    struct step      s = { 1, &lane };
+    int64_t          t0_ns = os_now_ns();
 
     *f = (struct duplex_frame){
-        .mic = i < r->n_frame ? r->pcm + i * duplex_codec(r->duplex)->frame_size
-               : i == r->n_frame ? NULL : r->silence,
+        .mic = i < r->n_frame    ? r->pcm + i * duplex_codec(r->duplex)->frame_size
+               : i == r->n_frame ? NULL
+                                 : r->silence,
         .forced_text = -1,
         .is_heard_twice = i == 0,
         .speaker = r->speaker,
@@ -109,8 +110,8 @@ static void pace(struct run *r, int64_t start_ns, int64_t i)
 
 static enum err run_frames(struct run *r)
 {
-    bool is_paced = app_flag(r->app, OPT_REALTIME);
-    bool has_end = strcmp(duplex_model_type(r->duplex), "hibiki") == 0;
+    bool    is_paced = app_flag(r->app, OPT_REALTIME);
+    bool    has_end = strcmp(duplex_model_type(r->duplex), "hibiki") == 0;
     int64_t n_extra = (int64_t)(EXTRA_MS * duplex_codec(r->duplex)->frame_rate_hz / 1000.0);
     int64_t n = has_end ? 2 * r->n_frame + n_extra : r->n_frame;
     int64_t start_ns = os_now_ns();
@@ -133,7 +134,7 @@ static enum err run_frames(struct run *r)
 
 static enum err open_duplex(struct run *r)
 {
-    char dir[MODEL_PATH_CAP];
+    char                  dir[MODEL_PATH_CAP];
     struct duplex_options o = { .model_dir = dir, .n_lane = 1 };
 
     enum err err = app_be_options(r->app, &o.be, !app_flag(r->app, OPT_FAST));
@@ -155,10 +156,10 @@ static enum err open_duplex(struct run *r)
 static enum err open_files(struct run *r)
 {
     const struct mimi_info *codec = duplex_codec(r->duplex);
-    const char *in = app_str(r->app, OPT_IN), *out = app_str(r->app, OPT_OUT);
-    const char *text = app_str(r->app, OPT_TEXT), *format = app_str(r->app, OPT_FORMAT);
-    size_t frame = (size_t)codec->frame_size;
-    int64_t n_smp = 0;
+    const char             *in = app_str(r->app, OPT_IN), *out = app_str(r->app, OPT_OUT);
+    const char             *text = app_str(r->app, OPT_TEXT), *format = app_str(r->app, OPT_FORMAT);
+    size_t                  frame = (size_t)codec->frame_size;
+    int64_t                 n_smp = 0;
 
     bool is_f32 = format && strcmp(format, "f32") == 0;
     if (!is_f32 && (!format || strcmp(format, "s16") != 0))
@@ -166,7 +167,8 @@ static enum err open_files(struct run *r)
     enum err err = audio_file_read(&r->pcm, &n_smp, in, codec->rate_hz);
     r->n_frame = n_smp / codec->frame_size;
     if (!err && r->n_frame == 0)
-        err = err_set(ERR_FORMAT, "%s: shorter than one frame of %d samples", in, codec->frame_size);
+        err = err_set(ERR_FORMAT, "%s: shorter than one frame of %d samples", in,
+                      codec->frame_size);
     r->speaker = mem_zalloc(mem_size(frame, sizeof *r->speaker));
     r->silence = mem_zalloc(mem_size(frame, sizeof *r->silence));
     if (!err && (!r->speaker || !r->silence))

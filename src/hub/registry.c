@@ -31,7 +31,7 @@ static bool find_in_path(char *out, size_t cap, const char *name)
 
     while (at && *at) {
         size_t len = strcspn(at, ":");
-        char dir[PATH_CAP];
+        char   dir[PATH_CAP];
         if (len > 0 && len < sizeof dir) {
             memcpy(dir, at, len);
             dir[len] = 0;
@@ -46,7 +46,7 @@ static bool find_in_path(char *out, size_t cap, const char *name)
 static bool find_beside_binary(char *out, size_t cap, const char *name)
 {
     static const char *const places[] = { "../models", "../share/parley/models", NULL };
-    char exe[PATH_CAP], dir[PATH_CAP];
+    char                     exe[PATH_CAP], dir[PATH_CAP];
 
     if (os_exe_dir(exe, sizeof exe) != OK)
         return false;
@@ -72,7 +72,7 @@ static bool cache_root(char *out, size_t cap)
 static bool find_in_cache(char *out, size_t cap, const char *name)
 {
     const char *slash = strchr(name, '/');
-    char root[PATH_CAP], repo[PATH_CAP], path[PATH_CAP], rev[128];
+    char        root[PATH_CAP], repo[PATH_CAP], path[PATH_CAP], rev[128];
 
     if (!slash || slash == name || strchr(slash + 1, '/') || !cache_root(root, sizeof root))
         return false;
@@ -83,7 +83,7 @@ static bool find_in_cache(char *out, size_t cap, const char *name)
 
     struct buf ref;
     buf_init(&ref, sizeof rev - 1);
-    bool is_read = os_is_file(path) && os_read_file(&ref, path) == OK;
+    bool   is_read = os_is_file(path) && os_read_file(&ref, path) == OK;
     size_t len = 0;
     while (is_read && len < ref.len && ref.p[len] > ' ' && ref.p[len] != '/')
         len++;

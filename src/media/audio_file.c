@@ -8,9 +8,9 @@
 #include "base/os.h"
 #include "media/resample.h"
 
-#define MAX_SECONDS   (4 * 3600)
-#define BLOCK         4096
-#define UNKNOWN_SIZE  0x7ffff000u /* writers to a pipe leave such a size in the head */
+#define MAX_SECONDS  (4 * 3600)
+#define BLOCK        4096
+#define UNKNOWN_SIZE 0x7ffff000u /* writers to a pipe leave such a size in the head */
 
 /* libsndfile reads from the mapping, so that only regular files are ever opened. */
 struct source {
@@ -18,13 +18,19 @@ struct source {
     sf_count_t   at;
 };
 
-static sf_count_t source_len(void *user) { return (sf_count_t)((struct source *)user)->view.len; }
-static sf_count_t source_tell(void *user) { return ((struct source *)user)->at; }
+static sf_count_t source_len(void *user)
+{
+    return (sf_count_t)((struct source *)user)->view.len;
+}
+static sf_count_t source_tell(void *user)
+{
+    return ((struct source *)user)->at;
+}
 
 static sf_count_t source_seek(sf_count_t offset, int whence, void *user)
 {
     struct source *s = user;
-    sf_count_t base = whence == SEEK_SET ? 0 : whence == SEEK_CUR ? s->at : source_len(user);
+    sf_count_t     base = whence == SEEK_SET ? 0 : whence == SEEK_CUR ? s->at : source_len(user);
 
     if (base + offset < 0 || base + offset > source_len(user))
         return -1;
@@ -35,7 +41,7 @@ static sf_count_t source_seek(sf_count_t offset, int whence, void *user)
 static sf_count_t source_read(void *p, sf_count_t count, void *user)
 {
     struct source *s = user;
-    sf_count_t left = source_len(user) - s->at;
+    sf_count_t     left = source_len(user) - s->at;
 
     if (count > left)
         count = left;
@@ -44,7 +50,10 @@ static sf_count_t source_read(void *p, sf_count_t count, void *user)
     return count;
 }
 
-static sf_count_t source_write(const void *p, sf_count_t count, void *user) { return 0; }
+static sf_count_t source_write(const void *p, sf_count_t count, void *user)
+{
+    return 0;
+}
 
 /* libsndfile reads a cut WAV without a word; a data chunk beyond the file is an error here. */
 static enum err check_riff(struct bytes in, const char *path)
@@ -53,7 +62,7 @@ static enum err check_riff(struct bytes in, const char *path)
         return OK;
     for (size_t at = 12; at + 8 <= in.len;) {
         uint64_t size = bytes_le(in.p + at + 4, 4);
-        bool is_data = memcmp(in.p + at, "data", 4) == 0;
+        bool     is_data = memcmp(in.p + at, "data", 4) == 0;
         if (is_data && size < UNKNOWN_SIZE && at + 8 + size > in.len)
             return err_set(ERR_FORMAT, "%s: the file is cut short", path);
         if (is_data)
@@ -85,8 +94,8 @@ static enum err append(float **pcm, int64_t *n, int64_t *room, const float *in, 
 static enum err append_resampled(float **pcm, int64_t *n, int64_t *room, struct resample *r,
                                  const float *in, size_t n_in)
 {
-    float out[BLOCK];
-    size_t n_out, n_used = 0;
+    float    out[BLOCK];
+    size_t   n_out, n_used = 0;
     enum err err;
 
     do {
@@ -104,10 +113,10 @@ static enum err append_resampled(float **pcm, int64_t *n, int64_t *room, struct 
 static enum err read_all(float **pcm, int64_t *n, SNDFILE *file, const SF_INFO *info,
                          struct resample *r)
 {
-    size_t n_channel = (size_t)info->channels;
-    float *block = mem_alloc(mem_size(mem_size(BLOCK, n_channel), sizeof *block));
-    float mono[BLOCK];
-    int64_t room = 0;
+    size_t   n_channel = (size_t)info->channels;
+    float   *block = mem_alloc(mem_size(mem_size(BLOCK, n_channel), sizeof *block));
+    float    mono[BLOCK];
+    int64_t  room = 0;
     enum err err = block ? OK : ERR_NOMEM;
 
     while (!err) {
@@ -127,9 +136,9 @@ static enum err read_all(float **pcm, int64_t *n, SNDFILE *file, const SF_INFO *
 
 static enum err read_file(float **pcm, int64_t *n, struct bytes view, const char *path, int rate_hz)
 {
-    SF_VIRTUAL_IO io = { source_len, source_seek, source_read, source_write, source_tell };
-    struct source source = { view, 0 };
-    SF_INFO info = { 0 };
+    SF_VIRTUAL_IO    io = { source_len, source_seek, source_read, source_write, source_tell };
+    struct source    source = { view, 0 };
+    SF_INFO          info = { 0 };
     struct resample *r = NULL;
 
     enum err err = check_riff(view, path);
@@ -165,8 +174,8 @@ static void clean(float *pcm, int64_t n)
 enum err audio_file_read(float **pcm, int64_t *n_smp, const char *path, int rate_hz)
 {
     struct os_map map;
-    float *out = NULL;
-    int64_t n = 0;
+    float        *out = NULL;
+    int64_t       n = 0;
 
     enum err err = os_map_open(&map, path);
     if (err)

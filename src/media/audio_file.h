@@ -7,9 +7,9 @@
 
 #include "base/err.h"
 
-/* The first channel of a whole file as f32, resampled to rate_hz when it differs. The caller owns *pcm
- * (mem_free). Missing: ERR_MISSING; not a sound file, truncated or without samples: ERR_FORMAT;
- * longer than 4 hours: ERR_LIMIT. */
+/* The first channel of a whole file as f32, resampled to rate_hz when it differs. The caller owns
+ * *pcm (mem_free). Missing: ERR_MISSING; not a sound file, truncated or without samples:
+ * ERR_FORMAT; longer than 4 hours: ERR_LIMIT. */
 enum err audio_file_read(float **pcm, int64_t *n_smp, const char *path, int rate_hz) MUST_CHECK;
 
 #endif

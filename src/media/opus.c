@@ -16,7 +16,7 @@ struct opus_dec {
 
 enum err opus_enc_open(struct opus_enc **out, int rate_hz)
 {
-    int failed = 0;
+    int              failed = 0;
     struct opus_enc *e = mem_zalloc(sizeof *e);
     if (!e)
         return ERR_NOMEM;
@@ -51,7 +51,7 @@ enum err opus_enc_step(struct opus_enc *e, uint8_t *packet, size_t *len, const f
 
 enum err opus_dec_open(struct opus_dec **out, int rate_hz)
 {
-    int failed = 0;
+    int              failed = 0;
     struct opus_dec *d = mem_zalloc(sizeof *d);
     if (!d)
         return ERR_NOMEM;
@@ -78,9 +78,9 @@ void opus_dec_close(struct opus_dec **d)
 enum err opus_dec_step(struct opus_dec *d, float *pcm, int *n_smp, struct bytes packet)
 {
     /* Zero bytes would mean "lost" to libopus; a packet has at least its first byte. */
-    int n = packet.len == 0 ? OPUS_INVALID_PACKET
-                            : opus_decode_float(d->dec, packet.p, (opus_int32)packet.len, pcm,
-                                                d->max_smp, 0);
+    int n = packet.len == 0
+                ? OPUS_INVALID_PACKET
+                : opus_decode_float(d->dec, packet.p, (opus_int32)packet.len, pcm, d->max_smp, 0);
     if (n < 0)
         return err_set(ERR_FORMAT, "not an Opus packet: %s", opus_strerror(n));
     *n_smp = n;

@@ -11,11 +11,11 @@ struct resample {
 
 enum err resample_open(struct resample **out, int from_hz, int to_hz)
 {
-    soxr_error_t failed = NULL;
+    soxr_error_t     failed = NULL;
     struct resample *r = mem_zalloc(sizeof *r);
     if (!r)
         return ERR_NOMEM;
-    soxr_io_spec_t io = soxr_io_spec(SOXR_FLOAT32_I, SOXR_FLOAT32_I);
+    soxr_io_spec_t      io = soxr_io_spec(SOXR_FLOAT32_I, SOXR_FLOAT32_I);
     soxr_quality_spec_t quality = soxr_quality_spec(SOXR_HQ, 0);
     soxr_runtime_spec_t one_thread = soxr_runtime_spec(1);
     r->soxr = soxr_create(from_hz, to_hz, 1, &failed, &io, &quality, &one_thread);

@@ -18,15 +18,18 @@ struct wav_out {
     int64_t        n_smp;
 };
 
-static int sample_size(enum wav_kind kind) { return kind == WAV_F32 ? 4 : 2; }
+static int sample_size(enum wav_kind kind)
+{
+    return kind == WAV_F32 ? 4 : 2;
+}
 
 /* RIFF head for n_smp samples; float files have the fact chunk that the format asks for. */
 static size_t make_head(uint8_t h[HEAD_MAX], const struct wav_out *w)
 {
-    bool is_f32 = w->kind == WAV_F32;
-    int size = sample_size(w->kind);
+    bool     is_f32 = w->kind == WAV_F32;
+    int      size = sample_size(w->kind);
     uint64_t n_byte = (uint64_t)w->n_smp * (uint64_t)size;
-    size_t head = is_f32 ? 58 : 44, fmt = is_f32 ? 18 : 16;
+    size_t   head = is_f32 ? 58 : 44, fmt = is_f32 ? 18 : 16;
     uint64_t cap = 0xfffffff0u - head;
 
     if (n_byte > cap)
@@ -55,7 +58,7 @@ static size_t make_head(uint8_t h[HEAD_MAX], const struct wav_out *w)
 static enum err write_head(struct wav_out *w)
 {
     uint8_t head[HEAD_MAX];
-    size_t len = make_head(head, w);
+    size_t  len = make_head(head, w);
 
     return os_out_write(w->file, head, len);
 }
@@ -91,8 +94,8 @@ static void put_sample(uint8_t *p, float v, enum wav_kind kind)
 
 enum err wav_out_write(struct wav_out *w, const float *pcm, int64_t n_smp)
 {
-    uint8_t block[BLOCK * 4];
-    int size = sample_size(w->kind);
+    uint8_t  block[BLOCK * 4];
+    int      size = sample_size(w->kind);
     enum err err = OK;
 
     for (int64_t at = 0; !err && at < n_smp; at += BLOCK) {
@@ -108,7 +111,7 @@ enum err wav_out_write(struct wav_out *w, const float *pcm, int64_t n_smp)
 enum err wav_out_commit(struct wav_out **wp)
 {
     struct wav_out *w = *wp;
-    enum err err = OK;
+    enum err        err = OK;
 
     /* A pipe cannot go back: there the head keeps its size of 0. */
     if (os_out_seek(w->file, 0) == OK)

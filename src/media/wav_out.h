@@ -10,8 +10,8 @@
 enum wav_kind { WAV_S16, WAV_F32 };
 struct wav_out;
 
-enum err wav_out_open(struct wav_out **out, const char *path, int rate_hz,
-                      enum wav_kind kind) MUST_CHECK;
+enum err wav_out_open(struct wav_out **out, const char *path, int rate_hz, enum wav_kind kind)
+    MUST_CHECK;
 /* S16: clipped to [-1, 1], times 32767, rounded to nearest. F32: as it is. */
 enum err wav_out_write(struct wav_out *w, const float *pcm, int64_t n_smp) MUST_CHECK;
 enum err wav_out_commit(struct wav_out **w) MUST_CHECK; /* true sizes in the head; closes */

@@ -2,16 +2,17 @@
 #include "server/access.h"
 
 #include <arpa/inet.h>
-#include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "server/digest.h"
 
 /* "name:port" or "[v6]:port" split; the port of the scheme when none is written. */
 static bool split_host(struct bytes *name, int *port, struct bytes in, int default_port)
 {
     size_t end = in.len;
-    char text[8];
+    char   text[8];
 
     *port = default_port;
     if (in.len == 0)
@@ -48,7 +49,7 @@ bool access_is_loopback(struct bytes host)
 
 static bool is_ip(struct bytes host)
 {
-    char text[64];
+    char            text[64];
     struct in6_addr addr;
 
     if (host.len >= sizeof text)
@@ -71,7 +72,7 @@ static bool is_our_name(const struct access *a, struct bytes name)
 static bool is_our_host(const struct access *a, struct bytes host, int port)
 {
     struct bytes name;
-    int said;
+    int          said;
 
     return split_host(&name, &said, host, 80) && said == port && is_our_name(a, name);
 }
@@ -80,8 +81,8 @@ static bool is_our_host(const struct access *a, struct bytes host, int port)
 static bool is_our_origin(const struct access *a, struct bytes origin)
 {
     struct bytes name;
-    int said;
-    bool is_tls = origin.len > 8 && memcmp(origin.p, "https://", 8) == 0;
+    int          said;
+    bool         is_tls = origin.len > 8 && memcmp(origin.p, "https://", 8) == 0;
 
     for (int i = 0; i < a->n_origin; i++)
         if (http_is_word(origin, a->origins[i]))
@@ -100,16 +101,15 @@ static bool is_our_origin(const struct access *a, struct bytes origin)
 
 static bool is_key(const struct access *a, struct bytes said)
 {
-    size_t len = strlen(a->key);
-    return said.len == len && CRYPTO_memcmp(said.p, a->key, len) == 0;
+    return digest_is_equal(said, bytes_str(a->key));
 }
 
 /* Authorization: Bearer KEY, kyutai-api-key: KEY, or ?key=KEY or ?auth_id=KEY. */
 static bool has_key(const struct access *a, const struct http_head *h)
 {
     static const char *const parameters[] = { "key", "auth_id" };
-    struct bytes bearer = http_header(h, "authorization");
-    char value[512];
+    struct bytes             bearer = http_header(h, "authorization");
+    char                     value[512];
 
     if (bearer.len > 7 && http_is_word(bytes_of(bearer.p, 7), "bearer ") &&
         is_key(a, bytes_of(bearer.p + 7, bearer.len - 7)))

@@ -6,14 +6,14 @@
 #include "wire/http.h"
 
 struct access {
-    const char *key;            /* NULL: none wanted */
-    const char *const *hosts;   /* further names without port */
-    int         n_host;
+    const char        *key;   /* NULL: none wanted */
+    const char *const *hosts; /* further names without port */
+    int                n_host;
     const char *const *origins; /* further origins */
-    int         n_origin;
-    const int  *ports;          /* of all our listeners */
-    int         n_port;
-    bool        has_public;     /* a listener is not loopback: its IP literals are names too */
+    int                n_origin;
+    const int         *ports; /* of all our listeners */
+    int                n_port;
+    bool               has_public; /* a listener is not loopback: its IP literals are names too */
 };
 
 /* 0: fine; else the status to answer with: 400 (Host missing or twice), 421 (Host is not ours), 403

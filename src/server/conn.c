@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/conn.h"
 
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -9,18 +8,19 @@
 #include "base/mem.h"
 #include "base/metric.h"
 #include "base/os.h"
+#include "server/digest.h"
 #include "server/out_queue.h"
 #include "server/room_admin.h"
 #include "server/routes.h"
 #include "server/server_state.h"
 #include "wire/ws.h"
 
-#define MESSAGE_MAX  (1 << 20)
-#define OUT_MAX      (1 << 20)
-#define STALE_NS     2000000000LL  /* output this old may be dropped */
-#define REQUEST_NS   15000000000LL /* an idle or slow HTTP connection */
-#define CLOSE_NS     1000000000LL  /* for the other side's close frame */
-#define REASON_MAX   120
+#define MESSAGE_MAX (1 << 20)
+#define OUT_MAX     (1 << 20)
+#define STALE_NS    2000000000LL  /* output this old may be dropped */
+#define REQUEST_NS  15000000000LL /* an idle or slow HTTP connection */
+#define CLOSE_NS    1000000000LL  /* for the other side's close frame */
+#define REASON_MAX  120
 
 enum conn_phase {
     CONN_HTTP,    /* reading requests */
@@ -34,7 +34,7 @@ struct conn {
     struct conn_host     host;
     enum conn_phase      phase;
     struct buf           in;
-    size_t               in_at;   /* bytes of in that are used up */
+    size_t               in_at; /* bytes of in that are used up */
     struct ws_reader     reader;
     const struct room   *room;
     void                *room_state;
@@ -64,7 +64,7 @@ enum err conn_open(struct conn **out, struct server_state *server, const struct 
     return OK;
 }
 
-/* A room may end its connection in the middle of what it does; it is closed when it has returned. */
+/* A room may end its connection in the middle of what it does; it is closed when that is over. */
 static void leave_room_if_over(struct conn *c)
 {
     if (!c->room || c->phase == CONN_WS)
@@ -90,11 +90,26 @@ void conn_close(struct conn **cp)
     *cp = NULL;
 }
 
-struct server_state *conn_server(const struct conn *c) { return c->server; }
-int conn_port(const struct conn *c) { return c->host.port; }
-bool conn_is_backed_up(const struct conn *c) { return c->out.n_byte > OUT_MAX / 2; }
-int64_t conn_idle_out_ns(const struct conn *c, int64_t now_ns) { return now_ns - c->last_out_ns; }
-int64_t conn_idle_in_ns(const struct conn *c, int64_t now_ns) { return now_ns - c->last_in_ns; }
+struct server_state *conn_server(const struct conn *c)
+{
+    return c->server;
+}
+int conn_port(const struct conn *c)
+{
+    return c->host.port;
+}
+bool conn_is_backed_up(const struct conn *c)
+{
+    return c->out.n_byte > OUT_MAX / 2;
+}
+int64_t conn_idle_out_ns(const struct conn *c, int64_t now_ns)
+{
+    return now_ns - c->last_out_ns;
+}
+int64_t conn_idle_in_ns(const struct conn *c, int64_t now_ns)
+{
+    return now_ns - c->last_in_ns;
+}
 
 /* Output. */
 
@@ -113,7 +128,7 @@ static void send_frame(struct conn *c, enum conn_class class, enum ws_opcode opc
                        struct bytes payload)
 {
     uint8_t head[10];
-    size_t n = ws_write_head(head, opcode, payload.len);
+    size_t  n = ws_write_head(head, opcode, payload.len);
 
     push(c, class, bytes_of(head, n), payload);
 }
@@ -135,7 +150,7 @@ void conn_send(struct conn *c, enum conn_class class, struct bytes message)
 static void send_close(struct conn *c, int code, const char *reason)
 {
     uint8_t payload[2 + REASON_MAX];
-    size_t len = strnlen(reason, REASON_MAX);
+    size_t  len = strnlen(reason, REASON_MAX);
 
     bytes_put_be(payload, (uint64_t)code, 2);
     memcpy(payload + 2, reason, len);
@@ -211,8 +226,8 @@ void conn_reply(struct conn *c, int status, const char *type, const char *extra,
 void conn_reply_text(struct conn *c, int status, const char *extra, const char *fmt, ...)
 {
     struct buf body;
-    char text[512];
-    va_list args;
+    char       text[512];
+    va_list    args;
 
     va_start(args, fmt);
     vsnprintf(text, sizeof text, fmt, args);
@@ -239,23 +254,10 @@ static bool is_handshake(const struct http_head *h)
            http_is_word(h->method, "GET");
 }
 
-static void write_accept(char out[32], struct bytes key)
-{
-    static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"; /* RFC 6455 1.3 */
-    uint8_t text[24 + sizeof guid], digest[EVP_MAX_MD_SIZE];
-    unsigned len = 0;
-
-    memcpy(text, key.p, 24);
-    memcpy(text + 24, guid, sizeof guid - 1);
-    if (EVP_Digest(text, 24 + sizeof guid - 1, digest, &len, EVP_sha1(), NULL) != 1)
-        len = 0;
-    EVP_EncodeBlock((unsigned char *)out, digest, (int)len);
-}
-
 static void refuse_room(struct conn *c, enum err err)
 {
     struct engine_info info;
-    char extra[40];
+    char               extra[40];
 
     engine_info(c->server->engine, &info);
     snprintf(extra, sizeof extra, "Retry-After: %d\r\n", room_admin_retry_after_s(&info));
@@ -275,14 +277,14 @@ static void upgrade(struct conn *c, const struct http_head *h, const struct rout
         refuse(c, 400, "", "not a WebSocket handshake");
         return;
     }
-    void *state = mem_zalloc(route->room->state_size);
+    void    *state = mem_zalloc(route->room->state_size);
     enum err err = state ? route->room->open(state, c, h->query) : ERR_NOMEM;
     if (err) {
         mem_free(state);
         refuse_room(c, err);
         return;
     }
-    write_accept(accept, http_header(h, "sec-websocket-key"));
+    digest_accept(accept, http_header(h, "sec-websocket-key"));
     int n = snprintf(text, sizeof text,
                      "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
                      "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
@@ -298,8 +300,8 @@ static void upgrade(struct conn *c, const struct http_head *h, const struct rout
 
 static void answer(struct conn *c, const struct http_head *h)
 {
-    bool is_upgrade = http_has_token(h, "upgrade", "websocket");
-    bool is_get = http_is_word(h->method, "GET") || http_is_word(h->method, "HEAD");
+    bool                is_upgrade = http_has_token(h, "upgrade", "websocket");
+    bool                is_get = http_is_word(h->method, "GET") || http_is_word(h->method, "HEAD");
     const struct route *route = routes_find(h->path, c->host.port, is_upgrade);
 
     c->is_head = http_is_word(h->method, "HEAD");
@@ -312,7 +314,8 @@ static void answer(struct conn *c, const struct http_head *h)
         refuse(c, 421, "", "this Host is not served here");
     else if (status)
         refuse(c, status, "", status == 403 ? "this Origin may not connect" : "bad Host");
-    else if (http_header_count(h, "transfer-encoding") || (length.len && !http_is_word(length, "0")))
+    else if (http_header_count(h, "transfer-encoding") ||
+             (length.len && !http_is_word(length, "0")))
         refuse(c, 413, "", "no request here has a body");
     else if (!is_get)
         refuse(c, 405, "Allow: GET, HEAD\r\n", "only GET and HEAD are answered");
@@ -330,8 +333,8 @@ static void answer(struct conn *c, const struct http_head *h)
 static bool read_request(struct conn *c, struct bytes in)
 {
     struct http_head head;
-    size_t n_used = 0;
-    enum err err = http_read_head(&head, &n_used, in);
+    size_t           n_used = 0;
+    enum err         err = http_read_head(&head, &n_used, in);
 
     if (err == ERR_AGAIN)
         return false;
@@ -366,10 +369,10 @@ static void on_peer_close(struct conn *c, struct bytes payload)
 static bool read_frame(struct conn *c, struct bytes in)
 {
     enum ws_opcode opcode = WS_BINARY;
-    struct bytes payload = { 0 };
-    size_t n_used = 0;
-    int code = 0;
-    enum err err = ws_read(&c->reader, &opcode, &payload, &n_used, &code, in);
+    struct bytes   payload = { 0 };
+    size_t         n_used = 0;
+    int            code = 0;
+    enum err       err = ws_read(&c->reader, &opcode, &payload, &n_used, &code, in);
 
     c->in_at += n_used;
     if (err == ERR_AGAIN)
@@ -446,7 +449,7 @@ void conn_on_wake(struct conn *c)
 
 bool conn_on_tick(struct conn *c, int64_t now_ns)
 {
-    bool was_paused = c->is_paused;
+    bool         was_paused = c->is_paused;
     struct bytes out;
 
     if (c->phase == CONN_WS) {
@@ -454,6 +457,7 @@ bool conn_on_tick(struct conn *c, int64_t now_ns)
             conn_end(c, WS_CODE_GOING_AWAY, "the server is going down");
         else
             c->room->on_tick(c->room_state, now_ns);
+        out_queue_drop_old(&c->out, now_ns - STALE_NS);
         settle(c, was_paused);
         return true;
     }

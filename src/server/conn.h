@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* conn: one client connection, from the first byte of HTTP to the last of its WebSocket. io thread only.
+/* conn: one client connection, from the first byte of HTTP to the last of its WebSocket. io thread
+ * only.
  *
- * Bytes come in through conn_on_bytes and go out through conn_take_output; host_lws.c moves them. Requests
- * are answered by routes.c; after an upgrade messages go to the room.
+ * Bytes come in through conn_on_bytes and go out through conn_take_output; host_lws.c moves them.
+ * Requests are answered by routes.c; after an upgrade messages go to the room.
  *
- * Output is a queue of messages by importance. A client that reads too slowly first loses text partials,
- * then sound, when they are older than 2 s; what must not be lost waits, and 1 MiB of it ends the
- * connection with 1008.
+ * Output is a queue of messages by importance. A client that reads too slowly first loses text
+ * partials, then sound, when they are older than 2 s; what must not be lost waits, and 1 MiB of it
+ * ends the connection with 1008.
  */
 #ifndef SERVER_CONN_H
 #define SERVER_CONN_H
@@ -33,25 +34,25 @@ struct conn_host {
     void (*set_reading)(void *wsi, bool on);
 };
 
-enum err conn_open(struct conn **out, struct server_state *server,
-                   const struct conn_host *host) MUST_CHECK;
-void     conn_close(struct conn **c);
+enum err conn_open(struct conn **out, struct server_state *server, const struct conn_host *host)
+    MUST_CHECK;
+void conn_close(struct conn **c);
 /* false: close the socket now. */
-bool     conn_on_bytes(struct conn *c, struct bytes in);
-bool     conn_on_tick(struct conn *c, int64_t now_ns);
-void     conn_on_wake(struct conn *c);
+bool conn_on_bytes(struct conn *c, struct bytes in);
+bool conn_on_tick(struct conn *c, int64_t now_ns);
+void conn_on_wake(struct conn *c);
 /* The next bytes for the socket, a view until conn_output_done(). false: nothing to write now. */
-bool     conn_take_output(struct conn *c, struct bytes *out);
+bool conn_take_output(struct conn *c, struct bytes *out);
 /* The view was written. false: that was the last, close the socket. */
-bool     conn_output_done(struct conn *c);
+bool conn_output_done(struct conn *c);
 
 /* For rooms and routes. */
 struct server_state *conn_server(const struct conn *c);
-int  conn_port(const struct conn *c);
-void conn_send(struct conn *c, enum conn_class class, struct bytes message); /* binary */
-void conn_end(struct conn *c, int code, const char *reason); /* close frame, then the socket */
-void conn_pause(struct conn *c, bool on);  /* reads no further messages until it is off */
-bool conn_is_backed_up(const struct conn *c); /* over half of its room: make no more */
+int                  conn_port(const struct conn *c);
+void    conn_send(struct conn *c, enum conn_class class, struct bytes message); /* binary */
+void    conn_end(struct conn *c, int code, const char *reason); /* close frame, then the socket */
+void    conn_pause(struct conn *c, bool on);     /* reads no further messages until it is off */
+bool    conn_is_backed_up(const struct conn *c); /* over half of its room: make no more */
 int64_t conn_idle_out_ns(const struct conn *c, int64_t now_ns); /* since the last message queued */
 int64_t conn_idle_in_ns(const struct conn *c, int64_t now_ns);  /* since the last byte came */
 

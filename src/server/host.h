@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* host: the io thread's loop (libwebsockets): accepts, moves bytes between sockets and connections, ticks.
+/* host: the io thread's loop (libwebsockets): accepts, moves bytes between sockets and
+ * connections, ticks.
  *
- * libwebsockets carries raw sockets here: its own HTTP and WebSocket parsers (4.1) take unmasked frames and
- * cannot be told to refuse them, see docs/decisions.md. wire/http and wire/ws read the bytes.
+ * libwebsockets carries raw sockets here: its own HTTP and WebSocket parsers (4.1) take unmasked
+ * frames and cannot be told to refuse them, see docs/decisions.md. wire/http and wire/ws read the
+ * bytes.
  */
 #ifndef SERVER_HOST_H
 #define SERVER_HOST_H

@@ -13,11 +13,11 @@
 #include "base/os.h"
 #include "server/conn.h"
 
-#define TICK_US    (100 * LWS_US_PER_MS)
-#define DRAIN_NS   2000000000LL
-#define CHUNK      8192     /* small enough to go out whole when the socket can take anything */
-#define READ_SIZE  65536
-#define CONN_MAX   1024
+#define TICK_US   (100 * LWS_US_PER_MS)
+#define DRAIN_NS  2000000000LL
+#define CHUNK     8192 /* small enough to go out whole when the socket can take anything */
+#define READ_SIZE 65536
+#define CONN_MAX  1024
 
 /* One accepted socket; or, with a listener and without a host, a listening one. */
 struct session {
@@ -86,7 +86,7 @@ static void kill_later(struct session *s)
 
 static int adopt(struct host *h, int fd, const struct listener *l)
 {
-    int on = 1, idle_s = 20, probe_s = 5;
+    int                   on = 1, idle_s = 20, probe_s = 5;
     lws_sock_file_fd_type desc = { .sockfd = fd };
 
     /* Keep-alive finds clients that are gone without a word. */
@@ -97,7 +97,7 @@ static int adopt(struct host *h, int fd, const struct listener *l)
     struct lws *wsi = lws_adopt_descriptor_vhost(h->vhost, LWS_ADOPT_SOCKET, desc, "parley", NULL);
     if (!wsi)
         return -1; /* closed by the library */
-    struct session *s = lws_wsi_user(wsi);
+    struct session  *s = lws_wsi_user(wsi);
     struct conn_host ch = { wsi, l->port, want_write, set_reading };
     *s = (struct session){ .host = h, .wsi = wsi, .is_reading = true };
     link_session(h, s);
@@ -160,16 +160,13 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
                     size_t len)
 {
     struct session *s = user;
-    struct host *h = wsi ? lws_context_user(lws_get_context(wsi)) : NULL;
+    struct host    *h = wsi ? lws_context_user(lws_get_context(wsi)) : NULL;
 
     switch (reason) {
-    case LWS_CALLBACK_RAW_RX_FILE:
-        accept_all(h, s->listener);
-        return 0;
+    case LWS_CALLBACK_RAW_RX_FILE: accept_all(h, s->listener); return 0;
     case LWS_CALLBACK_RAW_RX:
         return s && s->conn && conn_on_bytes(s->conn, bytes_of(in, len)) ? 0 : -1;
-    case LWS_CALLBACK_RAW_WRITEABLE:
-        return s && s->conn ? write_some(s) : 0;
+    case LWS_CALLBACK_RAW_WRITEABLE: return s && s->conn ? write_some(s) : 0;
     case LWS_CALLBACK_RAW_CLOSE:
         if (s && s->host) {
             conn_close(&s->conn);
@@ -181,15 +178,14 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
         if (h)
             wake_all(h);
         return 0;
-    default:
-        return 0;
+    default: return 0;
     }
 }
 
 static void on_tick(lws_sorted_usec_list_t *sul)
 {
     struct host *h = lws_container_of(sul, struct host, tick);
-    int64_t now_ns = os_now_ns();
+    int64_t      now_ns = os_now_ns();
 
     for (struct session *s = h->sessions, *next; s; s = next) {
         next = s->next;

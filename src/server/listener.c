@@ -62,7 +62,7 @@ static enum err read_host(struct address *a, const char *text, size_t len, int p
 static enum err read_address(struct address *a, const char *text)
 {
     const char *colon = strrchr(text, ':');
-    int port = 0;
+    int         port = 0;
 
     memset(a, 0, sizeof *a);
     if (!colon || read_port(&port, colon + 1) != OK ||
@@ -74,7 +74,7 @@ static enum err read_address(struct address *a, const char *text)
 enum err listener_check(bool *is_loopback, const char *text)
 {
     struct address a;
-    enum err err = read_address(&a, text);
+    enum err       err = read_address(&a, text);
 
     if (!err)
         *is_loopback = a.is_loopback;
@@ -93,7 +93,7 @@ static int bound_port(int fd)
 enum err listener_open(struct listener *out, const char *text)
 {
     struct address a;
-    int on = 1;
+    int            on = 1;
 
     out->fd = -1;
     enum err err = read_address(&a, text);

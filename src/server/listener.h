@@ -9,9 +9,9 @@
 
 struct listener {
     int  fd;
-    int  port;        /* as bound */
+    int  port; /* as bound */
     bool is_loopback;
-    char url[128];    /* "http://127.0.0.1:PORT/" */
+    char url[128]; /* "http://127.0.0.1:PORT/" */
 };
 
 /* ADDR: an IPv4 address, an IPv6 address in brackets, or localhost. Port 0: a free one. ERR_USAGE:

@@ -8,10 +8,10 @@
 
 struct out_item {
     struct out_item *next;
-    enum conn_class  class;
-    int64_t          at_ns;
-    size_t           len;
-    uint8_t          bytes[];
+    enum conn_class class;
+    int64_t at_ns;
+    size_t  len;
+    uint8_t bytes[];
 };
 
 void out_queue_init(struct out_queue *q, size_t cap)

@@ -36,8 +36,8 @@ bool page_has(struct bytes path)
 void page_get(struct conn *c, const struct http_head *h)
 {
     const struct web_file *f = find_file(h->path);
-    struct bytes known = http_header(h, "if-none-match");
-    char extra[1024];
+    struct bytes           known = http_header(h, "if-none-match");
+    char                   extra[1024];
 
     snprintf(extra, sizeof extra, "%sETag: %s\r\n", security, f->etag);
     if (known.len > 0 && memmem(known.p, known.len, f->etag, strlen(f->etag)))

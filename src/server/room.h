@@ -16,7 +16,8 @@
 struct room {
     const char *name;
     size_t      state_size; /* zeroed before open */
-    /* Before the upgrade is answered: takes the lane. An error refuses with 503 and its sentence. */
+    /* Before the upgrade is answered: takes the lane. An error refuses with 503, its sentence
+     * being the reason. */
     enum err (*open)(void *state, struct conn *c, struct bytes query);
     /* After 101 was sent. */
     void (*begin)(void *state);

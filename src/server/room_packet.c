@@ -132,7 +132,7 @@ static void on_malformed(struct packet_room *r)
 static void on_message(void *state, bool is_binary, struct bytes message)
 {
     struct packet_room *r = state;
-    struct packet_head h;
+    struct packet_head  h;
 
     if (!is_binary)
         return;
@@ -177,7 +177,7 @@ static void send_step(struct packet_room *r, const struct talk_event *ev)
 {
     if (r->text != PACKET_TEXT_PIECES) {
         char id[16];
-        int n = snprintf(id, sizeof id, "%d", ev->token);
+        int  n = snprintf(id, sizeof id, "%d", ev->token);
         send_packet(r, CONN_PARTIAL, PACKET_TEXT_PARTIAL, bytes_of(id, (size_t)n));
     }
     if (r->text != PACKET_TEXT_IDS)
@@ -186,15 +186,16 @@ static void send_step(struct packet_room *r, const struct talk_event *ev)
     r->stats.partial_sent++;
     if (!ev->has_sound)
         return;
-    send_out(r, CONN_AUDIO, packet_write_audio(&r->out, r->seq++, (double)os_wall_ms(),
-                                               r->seat.frame, r->seat.info.frame_size));
+    send_out(r, CONN_AUDIO,
+             packet_write_audio(&r->out, r->seq++, (double)os_wall_ms(), r->seat.frame,
+                                r->seat.info.frame_size));
     r->stats.audio_sent++;
 }
 
 static void on_wake(void *state)
 {
     struct packet_room *r = state;
-    struct talk_event ev;
+    struct talk_event   ev;
 
     while (!conn_is_backed_up(r->conn) && seat_pop(&r->seat, &ev))
         send_step(r, &ev);
@@ -236,8 +237,8 @@ static enum err open_room(void *state, struct conn *c, struct bytes query)
 static void begin(void *state)
 {
     struct packet_room *r = state;
-    char id[32];
-    uint64_t random = 0;
+    char                id[32];
+    uint64_t            random = 0;
 
     if (os_random(&random, sizeof random) != OK)
         random = (uint64_t)os_now_ns();

@@ -13,10 +13,10 @@
 #include "wire/ogg.h"
 #include "wire/ws.h"
 
-#define PING_NS       5000000000LL
-#define SERIAL        42
-#define OPUS_MAX_SMP  5760 /* 120 ms at 48 kHz */
-#define HEAD_RATE_HZ  48000
+#define PING_NS      5000000000LL
+#define SERIAL       42
+#define OPUS_MAX_SMP 5760 /* 120 ms at 48 kHz */
+#define HEAD_RATE_HZ 48000
 
 struct voice_room {
     struct conn     *conn;
@@ -43,9 +43,9 @@ static void send_out(struct voice_room *r, enum conn_class class)
 /* Decodes as long as the lane takes frames; what is left waits in the Ogg reader. */
 static void pump(struct voice_room *r)
 {
-    float pcm[OPUS_MAX_SMP];
+    float        pcm[OPUS_MAX_SMP];
     struct bytes packet;
-    int n_smp;
+    int          n_smp;
 
     while (seat_pump(&r->seat)) {
         if (ogg_in_packet(r->ogg_in, &packet) != OK) {
@@ -66,8 +66,8 @@ static void pump(struct voice_room *r)
 static void on_message(void *state, bool is_binary, struct bytes message)
 {
     struct voice_room *r = state;
-    struct bytes payload;
-    int kind;
+    struct bytes       payload;
+    int                kind;
 
     if (!is_binary || moshi_chat_read(&kind, &payload, message) != OK || kind != MOSHI_CHAT_AUDIO)
         return;
@@ -80,8 +80,8 @@ static void on_message(void *state, bool is_binary, struct bytes message)
 static void send_sound(struct voice_room *r, const float *frame, int n_smp)
 {
     uint8_t packet[OPUS_MAX_PACKET];
-    size_t len = 0;
-    int n_48k = (int)((int64_t)r->packet_smp * 48000 / r->seat.info.rate_hz);
+    size_t  len = 0;
+    int     n_48k = (int)((int64_t)r->packet_smp * 48000 / r->seat.info.rate_hz);
 
     memcpy(r->speaker + r->n_speaker, frame, (size_t)n_smp * sizeof *frame);
     r->n_speaker += n_smp;
@@ -115,7 +115,7 @@ static void send_step(struct voice_room *r, const struct talk_event *ev)
 static void on_wake(void *state)
 {
     struct voice_room *r = state;
-    struct talk_event ev;
+    struct talk_event  ev;
 
     while (!conn_is_backed_up(r->conn) && seat_pop(&r->seat, &ev))
         send_step(r, &ev);
@@ -143,7 +143,7 @@ static void on_tick(void *state, int64_t now_ns)
 static enum err read_wishes(struct lm_gen_options *gen, struct conn *c, struct bytes query)
 {
     struct moshi_chat_query q;
-    char text[2048];
+    char                    text[2048];
 
     enum err err = seat_defaults(gen, c);
     if (err || query.len >= sizeof text)
@@ -197,7 +197,7 @@ static void close_room(void *state)
 
 static enum err open_room(void *state, struct conn *c, struct bytes query)
 {
-    struct voice_room *r = state;
+    struct voice_room    *r = state;
     struct lm_gen_options gen;
 
     r->conn = c;

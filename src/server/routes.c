@@ -10,10 +10,8 @@
 extern const struct room room_voice, room_packet;
 
 static const struct route routes[] = {
-    { "/api/chat", true, NULL, &room_voice },
-    { "/packet", true, NULL, &room_packet },
-    { "/health", false, room_admin_health, NULL },
-    { "/readyz", false, room_admin_readyz, NULL },
+    { "/api/chat", true, NULL, &room_voice },       { "/packet", true, NULL, &room_packet },
+    { "/health", false, room_admin_health, NULL },  { "/readyz", false, room_admin_readyz, NULL },
     { "/metrics", true, room_admin_metrics, NULL },
 };
 

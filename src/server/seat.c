@@ -8,7 +8,7 @@
 enum err seat_defaults(struct lm_gen_options *out, struct conn *c)
 {
     struct server_state *state = conn_server(c);
-    struct engine_info info;
+    struct engine_info   info;
 
     engine_info(state->engine, &info);
     *out = info.defaults;
@@ -21,7 +21,7 @@ enum err seat_defaults(struct lm_gen_options *out, struct conn *c)
 enum err seat_open(struct seat *s, struct conn *c, size_t max_smp, const struct lm_gen_options *gen)
 {
     struct server_state *state = conn_server(c);
-    struct talk_options o = { .wake = state->wake, .wake_arg = state->wake_arg };
+    struct talk_options  o = { .wake = state->wake, .wake_arg = state->wake_arg };
 
     *s = (struct seat){ .conn = c };
     enum err err = gen ? OK : seat_defaults(&o.gen, c);
@@ -64,7 +64,7 @@ float *seat_room(struct seat *s, size_t n)
     s->mic_at = 0;
     for (size_t i = 0; i < n * sizeof(float) && !buf_err(&s->mic); i += 4096) {
         static const uint8_t zeros[4096];
-        size_t left = n * sizeof(float) - i;
+        size_t               left = n * sizeof(float) - i;
         buf_add(&s->mic, zeros, left < sizeof zeros ? left : sizeof zeros);
     }
     bool is_full = buf_err(&s->mic);

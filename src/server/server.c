@@ -17,7 +17,7 @@ struct server {
 static enum err check_addresses(const struct server_options *o, bool *has_public)
 {
     for (int i = 0; i < o->n_listen; i++) {
-        bool is_loopback = false;
+        bool     is_loopback = false;
         enum err err = listener_check(&is_loopback, o->listen[i]);
         if (err)
             return err;

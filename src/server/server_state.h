@@ -9,12 +9,12 @@
 struct server_state {
     struct engine *engine;
     struct access  access;
-    void         (*wake)(void *arg); /* any thread: the io thread looks at all rooms */
-    void          *wake_arg;
-    void         (*tune)(struct lm_gen_options *gen, const void *arg);
-    const void    *tune_arg;
-    bool           is_draining;
-    int64_t        opened_ns;
+    void (*wake)(void *arg); /* any thread: the io thread looks at all rooms */
+    void *wake_arg;
+    void (*tune)(struct lm_gen_options *gen, const void *arg);
+    const void *tune_arg;
+    bool        is_draining;
+    int64_t     opened_ns;
 };
 
 #endif

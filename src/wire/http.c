@@ -81,7 +81,7 @@ static enum err read_header(struct http_head *h, struct bytes line)
 enum err http_read_head(struct http_head *h, size_t *n_used, struct bytes in)
 {
     const uint8_t *end = in.len >= 4 ? memmem(in.p, in.len, "\r\n\r\n", 4) : NULL;
-    struct bytes left, line;
+    struct bytes   left, line;
 
     if (!end && in.len >= HTTP_HEAD_MAX)
         return ERR_LIMIT;
@@ -144,8 +144,9 @@ bool http_has_token(const struct http_head *h, const char *name, const char *tok
 
 static int hex_digit(uint8_t c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10
-                                                                              : -1;
+    return c >= '0' && c <= '9'                 ? c - '0'
+           : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10
+                                                : -1;
 }
 
 static bool decode(char *out, size_t cap, struct bytes in)
@@ -176,8 +177,7 @@ bool http_query_value(char *out, size_t cap, struct bytes query, const char *nam
             pair = query;
             query.len = 0;
         }
-        if (cut(&key, &pair, '=') && key.len == strlen(name) &&
-            memcmp(key.p, name, key.len) == 0)
+        if (cut(&key, &pair, '=') && key.len == strlen(name) && memcmp(key.p, name, key.len) == 0)
             return decode(out, cap, pair);
     }
     return false;

@@ -23,8 +23,8 @@ struct http_head {
     int                n_header;
 };
 
-/* Reads one request head from the front of in. OK: *n_used bytes belong to it. ERR_AGAIN: bring more.
- * ERR_FORMAT: answer 400. ERR_LIMIT: answer 431. */
+/* Reads one request head from the front of in. OK: *n_used bytes belong to it. ERR_AGAIN: bring
+ * more. ERR_FORMAT: answer 400. ERR_LIMIT: answer 431. */
 enum err http_read_head(struct http_head *h, size_t *n_used, struct bytes in) MUST_CHECK;
 
 /* The first header of that name, letter case ignored; p NULL when absent. */

@@ -77,7 +77,7 @@ void moshi_chat_read_query(struct moshi_chat_query *q, const char *query)
                                     .text_seed = -1,
                                     .audio_seed = -1 };
     while (query && *query) {
-        char pair[96];
+        char   pair[96];
         size_t len = strcspn(query, "&");
         if (len < sizeof pair) {
             memcpy(pair, query, len);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* moshi_chat: the messages of Kyutai's /api/chat as functions of bytes (spec/moshi-family.md 9.1-9.4). */
+/* moshi_chat: the messages of Kyutai's /api/chat as functions of bytes (spec/moshi-family.md
+ * 9.1-9.4). */
 #ifndef WIRE_MOSHI_CHAT_H
 #define WIRE_MOSHI_CHAT_H
 
@@ -26,8 +27,8 @@ void moshi_chat_write_handshake(struct buf *out); /* 9 bytes */
 void moshi_chat_write_kind(struct buf *out, enum moshi_chat_kind kind);
 void moshi_chat_write_text(struct buf *out, struct bytes utf8);
 
-/* The query of the upgrade: what is present and valid; unknown names are ignored, bad values too (they
- * are counted in n_bad). NAN / -1 where absent. */
+/* The query of the upgrade: what is present and valid; unknown names are ignored, bad values too
+ * (they are counted in n_bad). NAN / -1 where absent. */
 struct moshi_chat_query {
     double  text_temperature, audio_temperature; /* 0 .. 10 */
     int     text_topk, audio_topk;               /* 1 .. 1,000,000 */

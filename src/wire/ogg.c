@@ -6,9 +6,9 @@
 
 #include "base/mem.h"
 
-#define PACKET_MAX   (64 * 1024)
-#define PENDING_MAX  (2 << 20) /* bytes fed and not read yet */
-#define PRE_SKIP     3840      /* 80 ms at 48 kHz, as the reference's writers say */
+#define PACKET_MAX  (64 * 1024)
+#define PENDING_MAX (2 << 20) /* bytes fed and not read yet */
+#define PRE_SKIP    3840      /* 80 ms at 48 kHz, as the reference's writers say */
 
 struct ogg_out {
     ogg_stream_state stream;
@@ -53,7 +53,7 @@ static enum err write_page(struct ogg_out *o, struct buf *out, struct bytes pack
                      .b_o_s = o->n_packet == 0,
                      .granulepos = o->granule,
                      .packetno = o->n_packet };
-    ogg_page page;
+    ogg_page   page;
 
     o->n_packet++;
     if (ogg_stream_packetin(&o->stream, &p) != 0)
@@ -68,7 +68,7 @@ static enum err write_page(struct ogg_out *o, struct buf *out, struct bytes pack
 enum err ogg_out_head(struct ogg_out *o, struct buf *out, int rate_hz, const char *vendor)
 {
     uint8_t head[19] = "OpusHead", tags[256] = "OpusTags";
-    size_t len = strnlen(vendor, sizeof tags - 16);
+    size_t  len = strnlen(vendor, sizeof tags - 16);
 
     head[8] = 1; /* version */
     head[9] = 1; /* channels */
@@ -155,8 +155,8 @@ enum err ogg_in_packet(struct ogg_in *o, struct bytes *packet)
 {
     for (;;) {
         ogg_packet p;
-        ogg_page page;
-        int got = o->has_stream ? ogg_stream_packetout(&o->stream, &p) : 0;
+        ogg_page   page;
+        int        got = o->has_stream ? ogg_stream_packetout(&o->stream, &p) : 0;
 
         if (got > 0) {
             o->n_gathered = 0;
@@ -182,4 +182,7 @@ enum err ogg_in_packet(struct ogg_in *o, struct bytes *packet)
     }
 }
 
-unsigned ogg_in_fault_count(const struct ogg_in *o) { return o->n_fault; }
+unsigned ogg_in_fault_count(const struct ogg_in *o)
+{
+    return o->n_fault;
+}

@@ -50,7 +50,10 @@ void ws_reader_fini(struct ws_reader *r)
     buf_fini(&r->message);
 }
 
-static size_t max_message(const struct ws_reader *r) { return r->message.cap - 125; }
+static size_t max_message(const struct ws_reader *r)
+{
+    return r->message.cap - 125;
+}
 
 /* Appends the payload, unmasked, behind what the message has already. */
 static enum err append(struct ws_reader *r, const struct ws_head *h, struct bytes payload)
@@ -69,7 +72,7 @@ static enum err append(struct ws_reader *r, const struct ws_head *h, struct byte
 static enum err take_control(struct ws_reader *r, enum ws_opcode *opcode, struct bytes *payload,
                              const struct ws_head *h, struct bytes masked)
 {
-    size_t at = r->message.len;
+    size_t   at = r->message.len;
     enum err err = append(r, h, masked);
     if (err)
         return err;
@@ -112,10 +115,10 @@ enum err ws_read(struct ws_reader *r, enum ws_opcode *opcode, struct bytes *payl
     *n_used = 0;
     for (;;) {
         struct ws_head h;
-        struct bytes left = bytes_of(in.p + *n_used, in.len - *n_used);
-        size_t n_head = 0;
-        uint64_t room = max_message(r) - (r->is_partial ? r->message.len : 0);
-        enum err err = ws_read_head(&h, &n_head, left, room > 125 ? room : 125);
+        struct bytes   left = bytes_of(in.p + *n_used, in.len - *n_used);
+        size_t         n_head = 0;
+        uint64_t       room = max_message(r) - (r->is_partial ? r->message.len : 0);
+        enum err       err = ws_read_head(&h, &n_head, left, room > 125 ? room : 125);
 
         *code = err == ERR_LIMIT ? WS_CODE_TOO_BIG : WS_CODE_PROTOCOL;
         /* What is wrong with a continuation is known before its payload has come. */
@@ -175,15 +178,19 @@ size_t ws_write_head(uint8_t out[10], enum ws_opcode opcode, uint64_t len)
 static int n_following(uint8_t lead, uint32_t *min)
 {
     *min = lead < 0xe0 ? 0x80 : lead < 0xf0 ? 0x800 : 0x10000;
-    return lead < 0x80 ? 0 : lead < 0xc2 ? -1 : lead < 0xe0 ? 1 : lead < 0xf0 ? 2
-                                                              : lead < 0xf5   ? 3 : -1;
+    return lead < 0x80   ? 0
+           : lead < 0xc2 ? -1
+           : lead < 0xe0 ? 1
+           : lead < 0xf0 ? 2
+           : lead < 0xf5 ? 3
+                         : -1;
 }
 
 bool ws_is_utf8(struct bytes b)
 {
     for (size_t i = 0; i < b.len; i++) {
         uint32_t min;
-        int n = n_following(b.p[i], &min);
+        int      n = n_following(b.p[i], &min);
         if (n < 0 || (size_t)n >= b.len - i)
             return false;
         uint32_t code = n ? b.p[i] & (0x3fu >> n) : 0;

@@ -33,27 +33,30 @@ struct ws_head {
     uint64_t       len; /* of the payload */
 };
 
-/* Reads one client frame head from the front of in. OK: *n_used bytes belong to it. ERR_AGAIN: bring
- * more, none used. ERR_FORMAT: close with 1002. ERR_LIMIT: longer than max_len, close with 1009. */
-enum err ws_read_head(struct ws_head *h, size_t *n_used, struct bytes in,
-                      uint64_t max_len) MUST_CHECK;
+/* Reads one client frame head from the front of in. OK: *n_used bytes belong to it. ERR_AGAIN:
+ * bring more, none used. ERR_FORMAT: close with 1002. ERR_LIMIT: longer than max_len, close with
+ * 1009. */
+enum err ws_read_head(struct ws_head *h, size_t *n_used, struct bytes in, uint64_t max_len)
+    MUST_CHECK;
 
 /* Whole messages out of frames. message grows up to its cap: fragments of one message. */
 struct ws_reader {
     struct buf     message;
-    enum ws_opcode opcode;      /* of the message that is being put together */
-    bool           is_partial;  /* a fragment came, its end has not */
+    enum ws_opcode opcode;     /* of the message that is being put together */
+    bool           is_partial; /* a fragment came, its end has not */
 };
 void ws_reader_init(struct ws_reader *r, size_t max_message);
 void ws_reader_fini(struct ws_reader *r);
 
-/* Takes whole frames from the front of in until one message or control frame is complete. *n_used: bytes
- * to drop from the front, also with ERR_AGAIN. OK: *opcode (TEXT, BINARY, CLOSE, PING, PONG) and
- * *payload, a view until the next call. Otherwise *code says how to close: 1002, 1007, 1009, 1011. */
+/* Takes whole frames from the front of in until one message or control frame is complete. *n_used:
+ * bytes to drop from the front, also with ERR_AGAIN. OK: *opcode (TEXT, BINARY, CLOSE, PING, PONG)
+ * and *payload, a view until the next call. Otherwise *code says how to close: 1002, 1007, 1009,
+ * 1011. */
 enum err ws_read(struct ws_reader *r, enum ws_opcode *opcode, struct bytes *payload, size_t *n_used,
                  int *code, struct bytes in) MUST_CHECK;
 
-/* The code of a close frame's payload: 1005 when it has none; ERR_FORMAT: malformed or not allowed. */
+/* The code of a close frame's payload: 1005 when it has none; ERR_FORMAT: malformed or not
+ * allowed. */
 enum err ws_read_close(int *code, struct bytes payload) MUST_CHECK;
 
 /* One unmasked, final frame head for a payload of len bytes: 2 to 10 bytes; gives how many. */
