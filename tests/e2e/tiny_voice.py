@@ -4,10 +4,11 @@
 
     tests/e2e/tiny_voice.py [PARLEY]          default build/parley
 
-For each question of tests/golden/tiny-voice: `parley talk` writes the same words on the same frames, byte
-for byte; `parley codec encode` hears the same codes; and the sound of the talk is that of the official
-codes, as `parley codec decode` renders them. Prints `ok NAME` or `FAIL NAME reason`, exits 1 on a failure.
-Python's own library only; tests/oracle/tiny_voice.py made the answers.
+For each question of tests/golden/tiny-voice: `parley talk` writes the same words on the same
+frames, byte for byte; `parley codec encode` hears the same codes; and the sound of the talk is that
+of the official codes, as `parley codec decode` renders them. Prints `ok NAME` or `FAIL NAME
+reason`, exits 1 on a failure. Python's own library only; tests/oracle/tiny_voice.py made the
+answers.
 """
 
 import hashlib
@@ -22,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests" / "golden" / "tiny-voice"
 MODEL = ROOT / "models" / "tiny-voice"
 FRAME = 1920
-SOUND_NEAR = 1e-4               # samples; both are made by the same program, in calls of other lengths
+SOUND_NEAR = 1e-4               # samples; both are made by the same program
 
 
 class Failure(Exception):
@@ -46,9 +47,11 @@ def read_safetensors(path):
 
 def write_codes(path, shape, values):
     """`codes` i32 as `parley codec decode` reads them."""
-    head = json.dumps({"codes": {"dtype": "I32", "shape": shape, "data_offsets": [0, 4 * len(values)]}})
-    head = head.encode() + b" " * (-len(head) % 8)
-    Path(path).write_bytes(struct.pack("<Q", len(head)) + head + struct.pack(f"<{len(values)}i", *values))
+    facts = {"dtype": "I32", "shape": shape, "data_offsets": [0, 4 * len(values)]}
+    head = json.dumps({"codes": facts}).encode()
+    head += b" " * (-len(head) % 8)
+    body = struct.pack(f"<{len(values)}i", *values)
+    Path(path).write_bytes(struct.pack("<Q", len(head)) + head + body)
 
 
 def read_wav(path):
@@ -73,7 +76,8 @@ def run(*command):
     done = subprocess.run([str(c) for c in command], stdin=subprocess.DEVNULL, capture_output=True,
                           text=True, timeout=300)
     if done.returncode != 0:
-        raise Failure(f"{' '.join(map(str, command[1:3]))}: exit {done.returncode}, {done.stderr.strip()}")
+        why = f"exit {done.returncode}, {done.stderr.strip()}"
+        raise Failure(f"{' '.join(map(str, command[1:3]))}: {why}")
 
 
 def same_words(got, want):
@@ -98,7 +102,7 @@ def same_codes(got, want):
 
 def same_sound(got, want, frames):
     if len(got) != frames * FRAME or len(want) != len(got):
-        raise Failure(f"{len(got)} samples said, {len(want)} decoded, {frames} frames of {FRAME} due")
+        raise Failure(f"{len(got)} samples said, {len(want)} decoded, {frames * FRAME} due")
     worst, at = max((abs(a - b), i) for i, (a, b) in enumerate(zip(got, want)))
     if not worst <= SOUND_NEAR:
         raise Failure(f"sound differs by {worst:.2e} in frame {at // FRAME}")
@@ -137,7 +141,8 @@ def main():
         with tempfile.TemporaryDirectory() as folder:
             try:
                 worst = ask(parley, name, Path(folder))
-                print(f"ok tiny-voice {name}: \"{facts['answer']}\", sound within {worst:.0e}", flush=True)
+                print(f"ok tiny-voice {name}: \"{facts['answer']}\", sound within {worst:.0e}",
+                      flush=True)
             except (Failure, subprocess.TimeoutExpired) as why:
                 failed += 1
                 print(f"FAIL tiny-voice {name}: {why}", flush=True)

@@ -2,20 +2,20 @@
 """Twenty spoken questions to models/tiny-voice, and what the official package answers.
 
     python3 tests/oracle/tiny_voice.py            writes tests/golden/tiny-voice
-    python3 tests/oracle/tiny_voice.py --check    writes nothing, fails if the package says otherwise
+    python3 tests/oracle/tiny_voice.py --check    writes nothing, fails if the package differs
 
-The questions are spoken by espeak-ng and flite; the answers come from the official streaming classes at
-temperature 0, as moshi.run_inference calls them: whole frames, the first one stepped twice, bf16 weights
-raised to f32, f32 arithmetic on one thread. For each question NAME:
+The questions are spoken by espeak-ng and flite; the answers come from the official streaming
+classes at temperature 0, as moshi.run_inference calls them: whole frames, the first one stepped
+twice, bf16 weights raised to f32, f32 arithmetic on one thread. For each question NAME:
 
   NAME.flac          the sound, 24 kHz, 16 bits, mono
   NAME.jsonl         {"frame", "token", "text"} of every word, as `parley talk --text` writes them
   NAME.safetensors   heard i16 [8, F]: the user's codes; said i16 [9, F]: text and Parley's codes
-  expect.json        versions, sums of the weights, each question with its smallest margins, and the answer to
-                     tests/e2e/data/question-sum.wav
+  expect.json        versions, sums of the weights, each question with its smallest margins, and
+                     the answer to tests/e2e/data/question-sum.wav
 
-A question in which any decision is nearly a tie is spoken again in another pitch, so that equality to the
-last token is a fair demand on another implementation.
+A question in which any decision is nearly a tie is spoken again in another pitch, so that equality
+to the last token is a fair demand on another implementation.
 """
 
 import argparse
@@ -47,7 +47,7 @@ GOLDEN = ROOT / "tests" / "golden" / "tiny-voice"
 QUESTION_SUM = ROOT / "tests" / "e2e" / "data" / "question-sum.wav"
 
 TEXT_MARGIN = AUDIO_MARGIN = 2e-3       # logits; f32 rounding moves them by 1e-5
-CODEC_MARGIN = 3e-5                     # squared distances, relative; f32 rounding moves them by 1e-6
+CODEC_MARGIN = 3e-5                     # squared distances, relative; rounding moves them by 1e-6
 TRIES = 30                              # pitches
 TAIL_S, NOISY_TAIL_S = 4.8, 2.8         # after the user's last sound; noise does not compress
 
@@ -79,7 +79,7 @@ QUESTIONS = {
 # --- the questions ------------------------------------------------------------------------------
 
 def spoken(text, voice, pitch):
-    """The words alone, with a peak of 0.1: the quietest that it knows, since quiet files are small."""
+    """The words alone, with a peak of 0.1: as quiet as it was trained on, for small files."""
     if voice.startswith("flite "):
         x = speech.flite(text, voice.split()[1], 0.9 + pitch / 250)
     else:
@@ -127,7 +127,7 @@ class Margins:
 
 
 def run_inference(lm, heard):
-    """heard [8, F] -> said [9, F + 1 - max(delays)], as moshi.run_inference steps at temperature 0."""
+    """heard [8, F] -> said [9, F + 1 - max(delays)], as moshi.run_inference does, greedily."""
     said = []
     gen = LMGen(lm, use_sampling=False)
     with gen.streaming(1):

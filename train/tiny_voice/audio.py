@@ -26,7 +26,7 @@ def resample(x, rate, rate_out=RATE):
 
 
 def speech_span(x, level=0.004):
-    """First and last sample (one past) of what is louder than `level` of the peak, with a margin."""
+    """First and last sample (one past) of what is above `level` of the peak, with a margin."""
     loud = np.flatnonzero(np.abs(x) > level * np.abs(x).max())
     if len(loud) == 0:
         return 0, len(x)

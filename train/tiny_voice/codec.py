@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Step 2, and 5 with --refine: the tiny Mimi.
 
-Part of every batch is Parley's own voice and some users', reconstructed; the rest are users' voices from
-which the first codebook learns what was said, through a phoneme head that exists only in training.
+Part of every batch is Parley's own voice and some users', reconstructed; the rest are users' voices
+from which the first codebook learns what was said, through a phoneme head that exists only in
+training.
 """
 
 import contextlib
@@ -21,7 +22,7 @@ from .audio import FRAME, FRAME_RATE
 from .corpus import LABELS_A_FRAME, Clips
 from .speech import PHONES, UNKNOWN
 
-SLOTS, LAG = LABELS_A_FRAME, 2      # the head names four 20 ms slots, two of them from the frame before
+SLOTS, LAG = LABELS_A_FRAME, 2      # the head names four 20 ms slots, two of the frame before
 SPECTRA = ((256, 24), (512, 48), (1024, 80), (2048, 96))        # (window in samples, mel bands)
 UNQUANTISED = 0.06                  # share of the time before the codebooks begin
 
@@ -114,17 +115,19 @@ class Spectra(nn.Module):
             window, bank = getattr(self, f"window{size}"), getattr(self, f"mel{size}")
             a, b = (torch.stft(s, size, size // 4, window=window, return_complex=True).abs()
                     for s in (y, x))
-            log = log + (((bank @ a) + mel.FLOOR).log() - ((bank @ b) + mel.FLOOR).log()).abs().mean()
+            log_a, log_b = (((bank @ s) + mel.FLOOR).log() for s in (a, b))
+            log = log + (log_a - log_b).abs().mean()
             linear = linear + (a - b).abs().mean() / b.abs().mean().clamp(min=1e-3)
         return log / len(SPECTRA), linear / len(SPECTRA)
 
 
 class PhonemeHead(nn.Module):
-    """Names the phonemes of a frame from its first codebook; stands in for the distillation of WavLM."""
+    """Names the phonemes of a frame from its first codebook; in place of distilling WavLM."""
 
     def __init__(self, dim):
         super().__init__()
-        self.net = nn.Sequential(nn.Linear(dim, 256), nn.ReLU(), nn.Linear(256, SLOTS * len(PHONES)))
+        self.net = nn.Sequential(nn.Linear(dim, 256), nn.ReLU(),
+                                 nn.Linear(256, SLOTS * len(PHONES)))
 
     def forward(self, z):
         """[B, dim, T] -> [B, T, SLOTS, phones]"""
@@ -156,10 +159,10 @@ def decode(mimi, z, amp):
 
 @torch.no_grad()
 def unit_variance(mimi, x):
-    """Scale every convolution so that real speech x [B, 1, n] gives outputs of standard deviation 1.
+    """Scale every convolution so that real speech x [B, 1, n] gives outputs of deviation 1.
 
-    Without it the signal of so deep and narrow a network dies out below its biases, and the first thousand
-    steps are lost.
+    Without it the signal of so deep and narrow a network dies out below its biases, and the first
+    thousand steps are lost.
     """
     parts = (mimi.encoder, mimi.downsample, mimi.upsample, mimi.decoder)
     convs = [m for part in parts for m in part.modules()
@@ -190,7 +193,7 @@ def begin_codebooks(mimi, pieces, rng, frames, device, amp):
 
 
 def export(mimi, head, config, run):
-    """bf16, each codebook's usage folded into its vectors: what is tokenised later is what is stored."""
+    """bf16, each codebook's usage folded into its vectors: what is stored is what tokenises."""
     state = {k: v.detach().float().cpu().contiguous() for k, v in mimi.state_dict().items()}
     for name in [k for k in state if k.endswith("embedding_sum")]:
         usage = name.replace("embedding_sum", "cluster_usage")
@@ -199,7 +202,8 @@ def export(mimi, head, config, run):
     state = {k: v.to(torch.bfloat16) for k, v in state.items()}
     training.write_atomically(run / "mimi.safetensors", lambda path: save_file(state, path))
     (run / "mimi_config.json").write_text(json.dumps(config, indent=2) + "\n")
-    training.write_atomically(run / "phoneme_head.pt", lambda path: torch.save(head.state_dict(), path))
+    training.write_atomically(run / "phoneme_head.pt",
+                              lambda path: torch.save(head.state_dict(), path))
 
 
 def load(run, device):
@@ -218,8 +222,8 @@ def quantise(mimi, z, decoded, phase):
         with torch.no_grad():
             return first(z, FRAME_RATE).x, rest(z[:decoded], FRAME_RATE).x, z.new_zeros(())
     if phase == "unquantised":
-        return (first.output_proj(first.input_proj(z)), rest.output_proj(rest.input_proj(z[:decoded])),
-                z.new_zeros(()))
+        return (first.output_proj(first.input_proj(z)),
+                rest.output_proj(rest.input_proj(z[:decoded])), z.new_zeros(()))
     q1, q2 = first(z, FRAME_RATE), rest(z[:decoded], FRAME_RATE)
     return q1.x, q2.x, q1.penalty + q2.penalty
 
@@ -310,7 +314,8 @@ def measure(data, run, device, clips=40):
 
     figures = {}
     model, user = Clips(data, "model"), Clips(data, "user")
-    for who, half, facts in (("parley", model, model.facts), ("new voices", user, user.split("voice"))):
+    halves = (("parley", model, model.facts), ("new voices", user, user.split("voice")))
+    for who, half, facts in halves:
         right, right_again, total, distances = 0, 0, 0, []
         for fact in facts[:clips]:
             sound, labels = half.cut(fact["frame"], fact["frames"])
@@ -322,7 +327,8 @@ def measure(data, run, device, clips=40):
             y = mimi.decode(mimi.encode(x[None, None]))[0, 0]
             right_again += int((named(y) == want)[counts].sum())
             distances.append(spectra(y[None], x[None])[0].item())
-        figures[who] = dict(clips=len(facts[:clips]), phonemes_right=round(right / max(1, total), 3),
+        figures[who] = dict(clips=len(facts[:clips]),
+                            phonemes_right=round(right / max(1, total), 3),
                             phonemes_right_decoded=round(right_again / max(1, total), 3),
                             log_mel_distance=round(float(np.mean(distances)), 3))
     return figures

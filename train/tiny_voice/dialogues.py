@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Two-channel conversations put together from codec tokens while training.
 
-What the user's microphone hears, what Parley says, and Parley's inner monologue. A reply begins REACT frames
-after the user's last sound; a word stands on the frame where it begins.
+What the user's microphone hears, what Parley says, and Parley's inner monologue. A reply begins
+REACT frames after the user's last sound; a word stands on the frame where it begins.
 """
 
 import json
@@ -26,7 +26,8 @@ SHARE = dict(sum=0.48, faq=0.26, count=0.10, say=0.10, ood=0.06)
 def on_frames(text, events):
     """-> [(word with its punctuation, frame where it begins)]
 
-    The times of the words come from the text: the synthesiser joins some small words to their neighbour.
+    The times of the words come from the text: the synthesiser joins some small words to their
+    neighbour.
     """
     out, events, frame = [], [e for e in events if e[0]], 0
     for word in text.split():
@@ -62,7 +63,8 @@ class Bank:
         at = 0
         for fact in facts:
             n = fact["frames"] + TAIL
-            words = [(self.tokenizer.encode(w), f) for w, f in on_frames(fact["text"], fact["words"])]
+            words = [(self.tokenizer.encode(w), f)
+                     for w, f in on_frames(fact["text"], fact["words"])]
             self.replies[fact["text"]] = self.model[:, at:at + n], words
             at += n
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """espeak-ng through its C library: speech with the moment of every word and phoneme.
 
-What the library says depends on what it has said before in the same process (its flutter and noise go on
-where they were), so every utterance is spoken by a fresh child: the same words are then always the same
-samples, in whatever order and by however many processes they are made.
+What the library says depends on what it has said before in the same process (its flutter and noise
+go on where they were), so every utterance is spoken by a fresh child: the same words are then
+always the same samples, in whatever order and by however many processes they are made.
 """
 
 import ctypes
@@ -42,7 +42,7 @@ class Speech:
     phones: list = field(default_factory=list)          # (phoneme, second where it begins)
 
 
-_lib = None                     # opened at first use, so that the rest of the package works without it
+_lib = None                     # opened at first use: the rest of the package works without it
 _rate = 0                       # samples a second of the library's own output
 _text, _said, _chunks = "", None, []
 

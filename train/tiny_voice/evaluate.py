@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
 """What can it do? Conversations with the built `parley` program itself, counted.
 
-One question a conversation: nobody speaks while the model greets, then a question, then time for the answer.
-The questions are spoken anew by espeak-ng and flite, always the same; the held-out ones with voices and
-phrasings that training never saw. Prints a Markdown table; writes evaluation.json and, of each new voice's
-kind of question, two conversations as stereo WAV files (left the user, right Parley).
+One question a conversation: nobody speaks while the model greets, then a question, then time for
+the answer. The questions are spoken anew by espeak-ng and flite, always the same; the held-out ones
+with voices and phrasings that training never saw. Prints a Markdown table; writes evaluation.json
+and, of each new voice's kind of question, two conversations as stereo WAV files (left the user,
+right Parley).
 """
 
 import argparse
@@ -25,7 +26,7 @@ from .parley import Parley
 LEAD, AFTER = 36, 80            # frames before a question, in which it greets, and after it
 ROOM = 18000                    # samples of a clip's own room, repeated before and after it
 ANSWER = 70                     # frames of sound in which the reply is looked for
-COUNTS = dict(sum=60, faq=60, say=40, count=30, ood=30)     # of 60 questions; a half for the easier splits
+COUNTS = dict(sum=60, faq=60, say=40, count=30, ood=30)     # questions of a kind, times SHARES
 SHARES = dict(train=0.2, voice=0.4, phrase=0.4, other=0.2)
 SETTLE, APART = 30, 12          # frames of silence between replies when they are encoded, decoded
 NOISES_DB = (None, -65, -55, -48)                           # of full scale
@@ -72,12 +73,13 @@ class Ears:
         self.references = [mel.log_mel(x[f * FRAME:(f + n) * FRAME]) for f, n in spans]
 
     def _pieces(self, parley):
-        """Every spoken piece in one stream, silence between them. -> {text: codes [8, n]}, silence [8, 1]"""
+        """Every spoken piece, in one stream with silences. -> {text: codes}, silence [8, 1]"""
         texts = sorted(set(phrases.replies()) - {phrases.sum_reply(s) for s in phrases.SUMS})
         texts += phrases.all_sum_pieces()
         clips = [audio.to_float(speech.reply_clip(text)[0]) for text in texts]
         gap = np.zeros(SETTLE * FRAME, np.float32)
-        codes = parley.encode(np.concatenate([part for clip in clips for part in (gap, clip)] + [gap]))
+        parts = [part for clip in clips for part in (gap, clip)] + [gap]
+        codes = parley.encode(np.concatenate(parts))
         out, at = {}, 0
         for text, clip in zip(texts, clips):
             at += SETTLE
@@ -182,7 +184,7 @@ def ask_all(parley, ears, temperature, share, wavs):
 # --- stop, silence ------------------------------------------------------------------------------
 
 def stop_talk(rng, count_clip, stop_clip):
-    """Somebody says stop 1.2 to 2.2 s after the end of "count to N". -> sound, begin and end of stop (s)"""
+    """Somebody says stop 1.2 to 2.2 s after "count to N". -> sound, begin and end of stop (s)"""
     x = np.zeros(220 * FRAME, np.float32)
     pcm, _, fact = count_clip
     x[LEAD * FRAME:LEAD * FRAME + len(pcm)] = audio.to_float(pcm)
@@ -232,7 +234,7 @@ def stop_all(parley, temperature, share):
 
 
 def quiet_all(parley, temperature, share):
-    """Nobody speaks for 16 s. -> by level: n, right (the greeting and nothing else), what else was said"""
+    """Nobody speaks for 16 s. -> by level: n, right (at most the greeting), what else was said"""
     out = {}
     for level in NOISES_DB:
         seeds = 1 if level is None else max(1, round(share * QUIET_SEEDS))
@@ -243,8 +245,9 @@ def quiet_all(parley, temperature, share):
                 rng = np.random.default_rng([SEED, seed])
                 x = (rng.standard_normal(len(x)) * 10 ** (level / 20)).astype(np.float32)
             said = sentence(parley.talk(x, temperature, SEED)[0])
-            right += said == phrases.GREETING
-            other += [said] if said != phrases.GREETING else []
+            is_right = said in ("", phrases.GREETING)
+            right += is_right
+            other += [] if is_right else [said]
         name = "digital silence" if level is None else f"white noise at {level} dBFS"
         out[name] = dict(n=seeds, right=right, otherwise=other)
     return out
@@ -287,16 +290,19 @@ def markdown(report):
     sums, stop = report["sums_held_out"], report["stop"]
     lines += [
         "", f"- It greeted in {greeted} of {n} conversations in which nobody spoke first.",
-        f"- Of {sums['n']} held-out sums {sums['right']} were right; {sums['true_sum_of_misheard_numbers']}"
-        f" were true sums of misheard numbers, {sums['wrong_result_or_form']} had a wrong result or form,"
+        f"- Of {sums['n']} held-out sums {sums['right']} were right;"
+        f" {sums['true_sum_of_misheard_numbers']} were true sums of misheard numbers,"
+        f" {sums['wrong_result_or_form']} had a wrong result or form,"
         f" {sums['another_reply_or_none']} drew another reply or none.",
-        f"- \"Stop\" (new voices) while it counts, {stop['n']} conversations: in {stop['was_counting']} it was"
-        f" counting then, in {stop['silent_within_half_a_second']} of these it was silent within 0.5 s after"
-        f" the user's last sound (median {stop['silent_after_end_s']} s, worst {stop['worst_after_end_s']} s);"
+        f"- \"Stop\" (new voices) while it counts, {stop['n']} conversations: in"
+        f" {stop['was_counting']} it was counting then, in {stop['silent_within_half_a_second']} of"
+        f" these it was silent within 0.5 s after the user's last sound (median"
+        f" {stop['silent_after_end_s']} s, worst {stop['worst_after_end_s']} s);"
         f" it said \"{phrases.STOPPED}\" in {stop['said_stopped']}."]
     for name, quiet in report["quiet"].items():
-        lines.append(f"- {QUIET_S} s of {name}: the greeting and nothing else in {quiet['right']} of"
-                     f" {quiet['n']}" + (f"; otherwise {quiet['otherwise']}." if quiet["otherwise"] else "."))
+        other = "; ".join(f'"{said}"' for said in quiet["otherwise"])
+        lines.append(f"- {QUIET_S} s of {name}: at most the greeting in {quiet['right']} of"
+                     f" {quiet['n']}" + (f"; otherwise {other}." if other else "."))
     return "\n".join(lines)
 
 
@@ -306,14 +312,15 @@ def measure(parley, ears, temperature, share, wavs):
     return dict(
         date=datetime.date.today().isoformat(), program=parley.version(),
         temperature="as shipped" if temperature is None else temperature,
-        rows=[dict(split=s, kind=k, **cells[s, k].facts()) for s in WHO for k in WHAT if (s, k) in cells],
+        rows=[dict(split=s, kind=k, **cells[s, k].facts())
+              for s in WHO for k in WHAT if (s, k) in cells],
         sums_held_out=sum_mistakes(cells, mistakes), stop=stop_all(parley, temperature, share),
         quiet=quiet_all(parley, temperature, share), mistakes=mistakes,
         took_s=round(time.monotonic() - began))
 
 
 def evaluate(binary, model, out, share, wavs=True, temperatures=(0, None)):
-    """Asks `share` of the questions at each temperature (None: as shipped); writes to the folder `out`."""
+    """Asks `share` of the questions at each temperature (None: as shipped); writes to `out`."""
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     parley = Parley(binary, model)
@@ -321,16 +328,17 @@ def evaluate(binary, model, out, share, wavs=True, temperatures=(0, None)):
     reports = []
     for temperature in temperatures:
         report = measure(parley, ears, temperature, share, out if wavs and not reports else None)
-        print(f"\ntemperature {report['temperature']}, {report['took_s']} s\n\n{markdown(report)}\n",
-              flush=True)
+        print(f"\ntemperature {report['temperature']}, {report['took_s']} s\n", flush=True)
+        print(markdown(report), flush=True)
         reports.append(report)
     (out / "evaluation.json").write_text(json.dumps(reports, indent=1) + "\n")
 
 
 def main():
     root = Path(__file__).resolve().parents[2]
-    parser = argparse.ArgumentParser(description="what the tiny voice can do, measured with parley",
-                                     epilog="example: train/evaluate --parley build/parley --out evaluation")
+    parser = argparse.ArgumentParser(
+        description="what the tiny voice can do, measured with parley",
+        epilog="example: train/evaluate --parley build/parley --out evaluation")
     parser.add_argument("--parley", type=Path, default=root / "build" / "parley")
     parser.add_argument("--model", type=Path, default=root / "models" / "tiny-voice")
     parser.add_argument("--out", type=Path, default=Path("evaluation"), help="folder of the report")

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from . import dialogues, training
 from .tokens import PAD
 
-SHIPPED = {"temp": 0.3, "temp_text": 0.1, "top_k": 50, "top_k_text": 5}     # how it is meant to speak
+SHIPPED = {"temp": 0.3, "temp_text": 0.1, "top_k": 50, "top_k_text": 5}     # how it is to speak
 PAD_WEIGHT = 0.15               # of frames without a word in the loss of the text
 ACOUSTIC_WEIGHT = 0.3           # of the codebooks after the first
 LISTEN_WEIGHT = 0.5             # of the head that names the user's words
@@ -32,15 +32,17 @@ def lm_config(text_card, card=512, codebooks=8, dim=256, layers=6, depth_dim=96,
         "causal": True, "layer_scale": None, "context": context, "max_period": 10000,
         "gating": "silu", "norm": "rms_norm_f32", "positional_embedding": "rope",
         "depformer_dim": depth_dim, "depformer_dim_feedforward": 4 * depth_dim,
-        "depformer_num_heads": 4, "depformer_num_layers": depth_layers, "depformer_layer_scale": None,
-        "depformer_multi_linear": True, "depformer_context": codebooks, "depformer_max_period": 10000,
+        "depformer_num_heads": 4, "depformer_num_layers": depth_layers,
+        "depformer_layer_scale": None, "depformer_multi_linear": True,
+        "depformer_context": codebooks, "depformer_max_period": 10000,
         "depformer_gating": "silu", "depformer_pos_emb": "none", "depformer_weights_per_step": True,
         "delays": [0, 0, *acoustic_delays, 0, *acoustic_delays]}
 
 
 def export(lm, config, run):
     """The folder as the official loaders expect it, weights in bf16."""
-    state = {k: v.detach().to(torch.bfloat16).cpu().contiguous() for k, v in lm.state_dict().items()}
+    state = {k: v.detach().to(torch.bfloat16).cpu().contiguous()
+             for k, v in lm.state_dict().items()}
     training.write_atomically(run / "model.safetensors", lambda path: save_file(state, path))
     names = {"moshi_name": "model.safetensors", "mimi_name": "mimi.safetensors",
              "mimi_config_name": "mimi_config.json", "tokenizer_name": "tokenizer.model",
@@ -64,8 +66,9 @@ class Talks(torch.utils.data.IterableDataset):
 def spoil(read, lm):
     """What the model reads [B, 17, T], made a little wrong in place.
 
-    It must not depend on perfect tokens, nor on the user's timbre: 3 % of its own codes and up to a quarter
-    of the user's are random, and a quarter of the conversations lack the user's acoustic codebooks.
+    It must not depend on perfect tokens, nor on the user's timbre: 3 % of its own codes and up to a
+    quarter of the user's are random, and a quarter of the conversations lack the user's acoustic
+    codebooks.
     """
     n, streams, frames = read.shape
     own, user = slice(1, 1 + lm.dep_q), slice(1 + lm.dep_q, None)
@@ -75,7 +78,7 @@ def spoil(read, lm):
     read = torch.where(wrong, torch.randint_like(read, lm.card), read)
     mute = torch.rand(n, 1, 1, device=read.device) < 0.25
     acoustic = read[:, 2 + lm.dep_q:]
-    read[:, 2 + lm.dep_q:] = torch.where(mute, torch.full_like(acoustic, lm.zero_token_id), acoustic)
+    acoustic[:] = torch.where(mute, torch.full_like(acoustic, lm.zero_token_id), acoustic)
     return read
 
 
@@ -110,8 +113,9 @@ def losses(lm, ear, codes, heard, speaks, fair, amp, depth_share):
     with torch.no_grad():
         word, said, loud = (text_want > PAD) & fair, heard > 0, speaks[chosen]
         return loss, dict(
-            text=text_loss.item(), semantic=audio_loss[0].item(), acoustic=audio_loss[1:].mean().item(),
-            listen=ear_loss.item(), words_right=share_right(text, text_want, word),
+            text=text_loss.item(), semantic=audio_loss[0].item(),
+            acoustic=audio_loss[1:].mean().item(), listen=ear_loss.item(),
+            words_right=share_right(text, text_want, word),
             heard_right=share_right(named, heard, said),
             semantic_right=share_right(audio[0], target[0], loud))
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from .audio import RATE
 
-FLOOR = 3e-2            # added to a mel band before its logarithm: what is fainter counts as silence
+FLOOR = 3e-2            # added to a mel band before its logarithm: what is fainter is silence
 
 
 def filters(n_fft, n_mel):

@@ -23,18 +23,20 @@ class Parley:
         command = [self.binary, *arguments, "--model", self.model, "--threads", str(self.threads)]
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
         if done.returncode != 0:
-            raise RuntimeError(f"{' '.join(command)}: exit {done.returncode}: {done.stderr.strip()}")
+            why = f"exit {done.returncode}: {done.stderr.strip()}"
+            raise RuntimeError(f"{' '.join(command)}: {why}")
         return done.stdout
 
     def version(self):
-        done = subprocess.run([self.binary, "--version"], capture_output=True, text=True, check=True)
+        done = subprocess.run([self.binary, "--version"], capture_output=True, text=True,
+                              check=True)
         return done.stdout.strip()
 
     def talk(self, x, temperature=None, seed=None):
         """The microphone x float32 [n] -> words [(frame, token, text)], sound float32 [m].
 
-        Output frame i is what parley says right after it has heard input frame i. temperature None: as the
-        model's config says.
+        Output frame i is what parley says right after it has heard input frame i. temperature None:
+        as the model's config says.
         """
         options = [] if temperature is None else ["--temperature", str(temperature)]
         options += [] if seed is None else ["--seed", str(seed)]

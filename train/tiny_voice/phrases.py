@@ -73,7 +73,8 @@ OTHER = (                                   # sentences out of its field: one of
     "the my your this every".split(),
     "cat dog car friend uncle neighbour boat kitchen train city school market weather lamp shoe"
     " cloud".split(),
-    "eats likes moves sees wants opens breaks needs follows paints finds sells loves brings".split(),
+    "eats likes moves sees wants opens breaks needs follows paints finds sells loves"
+    " brings".split(),
     ["potatoes", "the road", "long stories", "old pictures", "a bicycle", "the newspaper",
      "heavy boxes", "warm soup", "the moon", "rain", "dirty plates", "nice shirts", "the bridge"],
 )
@@ -110,8 +111,8 @@ def sum_reply(s):
 def sum_pieces(s):
     """The five pieces in which a sum is spoken, each always alike.
 
-    Were the sum spoken as one sentence, the sound of its first words would give away those to come, and
-    the model would learn to read them there instead of listening.
+    Were the sum spoken as one sentence, the sound of its first words would give away those to come,
+    and the model would learn to read them there instead of listening.
     """
     a, word, b, result = s
     return [DIGITS[a] + ",", word + ",", DIGITS[b] + ",", "is,", number(result) + "."]
@@ -159,7 +160,7 @@ def ask(rng, kind, held_out=False):
 
 
 def user_vocabulary():
-    """Every word a user can say -> class of the training-only listening head; 0 is 'none ends here'."""
+    """Every word a user can say -> its class in the listening head; 0 is 'none ends here'."""
     lines = list(FAQ.values()) + [ASK_SUM, ASK_COUNT, ASK_SAY, ASK_STOP]
     texts = [q.replace("{}", "") for line in lines for part in phrasings(line) for q in part]
     texts += [phrase for part in OTHER for phrase in part]

@@ -7,7 +7,7 @@ import scipy.signal as signal
 from .audio import RATE
 
 BACKGROUNDS = ("digital silence", "faint white", "pink", "hum and pink", "louder pink")
-LEVELS_DB = (None, (-72, -62), (-64, -52), (-62, -52), (-52, -44))       # of full scale, by background
+LEVELS_DB = (None, (-72, -62), (-64, -52), (-62, -52), (-52, -44))       # of full scale
 
 
 def background(rng, n, kind):
@@ -26,10 +26,11 @@ def background(rng, n, kind):
 
 
 def room(rng, x):
-    """x through a random microphone and room: tilt, band limit, short reverberation. Same length."""
+    """x through a random microphone and room: tilt, band, short reverberation. Same length."""
     if rng.random() < 0.5:
         tilt = rng.uniform(-0.5, 0.7)
-        x = signal.lfilter([1, -tilt], [1], x) if tilt > 0 else signal.lfilter([1 + tilt], [1, tilt], x)
+        b, a = ([1, -tilt], [1]) if tilt > 0 else ([1 + tilt], [1, tilt])
+        x = signal.lfilter(b, a, x)
     if rng.random() < 0.3:
         band = [rng.uniform(60, 250), rng.uniform(3600, 9000)]
         x = signal.sosfilt(signal.butter(2, band, "band", fs=RATE, output="sos"), x)

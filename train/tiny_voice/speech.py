@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Step 1: the corpus. Questions by many voices in many rooms, and every reply in Parley's one voice.
+"""Step 1: the corpus. Questions by many voices in many rooms, replies in Parley's one voice.
 
 Written to the data folder, clips laid end to end, each of whole frames:
   user.npy, model.npy                int16 sound [n]
@@ -22,24 +22,24 @@ from . import audio, espeak, phrases, rooms
 from .audio import FRAME, LABEL, RATE
 
 PARLEY_VOICE = dict(voice="en-us", rate=150, pitch=45, pitch_range=35)
-ACCENTS = ["en-us", "en-us", "en-gb-x-rp", "en-gb-scotland", "en-029", "en-gb-x-gbclan", "en-us-nyc"]
+ACCENTS = ("en-us en-us en-gb-x-rp en-gb-scotland en-029 en-gb-x-gbclan en-us-nyc").split()
 VARIANTS = (
     "m1 m2 m3 m4 m5 m7 m8 f1 f2 f3 f5 klatt klatt2 klatt4 Alex Andy Annie Denis Gene Hugo Jacky Lee"
     " Mario Michael Mike adam anika antonio aunty belinda benjamin david ed edward grandma grandpa"
     " iven john linda max miguel norbert pablo paul pedro quincy rob robert steph travis victor zac"
 ).split()
-FLITE = ["kal16", "awb", "rms"]                                 # a second synthesiser, when installed
+FLITE = ["kal16", "awb", "rms"]                                 # a second synthesiser, if there
 HELD_ACCENT = "en-gb-x-gbcwmd"                                  # never trained on
 HELD_VARIANTS = "m6 f4 Marco Andrea caleb klatt3".split()
 HELD_FLITE = ["slt"]
 
 UNKNOWN = 255
 PHONES = (
-    "_ p b t d k g tS dZ f v T D s z S Z h m n N l r w j @ 3 3: a A: E I i i: O O: 0 U u: V aI aU eI"
-    " OI oU e@ i@ U@ A@ o@ O@ @L ?").split()                    # "?": any that is not in the list
+    "_ p b t d k g tS dZ f v T D s z S Z h m n N l r w j @ 3 3: a A: E I i i: O O: 0 U u: V aI aU"
+    " eI OI oU e@ i@ U@ A@ o@ O@ @L ?").split()            # "?": any that is not in the list
 
 TRAIN_SHARE = dict(sum=0.46, faq=0.26, count=0.06, say=0.1, stop=0.05, ood=0.07)
-HELD_COUNT = dict(sum=60, faq=60, count=16, say=24, stop=16, ood=16)    # questions of each held-out split
+HELD_COUNT = dict(sum=60, faq=60, count=16, say=24, stop=16, ood=16)    # in each held-out split
 # trained voices and phrasings; new voices; new voices and phrasings; a synthesiser never trained on
 SPLITS = ("train", "voice", "phrase", "other")
 
@@ -56,7 +56,7 @@ def phone_id(name):
 
 
 def phone_labels(n, phones, shift):
-    """(name, second) of each phoneme, moved by `shift` seconds, -> u8 label of every 20 ms of n samples"""
+    """(name, second) of each phoneme, `shift` later, -> u8 label of every 20 ms of n samples"""
     labels = np.zeros(n // LABEL, np.uint8)
     if not phones:
         return labels
@@ -81,14 +81,14 @@ def has_flite():
 
 
 def speak_as_user(rng, text, split):
-    """-> (espeak.Speech, name of the voice); its phones are None where the synthesiser tells none"""
+    """-> (espeak.Speech, name of the voice); phones are None where the synthesiser tells none"""
     held = split != "train"
     if has_flite() and (split == "other" or (not held and rng.random() < 0.08)):
         voice = str(rng.choice(HELD_FLITE if split == "other" else FLITE))
         said = espeak.Speech(flite(text, voice, rng.uniform(0.85, 1.15)), [], None)
         return said, "flite " + voice
     if split == "other":
-        raise RuntimeError("flite is not installed: it speaks the questions of the other synthesiser")
+        raise RuntimeError("flite is not installed: it is the other synthesiser")
     accent = HELD_ACCENT if held and rng.random() < 0.3 else rng.choice(ACCENTS)
     new_variant = held and accent != HELD_ACCENT
     voice = f"{accent}+{rng.choice(HELD_VARIANTS if new_variant else VARIANTS)}"

@@ -4,10 +4,11 @@
 Writes tokenizer.model to the run folder and codes.npz to the data folder:
   silence i16 [8]             the codes of digital silence, once they have settled
   noise   i16 [5, 8, n]       backgrounds, rooms.BACKGROUNDS
-  model   i16 [8, n]          every reply and sum piece one after the other, each with TAIL frames of silence
+  model   i16 [8, n]          every reply and sum piece one after the other, each with TAIL frames
+                              of silence
   user    i16 [8, n]          the training questions one after the other
-  table   i64 [clips, 4]      of each question: its number in user.json, its first and last frame there
-                              (last is one past), its first column in `user`
+  table   i64 [clips, 4]      of each question: its number in user.json, its first and last (one
+                              past) frame there, its first column in `user`
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -60,7 +61,8 @@ class Encoder:
     def encode_clips(self, clips, spans, before=0, after=0, batch=32):
         """spans: (first frame, frames) in `clips`. -> codes [8, frames + after] of each
 
-        `before` frames of silence are encoded ahead of a clip and cut away; `after` frames behind it stay.
+        `before` frames of silence are encoded ahead of a clip and cut away; `after` frames behind
+        it stay.
         """
         out = [None] * len(spans)
         order = sorted(range(len(spans)), key=lambda i: spans[i][1])
@@ -74,7 +76,8 @@ class Encoder:
             for i, codes in zip(ids, self.encode(x)):
                 out[i] = codes[:, before:before + spans[i][1] + after]
 
-        # whole batches side by side, each on one thread: nobody waits for a neighbour inside an operation
+        # whole batches side by side, each on one thread: nobody waits for a neighbour inside an
+        # operation
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         with ThreadPoolExecutor(threads if self.device == "cpu" else 1) as pool:
@@ -94,7 +97,8 @@ def tokenise(data, run, device, limit, seed):
     training.prepare(seed)
     tokenizer = train_tokenizer(run)
     split = [w for w in reply_words() if len(tokenizer.encode(w)) != 1]
-    print(f"tokenizer: {tokenizer.get_piece_size()} pieces; words of more than one: {split}", flush=True)
+    print(f"tokenizer: {tokenizer.get_piece_size()} pieces; words of more than one: {split}",
+          flush=True)
     encoder, rng = Encoder(run, device), np.random.default_rng(seed + 3)
     silence = encoder.encode(np.zeros((1, 100 * FRAME)))[0, :, -1]
     noise = []
@@ -102,8 +106,8 @@ def tokenise(data, run, device, limit, seed):
         x = np.stack([rooms.background(rng, 250 * FRAME, kind) for _ in range(4)])
         noise.append(np.concatenate(list(encoder.encode(x)[:, :, 12:]), 1))
     model_clips = Clips(data, "model")
-    model = encoder.encode_clips(model_clips, [(f["frame"], f["frames"]) for f in model_clips.facts],
-                                 before=SETTLE, after=TAIL)
+    spans = [(fact["frame"], fact["frames"]) for fact in model_clips.facts]
+    model = encoder.encode_clips(model_clips, spans, before=SETTLE, after=TAIL)
     user_clips, spans, rows = Clips(data, "user"), [], []
     for i, fact in enumerate(user_clips.facts):
         if fact["split"] != "train" or (limit and len(rows) == limit):

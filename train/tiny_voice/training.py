@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What both trainings share: budget of time, learning rate, batches ahead, threads, log, checkpoints."""
+"""What both trainings share: time, learning rate, batches ahead, threads, log, checkpoints."""
 
 import json
 import math
@@ -23,14 +23,14 @@ def prepare(seed):
 
 
 def autocast(device):
-    """bf16 where the machine has it; a CPU that has to emulate it is four times slower than in f32."""
+    """bf16 where the machine has it; a CPU that emulates it is four times slower than in f32."""
     kind = torch.device(device).type
-    has = kind != "cpu" or torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return torch.autocast(kind, dtype=torch.bfloat16, enabled=has)
+    cpu_has = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return torch.autocast(kind, dtype=torch.bfloat16, enabled=kind != "cpu" or cpu_has)
 
 
 def write_atomically(path, write):
-    """write(temporary path), then the name appears at once: an interrupted save leaves the last one."""
+    """write(temporary path), then the name at once: an interrupted save leaves the last one."""
     path = Path(path)
     temporary = path.with_name(path.name + ".part")
     write(str(temporary))
@@ -40,8 +40,9 @@ def write_atomically(path, write):
 class Threads:
     """The number of CPU threads, tried now and then.
 
-    On cores that others use too, threads that wait for each other can be slower than one alone. Every 40
-    steps two steps are timed with one thread and two with all; the faster number holds until the next trial.
+    On cores that others use too, threads that wait for each other can be slower than one alone.
+    Every 40 steps two steps are timed with one thread and two with all; the faster number holds
+    until the next trial.
     """
 
     def __init__(self, device):
@@ -81,9 +82,9 @@ def feeder(make, seed, threads=1, depth=4):
 class Run:
     """One training of a given number of minutes that can be interrupted and goes on where it was.
 
-    State (weights and optimiser in f32, steps, minutes spent) is kept in `state_path` every two minutes;
-    `export()` writes the files that others read. The learning rate warms up and falls with a cosine to
-    nothing over the whole time, so the number of minutes belongs to the recipe.
+    State (weights and optimiser in f32, steps, minutes spent) is kept in `state_path` every two
+    minutes; `export()` writes the files that others read. The learning rate warms up and falls with
+    a cosine to nothing over the whole time, so the number of minutes belongs to the recipe.
     """
 
     def __init__(self, modules, params, rate, minutes, warm_steps, betas, decay, device, state_path,
@@ -111,8 +112,8 @@ class Run:
 
     def _save(self):
         state = dict(modules={k: m.state_dict() for k, m in self.modules.items()},
-                     optimiser=self.optimiser.state_dict(), step=self.step, spent_s=self.elapsed_s(),
-                     extra=self.extra)
+                     optimiser=self.optimiser.state_dict(), step=self.step,
+                     spent_s=self.elapsed_s(), extra=self.extra)
         write_atomically(self.state_path, lambda path: torch.save(state, path))
         self.export()
         self.saved = time.monotonic()
