@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/utf8.h"
 
 void buf_init(struct buf *b, size_t cap)
 {
@@ -97,25 +98,6 @@ void buf_add_fmt(struct buf *b, const char *fmt, ...)
     mem_free(big);
 }
 
-/* Bytes of the UTF-8 character at p, or 0 when it is none (RFC 3629: no overlong forms, no
- * surrogates, nothing above U+10FFFF). */
-static size_t utf8_len(const uint8_t *p, size_t len)
-{
-    if (p[0] < 0x80)
-        return 1;
-    size_t n = p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
-    if (p[0] < 0xc2 || p[0] > 0xf4 || n > len)
-        return 0;
-    for (size_t i = 1; i < n; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    if (n < 3)
-        return n;
-    bool is_bad = (p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
-                  (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f);
-    return is_bad ? 0 : n;
-}
-
 static void add_json_ascii(struct buf *b, uint8_t c)
 {
     static const char from[] = "\"\\\b\f\n\r\t", to[] = "\"\\bfnrt";
@@ -135,13 +117,13 @@ void buf_add_json(struct buf *b, const char *s, size_t len)
 
     buf_add_byte(b, '"');
     for (size_t i = 0; i < len;) {
-        size_t n = utf8_len(p + i, len - i);
+        size_t n = utf8_len(bytes_of(p + i, len - i));
         if (n == 1)
             add_json_ascii(b, p[i]);
         else if (n)
             buf_add(b, p + i, n);
         else
-            buf_add_str(b, "\xef\xbf\xbd");
+            buf_add_str(b, UTF8_BAD);
         i += n ? n : 1;
     }
     buf_add_byte(b, '"');

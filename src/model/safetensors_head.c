@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/utf8.h"
+
 /* The rest of the header, and the tensor that is being read, for sentences. */
 struct scan {
     const uint8_t *p, *end;
@@ -33,48 +35,6 @@ static bool take(struct scan *s, char c)
         return false;
     s->p++;
     return true;
-}
-
-/* Length of the UTF-8 character at the front, 0 when it is not one (RFC 3629: no surrogates, no
- * long forms, nothing above U+10FFFF). */
-static size_t utf8_len(const uint8_t *p, const uint8_t *end)
-{
-    size_t  n = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
-    uint8_t low = p[0] == 0xe0 ? 0xa0 : p[0] == 0xf0 ? 0x90 : 0x80;
-    uint8_t high = p[0] == 0xed ? 0x9f : p[0] == 0xf4 ? 0x8f : 0xbf;
-
-    if (n == 0 || p[0] > 0xf4 || n > (size_t)(end - p))
-        return 0;
-    if (n > 1 && (p[1] < low || p[1] > high))
-        return 0;
-    for (size_t i = 2; i < n; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    return n;
-}
-
-static size_t utf8_put(uint8_t *out, uint32_t c)
-{
-    if (c < 0x80) {
-        out[0] = (uint8_t)c;
-        return 1;
-    }
-    if (c < 0x800) {
-        out[0] = (uint8_t)(0xc0 | c >> 6);
-        out[1] = (uint8_t)(0x80 | (c & 63));
-        return 2;
-    }
-    if (c < 0x10000) {
-        out[0] = (uint8_t)(0xe0 | c >> 12);
-        out[1] = (uint8_t)(0x80 | (c >> 6 & 63));
-        out[2] = (uint8_t)(0x80 | (c & 63));
-        return 3;
-    }
-    out[0] = (uint8_t)(0xf0 | c >> 18);
-    out[1] = (uint8_t)(0x80 | (c >> 12 & 63));
-    out[2] = (uint8_t)(0x80 | (c >> 6 & 63));
-    out[3] = (uint8_t)(0x80 | (c & 63));
-    return 4;
 }
 
 static bool take_hex4(struct scan *s, uint32_t *out)
@@ -125,7 +85,7 @@ static size_t take_char(struct scan *s, uint8_t out[4])
     if (*s->p < 0x20)
         return 0;
     if (*s->p != '\\') {
-        n = utf8_len(s->p, s->end);
+        n = utf8_len(bytes_of(s->p, (size_t)(s->end - s->p)));
         memcpy(out, s->p, n);
         s->p += n;
         return n;

@@ -2,9 +2,9 @@
 #include "text/sentencepiece.h"
 
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "text/sentencepiece_ids.h"
 #include "text/sentencepiece_model.h"
-#include "text/utf8.h"
 
 /* Room for a text after its rules; what one call may cost, not what a talk needs. */
 #define TEXT_CAP (64u << 20)

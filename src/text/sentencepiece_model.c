@@ -6,9 +6,9 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "text/protobuf.h"
 #include "text/sentencepiece.h"
-#include "text/utf8.h"
 
 /* The largest published vocabulary has 262,144 pieces and 4.7 MB. */
 #define FILE_LEN_MAX (32u << 20)

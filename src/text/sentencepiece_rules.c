@@ -2,7 +2,7 @@
 #include "text/sentencepiece_rules.h"
 
 #include "base/mem.h"
-#include "text/utf8.h"
+#include "base/utf8.h"
 
 /* Limits of our own, far above any published table (nmt_nfkc has 60 thousand units). */
 #define KEY_LEN_MAX  256

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "wire/ws.h"
 
+#include "base/utf8.h"
+
 static bool is_known(int opcode)
 {
     return opcode <= WS_BINARY || (opcode >= WS_CLOSE && opcode <= WS_PONG);
@@ -106,7 +108,7 @@ static enum err take_data(struct ws_reader *r, int *code, const struct ws_head *
     if (r->is_partial)
         return ERR_AGAIN;
     *code = WS_CODE_BAD_DATA;
-    return r->opcode == WS_TEXT && !ws_is_utf8(buf_view(&r->message)) ? ERR_FORMAT : OK;
+    return r->opcode == WS_TEXT && !utf8_is_valid(buf_view(&r->message)) ? ERR_FORMAT : OK;
 }
 
 enum err ws_read(struct ws_reader *r, enum ws_opcode *opcode, struct bytes *payload, size_t *n_used,
@@ -154,7 +156,7 @@ enum err ws_read_close(int *code, struct bytes payload)
     /* 7.4: what an endpoint may send */
     bool is_allowed = (*code >= 1000 && *code <= 1003) || (*code >= 1007 && *code <= 1014) ||
                       (*code >= 3000 && *code <= 4999);
-    return is_allowed && ws_is_utf8(bytes_of(payload.p + 2, payload.len - 2)) ? OK : ERR_FORMAT;
+    return is_allowed && utf8_is_valid(bytes_of(payload.p + 2, payload.len - 2)) ? OK : ERR_FORMAT;
 }
 
 size_t ws_write_head(uint8_t out[10], enum ws_opcode opcode, uint64_t len)
@@ -172,35 +174,4 @@ size_t ws_write_head(uint8_t out[10], enum ws_opcode opcode, uint64_t len)
     out[1] = 127;
     bytes_put_be(out + 2, len, 8);
     return 10;
-}
-
-/* Bytes that follow lead, or -1; *min: the smallest code point that may be written so. */
-static int n_following(uint8_t lead, uint32_t *min)
-{
-    *min = lead < 0xe0 ? 0x80 : lead < 0xf0 ? 0x800 : 0x10000;
-    return lead < 0x80   ? 0
-           : lead < 0xc2 ? -1
-           : lead < 0xe0 ? 1
-           : lead < 0xf0 ? 2
-           : lead < 0xf5 ? 3
-                         : -1;
-}
-
-bool ws_is_utf8(struct bytes b)
-{
-    for (size_t i = 0; i < b.len; i++) {
-        uint32_t min;
-        int      n = n_following(b.p[i], &min);
-        if (n < 0 || (size_t)n >= b.len - i)
-            return false;
-        uint32_t code = n ? b.p[i] & (0x3fu >> n) : 0;
-        for (int k = 0; k < n; k++) {
-            if ((b.p[++i] & 0xc0) != 0x80)
-                return false;
-            code = code << 6 | (b.p[i] & 0x3f);
-        }
-        if (n && (code < min || code > 0x10ffff || (code >= 0xd800 && code < 0xe000)))
-            return false;
-    }
-    return true;
 }

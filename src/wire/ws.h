@@ -62,6 +62,4 @@ enum err ws_read_close(int *code, struct bytes payload) MUST_CHECK;
 /* One unmasked, final frame head for a payload of len bytes: 2 to 10 bytes; gives how many. */
 size_t ws_write_head(uint8_t out[10], enum ws_opcode opcode, uint64_t len);
 
-bool ws_is_utf8(struct bytes b);
-
 #endif

@@ -5,8 +5,8 @@
 
 #include "base/mem.h"
 #include "base/os.h"
+#include "base/utf8.h"
 #include "text/sentencepiece.h"
-#include "text/utf8.h"
 
 #define TEXT_LEN 256 /* a model's first bytes as text: more only makes the round slower */
 

@@ -4,7 +4,7 @@
 #include "base/buf.h"
 #include "base/os.h"
 #include "check.h"
-#include "text/utf8.h"
+#include "base/utf8.h"
 
 #define FOLDER  "tests/golden/tokenizer/"
 #define IDS_CAP 4096

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "text/utf8.h"
+#include "base/utf8.h"
 
 #include "check.h"
 
@@ -53,4 +53,16 @@ TEST(utf8_checks_whole_texts)
     CHECK(utf8_is_valid(bytes_str("")));
     CHECK(!utf8_is_valid(bytes_str("caf\xE9")));
     CHECK(!utf8_is_valid(bytes_str("caf\xC3")));
+}
+
+TEST(utf8_writes_what_it_reads)
+{
+    static const uint32_t codes[] = { 1, 0x7f, 0x80, 0x7ff, 0x800, 0xffff, 0x10000, 0x10ffff };
+    uint8_t               out[4];
+
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
+        size_t n = utf8_put(out, codes[i]);
+        CHECK_INT(n, 1 + i / 2);
+        CHECK_INT(utf8_len(bytes_of(out, n)), n);
+    }
 }

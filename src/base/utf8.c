@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "text/utf8.h"
+#include "base/utf8.h"
 
 /* Length that a first byte announces, and the range of the byte after it; 0: not a first byte. */
 static size_t read_first(uint8_t *lo, uint8_t *hi, uint8_t c)
@@ -45,4 +45,28 @@ bool utf8_is_valid(struct bytes in)
             return false;
     }
     return true;
+}
+
+size_t utf8_put(uint8_t out[4], uint32_t c)
+{
+    if (c < 0x80) {
+        out[0] = (uint8_t)c;
+        return 1;
+    }
+    if (c < 0x800) {
+        out[0] = (uint8_t)(0xc0 | c >> 6);
+        out[1] = (uint8_t)(0x80 | (c & 63));
+        return 2;
+    }
+    if (c < 0x10000) {
+        out[0] = (uint8_t)(0xe0 | c >> 12);
+        out[1] = (uint8_t)(0x80 | (c >> 6 & 63));
+        out[2] = (uint8_t)(0x80 | (c & 63));
+        return 3;
+    }
+    out[0] = (uint8_t)(0xf0 | c >> 18);
+    out[1] = (uint8_t)(0x80 | (c >> 12 & 63));
+    out[2] = (uint8_t)(0x80 | (c >> 6 & 63));
+    out[3] = (uint8_t)(0x80 | (c & 63));
+    return 4;
 }
