@@ -41,8 +41,8 @@ const struct command cmd_talk = {
     .operands = "",
     .text =
         "Speaks through microphone and loudspeaker until Ctrl-C, printing the model's words as "
-        "they come and [LAG] when it is late. Use headphones: nothing cancels the echo. With --in the "
-        "sound of a file is heard instead and the answer written to --out: whole frames, first "
+        "they come and [LAG] when it is late. Use headphones: nothing cancels the echo. With --in "
+        "the sound of a file is heard instead and the answer written to --out: whole frames, first "
         "channel, the first frame stepped twice, in exact mode unless --fast.",
     .example = "parley talk --in question.wav --out answer.wav --text words.jsonl",
     .run = run,

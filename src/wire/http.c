@@ -2,7 +2,6 @@
 #include "wire/http.h"
 
 #include <string.h>
-#include <strings.h>
 
 static bool is_token_char(uint8_t c)
 {
@@ -103,9 +102,18 @@ enum err http_read_head(struct http_head *h, size_t *n_used, struct bytes in)
     return OK;
 }
 
+static int lower(int c)
+{
+    return c >= 'A' && c <= 'Z' ? c + 32 : c;
+}
+
 bool http_is_word(struct bytes b, const char *word)
 {
-    return b.len == strlen(word) && strncasecmp((const char *)b.p, word, b.len) == 0;
+    size_t i = 0;
+
+    while (i < b.len && word[i] && lower(b.p[i]) == lower((unsigned char)word[i]))
+        i++;
+    return i == b.len && !word[i];
 }
 
 struct bytes http_header(const struct http_head *h, const char *name)

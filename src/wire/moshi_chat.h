@@ -19,7 +19,7 @@ enum moshi_chat_kind {
     MOSHI_CHAT_COLORED = 7,
 };
 
-/* One message from a client. ERR_FORMAT: empty. Unknown kinds are given as they are: ignore them. */
+/* One message from a client. ERR_FORMAT: empty. Unknown kinds are given too: ignore. */
 enum err moshi_chat_read(int *kind, struct bytes *payload, struct bytes message) MUST_CHECK;
 
 /* Messages to a client, appended to out; audio takes the kind byte only, pages follow. */
