@@ -29,6 +29,7 @@ struct engine {
     struct duplex_frame *frame; /* [n_lane] of a tick */
     int                 *lane;  /* [n_lane] of a tick */
     int                  pad_id;
+    int                  n_text; /* text tokens there are */
     /* under lock */
     struct engine_info info;
     bool               is_draining;
@@ -299,8 +300,8 @@ static void tick(struct engine *e, int n_ready)
 
     for (int a = 0; a < n_ready; a++) {
         int32_t token;
-        if (ring_pop(e->lanes[e->lane[a]].forced, &token, 1))
-            e->frame[a].forced_text = token;
+        if (ring_pop(e->lanes[e->lane[a]].forced, &token, 1) && token < e->n_text)
+            e->frame[a].forced_text = token; /* an id that is no word is nobody's wish */
     }
     mem_forbid(true);
     enum err err = duplex_step(e->duplex, &s, e->frame);
@@ -371,6 +372,7 @@ static enum err load(struct engine *e)
     const struct mimi_info  *codec = duplex_codec(e->duplex);
     const struct moshi_info *lm = duplex_lm(e->duplex);
     e->pad_id = lm->text_pad_id;
+    e->n_text = lm->text_card;
     os_mutex_lock(e->lock);
     e->info.rate_hz = codec->rate_hz;
     e->info.frame_size = codec->frame_size;
