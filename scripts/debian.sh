@@ -18,7 +18,7 @@ libopus-dev         | =          | Opus audio
 libogg-dev          | =          | Ogg pages around Opus
 libsndfile1-dev     | =          | WAV and other audio files
 libsoxr-dev         | =          | resampling
-libportaudio2       | =          | sound card, loaded when talk asks for it
+portaudio19-dev     | =          | sound card; loaded only when talk asks for it
 '
 wished='
 libcmocka-dev       | =          | unit tests
