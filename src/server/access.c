@@ -127,7 +127,8 @@ int access_check(const struct access *a, const struct http_head *h, int port, bo
 {
     if (http_header_count(h, "host") != 1)
         return 400;
-    if (!is_our_host(a, http_header(h, "host"), port))
+    /* RFC 9112 3.2.2: a whole address in the request line wins over Host. */
+    if (!is_our_host(a, h->authority.len ? h->authority : http_header(h, "host"), port))
         return 421;
     if (http_header_count(h, "origin") > 1 ||
         (http_header_count(h, "origin") && !is_our_origin(a, http_header(h, "origin"))))

@@ -17,6 +17,20 @@ static bool is_token(struct bytes b)
     return b.len > 0;
 }
 
+static int lower(int c)
+{
+    return c >= 'A' && c <= 'Z' ? c + 32 : c;
+}
+
+bool http_is_word(struct bytes b, const char *word)
+{
+    size_t i = 0;
+
+    while (i < b.len && word[i] && lower(b.p[i]) == lower((unsigned char)word[i]))
+        i++;
+    return i == b.len && !word[i];
+}
+
 static struct bytes trim(struct bytes b)
 {
     while (b.len > 0 && (b.p[0] == ' ' || b.p[0] == '\t')) {
@@ -40,6 +54,48 @@ static bool cut(struct bytes *front, struct bytes *in, uint8_t c)
     return true;
 }
 
+/* "http://name:port/path?query": the authority comes off; a path that is not there is "/". */
+static enum err read_address(struct http_head *h, struct bytes *target)
+{
+    static const char *const schemes[] = { "http://", "https://" };
+
+    for (int i = 0; i < 2; i++) {
+        size_t len = strlen(schemes[i]);
+        if (target->len <= len || !http_is_word(bytes_of(target->p, len), schemes[i]))
+            continue;
+        struct bytes left = bytes_of(target->p + len, target->len - len);
+        size_t       n = 0;
+        while (n < left.len && left.p[n] != '/' && left.p[n] != '?' && left.p[n] != '@')
+            n++;
+        if (n == 0 || (n < left.len && left.p[n] == '@')) /* RFC 9110 4.2.4: nobody's name there */
+            return ERR_FORMAT;
+        h->authority = bytes_of(left.p, n);
+        *target = bytes_of(left.p + n, left.len - n);
+        return OK;
+    }
+    return ERR_FORMAT;
+}
+
+static enum err read_target(struct http_head *h, struct bytes target)
+{
+    for (size_t i = 0; i < target.len; i++)
+        if (target.p[i] <= ' ' || target.p[i] >= 127)
+            return ERR_FORMAT;
+    h->authority = bytes_of(NULL, 0);
+    if (target.len == 0 || target.p[0] != '/') {
+        enum err err = read_address(h, &target);
+        if (err)
+            return err;
+    }
+    h->query = bytes_of(target.p + target.len, 0);
+    h->path = target;
+    if (cut(&h->path, &target, '?'))
+        h->query = target;
+    if (h->path.len == 0)
+        h->path = bytes_str("/");
+    return OK;
+}
+
 static enum err read_request_line(struct http_head *h, struct bytes line)
 {
     struct bytes target;
@@ -49,16 +105,7 @@ static enum err read_request_line(struct http_head *h, struct bytes line)
     if (line.len != 8 || memcmp(line.p, "HTTP/1.", 7) != 0 || line.p[7] < '0' || line.p[7] > '1')
         return ERR_FORMAT;
     h->minor = line.p[7] - '0';
-    if (target.len == 0 || target.p[0] != '/')
-        return ERR_FORMAT;
-    for (size_t i = 0; i < target.len; i++)
-        if (target.p[i] <= ' ' || target.p[i] >= 127)
-            return ERR_FORMAT;
-    h->query = bytes_of(target.p + target.len, 0);
-    h->path = target;
-    if (cut(&h->path, &target, '?'))
-        h->query = target;
-    return OK;
+    return read_target(h, target);
 }
 
 static enum err read_header(struct http_head *h, struct bytes line)
@@ -77,20 +124,30 @@ static enum err read_header(struct http_head *h, struct bytes line)
     return OK;
 }
 
+/* Bytes of the empty lines at the front. */
+static size_t n_empty(struct bytes in)
+{
+    size_t n = 0;
+
+    while (in.len - n >= 2 && in.p[n] == '\r' && in.p[n + 1] == '\n')
+        n += 2;
+    return n;
+}
+
 enum err http_read_head(struct http_head *h, size_t *n_used, struct bytes in)
 {
-    const uint8_t *end = in.len >= 4 ? memmem(in.p, in.len, "\r\n\r\n", 4) : NULL;
+    size_t         from = n_empty(in);
+    const uint8_t *end = in.len - from >= 4 ? memmem(in.p + from, in.len - from, "\r\n\r\n", 4)
+                                            : NULL;
     struct bytes   left, line;
 
-    if (!end && in.len >= HTTP_HEAD_MAX)
-        return ERR_LIMIT;
     if (!end)
-        return ERR_AGAIN;
-    if ((size_t)(end - in.p) > HTTP_HEAD_MAX)
+        return in.len >= HTTP_HEAD_MAX ? ERR_LIMIT : ERR_AGAIN;
+    left = bytes_of(in.p + from, (size_t)(end - in.p) + 2 - from);
+    if (from + left.len > HTTP_HEAD_MAX)
         return ERR_LIMIT;
     h->n_header = 0;
-    left = bytes_of(in.p, (size_t)(end - in.p) + 2);
-    *n_used = left.len + 2;
+    *n_used = from + left.len + 2;
     for (int i = 0; cut(&line, &left, '\n'); i++) {
         if (line.len == 0 || line.p[line.len - 1] != '\r')
             return ERR_FORMAT;
@@ -100,20 +157,6 @@ enum err http_read_head(struct http_head *h, size_t *n_used, struct bytes in)
             return err;
     }
     return OK;
-}
-
-static int lower(int c)
-{
-    return c >= 'A' && c <= 'Z' ? c + 32 : c;
-}
-
-bool http_is_word(struct bytes b, const char *word)
-{
-    size_t i = 0;
-
-    while (i < b.len && word[i] && lower(b.p[i]) == lower((unsigned char)word[i]))
-        i++;
-    return i == b.len && !word[i];
 }
 
 struct bytes http_header(const struct http_head *h, const char *name)

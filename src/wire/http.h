@@ -16,9 +16,10 @@ struct http_header {
 /* Everything is borrowed from the bytes it was read from. */
 struct http_head {
     struct bytes       method;
-    struct bytes       path;  /* of the target, before '?', as sent */
-    struct bytes       query; /* behind '?' */
-    int                minor; /* HTTP/1.minor */
+    struct bytes       authority; /* of a target that is a whole address; empty: Host says it */
+    struct bytes       path;      /* of the target, before '?', as sent */
+    struct bytes       query;     /* behind '?' */
+    int                minor;     /* HTTP/1.minor */
     struct http_header header[HTTP_HEADER_MAX];
     int                n_header;
 };

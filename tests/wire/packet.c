@@ -6,29 +6,13 @@
 #include "base/json.h"
 #include "base/os.h"
 #include "check.h"
+#include "wire/cases.h"
 
 #define TIME_MS 1700000000000.0
 
-/* ---- text cases: tests/wire/packet/NAME.txt ----
- * "in HEX" is a message, the lines below it are what must be read from it:
- * malformed | unknown | head type=.. priority=.. seq=.. time=.. ack=.. len=.. | acked N |
+/* Facts: malformed | unknown | head type=.. priority=.. seq=.. time=.. ack=.. len=.. | acked N |
  * samples V ... | ids N ... | ids none | ids limit |
  * meta start rate=.. frame=.. pcm=.. text=.. | meta stats | meta other | meta broken */
-
-static int hex_digit(char c)
-{
-    return c <= '9' ? c - '0' : c - 'a' + 10;
-}
-
-static void read_hex(struct buf *out, const char *p)
-{
-    buf_clear(out);
-    for (; *p; p++)
-        if (*p != ' ' && *p != '-') {
-            buf_add_byte(out, (uint8_t)(hex_digit(p[0]) << 4 | hex_digit(p[1])));
-            p++;
-        }
-}
 
 static void say_head(char *out, size_t cap, const struct packet_head *h)
 {
@@ -105,67 +89,34 @@ static void check_fact(const char *fact, struct bytes in)
     CHECK_STR(got, want);
 }
 
-static void check_cases(const char *name, int n_want)
-{
-    char       path[256], line[8192], note[256] = "";
-    int        n = 0;
-    struct buf in;
-
-    snprintf(path, sizeof path, "tests/wire/packet/%s.txt", name);
-    FILE *f = fopen(path, "r");
-    CHECK(f);
-    buf_init(&in, 1 << 16);
-    while (fgets(line, sizeof line, f)) {
-        line[strcspn(line, "\n")] = 0;
-        if (line[0] == '#')
-            snprintf(note, sizeof note, "%.200s", line);
-        else if (strncmp(line, "in ", 3) == 0)
-            read_hex(&in, line + 3);
-        else if (line[0]) {
-            printf("# %s: %s: %s\n", name, note, line);
-            /* A heap copy of the exact size lets the sanitizer see one byte too far. */
-            uint8_t *copy = mem_alloc(in.len ? in.len : 1);
-            must(copy);
-            if (in.len)
-                memcpy(copy, in.p, in.len);
-            check_fact(line, bytes_of(copy, in.len));
-            mem_free(copy);
-            n++;
-        }
-    }
-    fclose(f);
-    buf_fini(&in);
-    CHECK(n >= n_want);
-}
-
 TEST(packet_reads_the_published_vectors)
 {
-    check_cases("golden", 9);
+    cases_run("tests/wire/packet/golden.txt", 9, check_fact);
 }
 
 TEST(packet_calls_malformed_what_the_contract_counts)
 {
-    check_cases("malformed", 12);
+    cases_run("tests/wire/packet/malformed.txt", 12, check_fact);
 }
 
 TEST(packet_tolerates_what_other_clients_send)
 {
-    check_cases("tolerated", 20);
+    cases_run("tests/wire/packet/tolerated.txt", 20, check_fact);
 }
 
 TEST(packet_tames_samples)
 {
-    check_cases("audio", 3);
+    cases_run("tests/wire/packet/audio.txt", 3, check_fact);
 }
 
 TEST(packet_takes_numbers_as_ids)
 {
-    check_cases("ids", 14);
+    cases_run("tests/wire/packet/ids.txt", 14, check_fact);
 }
 
 TEST(packet_reads_what_clients_say_of_themselves)
 {
-    check_cases("metadata", 22);
+    cases_run("tests/wire/packet/metadata.txt", 22, check_fact);
 }
 
 /* ---- writing ---- */
@@ -175,7 +126,7 @@ static void check_written(const struct buf *got, const char *hex)
     struct buf want;
 
     buf_init(&want, 1 << 16);
-    read_hex(&want, hex);
+    cases_bytes(&want, hex);
     CHECK(buf_err(got) == OK);
     CHECK(bytes_equal(buf_view(got), buf_view(&want)));
     buf_fini(&want);
