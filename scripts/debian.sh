@@ -33,6 +33,7 @@ nodejs              | node       | a second foreign client
 chromium            | chromium   | tests of the page
 pulseaudio          | pulseaudio | sound card for the tests of talk
 pulseaudio-utils    | pactl      | wires it up
+libasound2-plugins  | =          | lets PortAudio reach it
 '
 
 has()
