@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "model/mimi_config_hf.h"
 
 /* Bounds of what is worth believing; whatever passes is checked against the weights' shapes. */
 enum {
@@ -458,32 +459,43 @@ static enum err set_frame(struct mimi_config *c, const char *what)
     return OK;
 }
 
-enum err mimi_config_read(struct mimi_config *out, const struct model_files *f)
+static enum err read_sections(struct mimi_config *c, const json_t *config, const char *what)
 {
     static const char *const keys[] = { "sample_rate", "channels",    "frame_rate", "seanet",
                                         "quantizer",   "transformer", NULL };
-    struct reader            r = { f->codec_config, f->codec_config_path, OK };
-    const char              *what = f->codec_config ? f->codec_config_path : "the published codec";
+    struct reader            r = { config, what, OK };
     enum err                 err;
 
+    warn_unknown(&r, keys);
+    c->rate_hz = get_int(&r, "sample_rate", 24000, 1, 768000);
+    c->frame_rate_hz = get_num(&r, "frame_rate", 12.5);
+    if (get_int(&r, "channels", 1, 1, 64) != 1)
+        refuse(&r, "channels", "1");
+    if (!(c->frame_rate_hz > 0) || !isfinite(c->frame_rate_hz))
+        refuse(&r, "frame_rate", "positive");
+    err = r.err ? r.err : read_seanet(&c->seanet, &r);
+    if (!err)
+        err = read_rvq(&c->rvq, &r, c->seanet.d_latent);
+    if (!err)
+        err = read_transformer(&c->transformer, &r, c->seanet.d_latent);
+    return err ? err : set_frame(c, what);
+}
+
+enum err mimi_config_read(struct mimi_config *out, const struct model_files *f)
+{
+    json_t  *translated = NULL;
+    enum err err;
+
     *out = published;
-    if (f->codec_config_path[0] && !f->codec_config)
+    if (f->codec_config)
+        return read_sections(out, f->codec_config, f->codec_config_path);
+    if (f->codec_config_path[0])
         return err_set(ERR_MISSING, "%s: no such file", f->codec_config_path);
-    if (f->codec_config) {
-        warn_unknown(&r, keys);
-        out->rate_hz = get_int(&r, "sample_rate", 24000, 1, 768000);
-        out->frame_rate_hz = get_num(&r, "frame_rate", 12.5);
-        if (get_int(&r, "channels", 1, 1, 64) != 1)
-            refuse(&r, "channels", "1");
-        if (!(out->frame_rate_hz > 0) || !isfinite(out->frame_rate_hz))
-            refuse(&r, "frame_rate", "positive");
-        err = r.err ? r.err : read_seanet(&out->seanet, &r);
-        if (!err)
-            err = read_rvq(&out->rvq, &r, out->seanet.d_latent);
-        if (!err)
-            err = read_transformer(&out->transformer, &r, out->seanet.d_latent);
-        if (err)
-            return err;
-    }
-    return set_frame(out, what);
+    if (!f->is_codec_only || !mimi_config_hf_is(f->config))
+        return set_frame(out, "the published codec");
+    err = mimi_config_hf_translate(&translated, f->config, f->config_path);
+    if (!err)
+        err = read_sections(out, translated, f->config_path);
+    json_decref(translated);
+    return err;
 }

@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "check.h"
+#include "model/mimi_config.h"
 
 /* Folders of tests/golden/mimi; the reference's own outputs are in them
  * (tests/oracle/mimi_cases.py). */
@@ -67,7 +68,9 @@ static const struct family *find_family(void)
     return NULL;
 }
 
-static void probe(const char *dir, const char *in_name, const char *out_name)
+/* The model in dir on the tensors of another folder. */
+static void probe_with(const char *dir, const char *io_dir, const char *in_name,
+                       const char *out_name)
 {
     struct model_files  *files = NULL;
     struct probe_io      io = { 0 };
@@ -75,17 +78,22 @@ static void probe(const char *dir, const char *in_name, const char *out_name)
     struct model_options o = { .be = open_be(), .n_lane = 1 };
     char                 path[512];
 
-    snprintf(path, sizeof path, "%s/%s", dir, in_name);
+    snprintf(path, sizeof path, "%s/%s", io_dir, in_name);
     CHECK(model_files_open(&files, dir) == OK);
     CHECK(safetensors_open(&in, path) == OK);
     io.in = in;
     CHECK(find_family()->claims(files, in, "auto"));
     CHECK(find_family()->probe(files, &io, &o) == OK);
-    compare(&io, dir, out_name);
+    compare(&io, io_dir, out_name);
     probe_fini(&io);
     safetensors_close(&in);
     model_files_close(&files);
     be_close(&o.be);
+}
+
+static void probe(const char *dir, const char *in_name, const char *out_name)
+{
+    probe_with(dir, dir, in_name, out_name);
 }
 
 TEST(mimi_gives_the_codes_and_latents_of_the_reference)
@@ -106,6 +114,38 @@ TEST(mimi_gives_the_sound_of_the_reference)
         snprintf(dir, sizeof dir, "tests/golden/mimi/%s", cases[i]);
         probe(dir, "in2.safetensors", "out2.safetensors");
     }
+}
+
+/* kyutai/mimi as the transformers library has it: one config.json, model.safetensors. */
+TEST(mimi_reads_the_config_of_transformers)
+{
+    static const char hf[] =
+        "{\"model_type\": \"mimi\", \"sampling_rate\": 8000, \"hidden_size\": 16, "
+        "\"num_filters\": 4, \"upsampling_ratios\": [4, 2], \"kernel_size\": 3, "
+        "\"codebook_dim\": 8, \"codebook_size\": 32, \"num_quantizers\": 4, "
+        "\"num_hidden_layers\": 2, \"num_attention_heads\": 2, \"num_key_value_heads\": 2, "
+        "\"intermediate_size\": 32, \"sliding_window\": 9, \"norm_eps\": 1e-05, "
+        "\"frame_rate\": %s, \"hidden_act\": \"%s\"}";
+    static const char *const rates[] = { "500.0", "null" };
+    const char              *golden = "tests/golden/mimi/transformers_names";
+    struct model_files      *files = NULL;
+    struct mimi_config       c;
+
+    CHECK(system("rm -rf \"$PARLEY_TEST_TMP/hf\" && mkdir \"$PARLEY_TEST_TMP/hf\" && cp "
+                 "tests/golden/mimi/transformers_names/mimi.safetensors "
+                 "\"$PARLEY_TEST_TMP/hf/model.safetensors\"") == 0);
+    for (int i = 0; i < 3; i++) {
+        FILE *f = fopen(check_tmp("hf/config.json"), "wb");
+        CHECK(f && fprintf(f, hf, rates[i % 2], i < 2 ? "gelu" : "relu") > 0 && fclose(f) == 0);
+        if (i < 2) {
+            probe_with(check_tmp("hf"), golden, "in.safetensors", "out.safetensors");
+            probe_with(check_tmp("hf"), golden, "in2.safetensors", "out2.safetensors");
+        }
+    }
+    CHECK(model_files_open(&files, check_tmp("hf")) == OK);
+    CHECK(mimi_config_read(&c, files) == ERR_FORMAT);
+    CHECK(strstr(err_text(ERR_FORMAT), "hidden_act"));
+    model_files_close(&files);
 }
 
 /* --- steps ------------------------------------------------------------------------------------ */
