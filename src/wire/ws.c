@@ -8,7 +8,7 @@ static bool is_known(int opcode)
     return opcode <= WS_BINARY || (opcode >= WS_CLOSE && opcode <= WS_PONG);
 }
 
-enum err ws_read_head(struct ws_head *h, size_t *n_used, struct bytes in, uint64_t max_len)
+enum err ws_read_head(struct ws_head *h, size_t *n_used, struct bytes in)
 {
     if (in.len < 2)
         return ERR_AGAIN;
@@ -28,8 +28,6 @@ enum err ws_read_head(struct ws_head *h, size_t *n_used, struct bytes in, uint64
         len = bytes_be(in.p + 2, (int)n_ext);
     if ((n_ext == 2 && len < 126) || (n_ext == 8 && (len < 65536 || len >> 63))) /* 5.2 minimal */
         return ERR_FORMAT;
-    if (len > max_len)
-        return ERR_LIMIT;
     if (in.len < n_head)
         return ERR_AGAIN;
     memcpy(h->mask, in.p + n_head - 4, 4);
@@ -79,27 +77,32 @@ static enum err take_control(struct ws_reader *r, enum ws_opcode *opcode, struct
     if (err)
         return err;
     *opcode = h->opcode;
-    *payload = bytes_of(r->message.p + at, masked.len);
+    *payload = bytes_of(masked.len ? r->message.p + at : NULL, masked.len);
     r->message.len = at;
     return OK;
+}
+
+/* What is wrong with a data frame is known before its payload has come. */
+static enum err check_data(const struct ws_reader *r, int *code, const struct ws_head *h)
+{
+    bool is_first = h->opcode != WS_CONTINUATION;
+
+    if (is_first == r->is_partial) /* 5.4: no new message within one, no end without a beginning */
+        return ERR_FORMAT;
+    if (h->len <= max_message(r) - (is_first ? 0 : r->message.len))
+        return OK;
+    *code = WS_CODE_TOO_BIG;
+    return ERR_LIMIT;
 }
 
 /* OK: the message is whole. ERR_AGAIN: a fragment was taken. */
 static enum err take_data(struct ws_reader *r, int *code, const struct ws_head *h,
                           struct bytes masked)
 {
-    bool is_first = h->opcode != WS_CONTINUATION;
-
-    *code = WS_CODE_PROTOCOL;
-    if (is_first == r->is_partial) /* 5.4: no new message within one, no end without a beginning */
-        return ERR_FORMAT;
-    if (is_first) {
+    if (h->opcode != WS_CONTINUATION) {
         buf_clear(&r->message);
         r->opcode = h->opcode;
     }
-    *code = WS_CODE_TOO_BIG;
-    if (r->message.len + masked.len > max_message(r))
-        return ERR_LIMIT;
     *code = WS_CODE_INTERNAL;
     enum err err = append(r, h, masked);
     if (err)
@@ -119,13 +122,11 @@ enum err ws_read(struct ws_reader *r, enum ws_opcode *opcode, struct bytes *payl
         struct ws_head h;
         struct bytes   left = bytes_of(in.p + *n_used, in.len - *n_used);
         size_t         n_head = 0;
-        uint64_t       room = max_message(r) - (r->is_partial ? r->message.len : 0);
-        enum err       err = ws_read_head(&h, &n_head, left, room > 125 ? room : 125);
+        enum err       err = ws_read_head(&h, &n_head, left);
 
-        *code = err == ERR_LIMIT ? WS_CODE_TOO_BIG : WS_CODE_PROTOCOL;
-        /* What is wrong with a continuation is known before its payload has come. */
-        if (!err && h.opcode < WS_CLOSE && (h.opcode != WS_CONTINUATION) == r->is_partial)
-            err = ERR_FORMAT;
+        *code = WS_CODE_PROTOCOL;
+        if (!err && h.opcode < WS_CLOSE)
+            err = check_data(r, code, &h);
         if (err)
             return err;
         if (left.len - n_head < h.len)

@@ -33,11 +33,9 @@ struct ws_head {
     uint64_t       len; /* of the payload */
 };
 
-/* Reads one client frame head from the front of in. OK: *n_used bytes belong to it. ERR_AGAIN:
- * bring more, none used. ERR_FORMAT: close with 1002. ERR_LIMIT: longer than max_len, close with
- * 1009. */
-enum err ws_read_head(struct ws_head *h, size_t *n_used, struct bytes in, uint64_t max_len)
-    MUST_CHECK;
+/* Reads one client frame head from the front of in. OK: *n_used bytes belong to it. ERR_AGAIN: bring
+ * more, none used. ERR_FORMAT: close with 1002. Whoever wants the payload bounds its length. */
+enum err ws_read_head(struct ws_head *h, size_t *n_used, struct bytes in) MUST_CHECK;
 
 /* Whole messages out of frames. message grows up to its cap: fragments of one message. */
 struct ws_reader {
