@@ -11,10 +11,12 @@
 #include <stdint.h>
 #include <string.h>
 
-#define SIMD_LANES     8
-#define SIMD_VECS      3    /* vectors of a linear tile of four rows: 12 sums, 3 inputs, 1 weight */
-#define SIMD_TILE_VECS 2    /* vectors of a tile of 16 rows: 8 sums, 4 totals */
-#define SIMD_PREFETCH  1024 /* bytes ahead in a stream of weights */
+#define SIMD_LANES       8
+#define SIMD_VECS        3 /* vectors of a linear tile of four rows: 12 sums, 3 inputs, 1 weight */
+#define SIMD_TILE_VECS   2 /* vectors that share 16 quantised rows, in SIMD_TILE_SUMS sums each */
+#define SIMD_TILE_SUMS   2
+#define SIMD_TILE_BLOCKS 2    /* blocks of 16 rows for one vector; at most SIMD_TILE_VECS */
+#define SIMD_PREFETCH    1024 /* bytes ahead in a stream of weights */
 
 typedef __m256  simd;
 typedef __m256i simd_int;
@@ -134,10 +136,8 @@ static inline simd simd_weight_f16(const uint8_t *p)
 {
     return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p));
 }
-static inline void simd_prefetch(const uint8_t *p)
-{
-    _mm_prefetch((const char *)p, _MM_HINT_T1);
-}
+/* A macro: gcc takes a function that does nothing else for one without effect. */
+#define simd_prefetch(p) _mm_prefetch((const char *)(p), _MM_HINT_T1)
 
 static inline void simd_store_bf16(uint16_t *p, simd a)
 {

@@ -13,10 +13,12 @@
 #include <stdint.h>
 #include <string.h>
 
-#define SIMD_LANES     16
-#define SIMD_VECS      6 /* of 32 registers: 24 sums, 6 inputs, a weight */
-#define SIMD_TILE_VECS 4
-#define SIMD_PREFETCH  1024
+#define SIMD_LANES       16
+#define SIMD_VECS        6 /* of 32 registers: 24 sums, 6 inputs, a weight */
+#define SIMD_TILE_VECS   4
+#define SIMD_TILE_SUMS   4
+#define SIMD_TILE_BLOCKS 2
+#define SIMD_PREFETCH    1024
 
 typedef __m512    simd;
 typedef __m512i   simd_int;
@@ -134,10 +136,8 @@ static inline simd simd_weight_f16(const uint8_t *p)
 {
     return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p));
 }
-static inline void simd_prefetch(const uint8_t *p)
-{
-    _mm_prefetch((const char *)p, _MM_HINT_T1);
-}
+/* A macro: gcc takes a function that does nothing else for one without effect. */
+#define simd_prefetch(p) _mm_prefetch((const char *)(p), _MM_HINT_T1)
 
 static inline void simd_store_bf16(uint16_t *p, simd a)
 {

@@ -2,8 +2,8 @@
 /* simd_tiles: the linear kernels on the tiles of quant.h, on the vocabulary included before. Lanes are
  * rows, so a code is multiplied where it lies and no sum crosses lanes.
  *
- * Each output takes group after group scale * (q . x) + bias * sum(x), with q . x in two sums, of
- * even and odd columns. Activations are f32: an instruction set with int8 products will want a
+ * Each output takes group after group scale * (q . x) + bias * sum(x), with q . x in SIMD_TILE_SUMS sums
+ * of every second or fourth column. Activations are f32: an instruction set with int8 products will want a
  * kernel of its own that quantises them, outside exact mode.
  */
 #ifndef KERNEL_SIMD_TILES_H
@@ -16,10 +16,10 @@
 struct simd_tiles {
     float *const       *y;
     const float *const *x;
-    const uint8_t      *tiles; /* of the block */
-    struct quant_shape  s;
-    size_t              tile_size, codes; /* bytes of a tile, of its codes */
-    int                 n_tile, row, n_row;
+    const uint8_t      *tiles;
+    size_t              tile_size, block_size;
+    size_t              codes; /* bytes of a tile's codes */
+    int                 n_in, row1;
 };
 
 SIMD_INLINE float simd_sum_group(const float *x, int n)
@@ -30,33 +30,44 @@ SIMD_INLINE float simd_sum_group(const float *x, int n)
     return simd_sum(s);
 }
 
-/* One group of n_vec vectors: total += scale * (q . x) + bias * sum(x). codes: the group's first line. */
-SIMD_INLINE void simd_tile_group(simd total[][SIMD_HALVES], const float *const *x, int n_vec,
-                                 const uint8_t *codes, const uint8_t *scales, const uint8_t *biases,
-                                 int group, int bits)
+/* One group of n_blk blocks of rows and n_vec vectors: total += scale * (q . x) + bias * sum(x). codes:
+ * the group's first line, of the first block; scales likewise, the biases n_bias bytes after them. */
+SIMD_INLINE void simd_tile_group(const struct simd_tiles *j, simd total[][SIMD_HALVES],
+                                 const float *const *x, int n_blk, int n_vec, const uint8_t *codes,
+                                 const uint8_t *scales, int group, int bits)
 {
-    int  per_line = 32 / bits;
-    simd sum[SIMD_TILE_VECS][SIMD_HALVES][2];
-    SIMD_EACH (m, n_vec)
+    int    per_line = 32 / bits;
+    size_t n_bias = (size_t)(QUANT_COLS / group) * QUANT_ROWS * 2;
+    simd   sum[SIMD_TILE_VECS][SIMD_HALVES][SIMD_TILE_SUMS]; /* [block or vector] */
+    SIMD_EACH (i, n_blk * n_vec)
         SIMD_EACH (h, SIMD_HALVES)
-            sum[m][h][0] = sum[m][h][1] = simd_zero();
+            SIMD_EACH (c, SIMD_TILE_SUMS)
+                sum[i][h][c] = simd_zero();
     for (int k = 0; k < group; k += per_line, codes += 64) {
-        simd_prefetch(codes + SIMD_PREFETCH);
+        SIMD_EACH (b, n_blk)
+            simd_prefetch(codes + (size_t)b * j->block_size + SIMD_PREFETCH);
         SIMD_EACH (c, per_line)
-            SIMD_EACH (h, SIMD_HALVES) {
-                simd q = bits == 4 ? simd_code4(codes, h, c) : simd_code8(codes, h, c);
-                SIMD_EACH (m, n_vec)
-                    sum[m][h][c % 2] = simd_fma(q, simd_set(x[m][k + c]), sum[m][h][c % 2]);
-            }
+            SIMD_EACH (b, n_blk)
+                SIMD_EACH (h, SIMD_HALVES) {
+                    const uint8_t *line = codes + (size_t)b * j->block_size;
+                    simd           q = bits == 4 ? simd_code4(line, h, c) : simd_code8(line, h, c);
+                    SIMD_EACH (m, n_vec) {
+                        simd *to = &sum[b + m][h][c % SIMD_TILE_SUMS];
+                        *to = simd_fma(q, simd_set(x[m][k + c]), *to);
+                    }
+                }
     }
     SIMD_EACH (m, n_vec) {
         simd x_sum = simd_set(simd_sum_group(x[m], group));
-        SIMD_EACH (h, SIMD_HALVES) {
-            simd scale = simd_weight_bf16(scales + h * SIMD_LANES * 2);
-            simd bias = simd_weight_bf16(biases + h * SIMD_LANES * 2);
-            simd dot = simd_add(sum[m][h][0], sum[m][h][1]);
-            total[m][h] = simd_fma(bias, x_sum, simd_fma(scale, dot, total[m][h]));
-        }
+        SIMD_EACH (b, n_blk)
+            SIMD_EACH (h, SIMD_HALVES) {
+                const uint8_t *p = scales + (size_t)b * j->block_size + h * SIMD_LANES * 2;
+                simd           dot = sum[b + m][h][0];
+                SIMD_EACH (c, SIMD_TILE_SUMS - 1)
+                    dot = simd_add(dot, sum[b + m][h][c + 1]);
+                dot = simd_fma(simd_weight_bf16(p), dot, total[b + m][h]);
+                total[b + m][h] = simd_fma(simd_weight_bf16(p + n_bias), x_sum, dot);
+            }
     }
 }
 
@@ -76,18 +87,20 @@ SIMD_INLINE void simd_tile_store(float *y, const simd *total, int n_row)
     }
 }
 
-SIMD_INLINE void simd_tile_block(const struct simd_tiles *j, int m0, int n_vec, int group, int bits)
+/* n_blk blocks of 16 rows with n_vec vectors; one of the two is 1, so that their sum counts both. */
+SIMD_INLINE void simd_tile_block(const struct simd_tiles *j, int row, int m0, int n_blk, int n_vec,
+                                 int group, int bits)
 {
     simd           total[SIMD_TILE_VECS][SIMD_HALVES];
     float          rest[SIMD_TILE_VECS][QUANT_COLS]; /* the last columns, filled up with zeros */
     const float   *x[SIMD_TILE_VECS];
-    const uint8_t *tile = j->tiles;
-    int            n_group = QUANT_COLS / group, n_left = j->s.n_in;
+    const uint8_t *tile = j->tiles + (size_t)(row / QUANT_ROWS) * j->block_size;
+    int            n_group = QUANT_COLS / group, n_left = j->n_in;
 
-    SIMD_EACH (m, n_vec)
+    SIMD_EACH (i, n_blk * n_vec)
         SIMD_EACH (h, SIMD_HALVES)
-            total[m][h] = simd_zero();
-    for (int t = 0; t < j->n_tile; t++, tile += j->tile_size, n_left -= QUANT_COLS) {
+            total[i][h] = simd_zero();
+    for (int t = 0; n_left > 0; t++, tile += j->tile_size, n_left -= QUANT_COLS) {
         for (int m = 0; m < n_vec; m++) {
             x[m] = j->x[m0 + m] + t * QUANT_COLS;
             if (n_left < QUANT_COLS) {
@@ -96,50 +109,55 @@ SIMD_INLINE void simd_tile_block(const struct simd_tiles *j, int m0, int n_vec, 
                 x[m] = rest[m];
             }
         }
-        const uint8_t *scales = tile + j->codes, *biases = scales + n_group * QUANT_ROWS * 2;
         for (int g = 0; g < n_group && g * group < n_left; g++) {
-            simd_tile_group(total, x, n_vec, tile + g * group * bits / 32 * 64,
-                            scales + g * QUANT_ROWS * 2, biases + g * QUANT_ROWS * 2, group, bits);
+            simd_tile_group(j, total, x, n_blk, n_vec, tile + g * group * bits / 32 * 64,
+                            tile + j->codes + g * QUANT_ROWS * 2, group, bits);
             for (int m = 0; m < n_vec; m++)
                 x[m] += group;
         }
     }
-    for (int m = 0; m < n_vec; m++)
-        simd_tile_store(j->y[m0 + m] + j->row, total[m], j->n_row);
+    for (int i = 0; i < n_blk * n_vec; i++) {
+        int r = row + (n_blk > 1 ? i * QUANT_ROWS : 0), n_row = j->row1 - r;
+        simd_tile_store(j->y[n_blk > 1 ? m0 : m0 + i] + r, total[i],
+                        n_row < QUANT_ROWS ? n_row : QUANT_ROWS);
+    }
 }
 
-SIMD_INLINE void simd_tile_vecs(const struct simd_tiles *j, int n_vec, int group, int bits)
+/* A single vector takes several blocks at a time: more sums under way, more streams of weights. */
+SIMD_INLINE void simd_tile_all(const struct simd_tiles *j, int n_vec, int row0, int group, int bits)
 {
-    int m = 0;
-    for (; m + SIMD_TILE_VECS <= n_vec; m += SIMD_TILE_VECS)
-        simd_tile_block(j, m, SIMD_TILE_VECS, group, bits);
+    int row = row0, many = SIMD_TILE_BLOCKS * QUANT_ROWS;
+    for (; n_vec == 1 && row + many <= j->row1; row += many)
+        simd_tile_block(j, row, 0, SIMD_TILE_BLOCKS, 1, group, bits);
+    for (; row < j->row1; row += QUANT_ROWS) {
+        int m = 0;
+        for (; m + SIMD_TILE_VECS <= n_vec; m += SIMD_TILE_VECS)
+            simd_tile_block(j, row, m, 1, SIMD_TILE_VECS, group, bits);
 #if SIMD_TILE_VECS > 2
-    for (; m + 2 <= n_vec; m += 2)
-        simd_tile_block(j, m, 2, group, bits);
+        for (; m + 2 <= n_vec; m += 2)
+            simd_tile_block(j, row, m, 1, 2, group, bits);
 #endif
-    for (; m < n_vec; m++)
-        simd_tile_block(j, m, 1, group, bits);
+        for (; m < n_vec; m++)
+            simd_tile_block(j, row, m, 1, 1, group, bits);
+    }
 }
 
 SIMD_INLINE void simd_tiles(float *const *y, const float *const *x, int n_vec, const void *tiles,
                             struct quant_shape s, int row0, int row1, int bits)
 {
+    size_t            tile_size = quant_tile_size(bits, s.group);
     struct simd_tiles j = { .y = y,
                             .x = x,
-                            .s = s,
-                            .n_tile = quant_n_tile(s),
-                            .tile_size = quant_tile_size(bits, s.group),
-                            .codes = (size_t)QUANT_ROWS * QUANT_COLS * (size_t)bits / 8 };
-    for (int row = row0; row < row1; row += QUANT_ROWS) {
-        j.tiles = (const uint8_t *)tiles +
-                  (size_t)(row / QUANT_ROWS) * (size_t)j.n_tile * j.tile_size;
-        j.row = row;
-        j.n_row = row1 - row < QUANT_ROWS ? row1 - row : QUANT_ROWS;
-        if (s.group == 32)
-            simd_tile_vecs(&j, n_vec, 32, bits);
-        else
-            simd_tile_vecs(&j, n_vec, 64, bits);
-    }
+                            .tiles = tiles,
+                            .tile_size = tile_size,
+                            .block_size = tile_size * (size_t)quant_n_tile(s),
+                            .codes = (size_t)QUANT_ROWS * QUANT_COLS * (size_t)bits / 8,
+                            .n_in = s.n_in,
+                            .row1 = row1 };
+    if (s.group == 32)
+        simd_tile_all(&j, n_vec, row0, 32, bits);
+    else
+        simd_tile_all(&j, n_vec, row0, 64, bits);
 }
 
 static void linear_q8t KERN_TILES_ARGS
