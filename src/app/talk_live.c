@@ -7,26 +7,37 @@
 #include "app/gen_options.h"
 #include "app/step_times.h"
 #include "base/log.h"
+#include "base/mailbox.h"
 #include "base/mem.h"
 #include "base/os.h"
 #include "device/sound.h"
 #include "talk/talk.h"
 
-#define LOOK_NS 5000000 /* the loop looks at its rings at least this often */
+#define LOOK_NS  250000000LL /* the loop looks around at least this often */
+#define N_ON_WAY 512         /* frames between microphone and event: more than all rings hold */
 
 struct live {
     struct app        *app;
+    struct mailbox    *bell; /* sound, engine and signals -> main; carries nothing but the ring */
     struct engine     *engine;
     struct engine_info info;
     struct talk       *talk;
     struct sound      *sound;
-    float             *frame; /* from the microphone, or to the loudspeaker */
-    float             *kept;  /* a frame that found no room yet */
+    float             *frame;    /* from the microphone, or to the loudspeaker */
+    float             *kept;     /* a frame that found no room yet */
+    int64_t            kept_ns;  /* when its last sample came */
     bool               has_kept;
-    struct step_times  lags;
-    int64_t            n_frame, n_late;
-    bool               is_in_line; /* words were printed and no line end yet */
+    int64_t            heard_ns[N_ON_WAY]; /* the same of the frames that the engine has */
+    int64_t            n_pushed, n_frame, n_late, n_underrun;
+    struct step_times  steps, lags;
+    bool               has_word_line, has_lag_line; /* no line end yet on stdout, on stderr */
 };
+
+/* A signal handler may call it, too. */
+static void wake(void *arg)
+{
+    mailbox_wake(arg);
+}
 
 static enum err wait_for_model(struct live *l)
 {
@@ -38,14 +49,19 @@ static enum err wait_for_model(struct live *l)
             return err_set(l->info.err, "%s", l->info.reason);
         if (app_stop_signal())
             return ERR_INTERRUPTED;
-        os_sleep_until_ns(os_now_ns() + LOOK_NS);
+        mailbox_wait(l->bell, os_now_ns() + 5000000);
     }
 }
 
-static enum err open_live(struct live *l)
+/* The sound card is asked first: nobody should wait for a model to hear that there is none. */
+static enum err open_parts(struct live *l)
 {
     char                  dir[MODEL_PATH_CAP];
     struct duplex_options o = { .model_dir = dir, .n_lane = 1 };
+    struct sound_options  so = { .input = app_str(l->app, OPT_INPUT_DEVICE),
+                                 .output = app_str(l->app, OPT_OUTPUT_DEVICE),
+                                 .wake = wake,
+                                 .wake_arg = l->bell };
 
     enum err err = app_be_options(l->app, &o.be, false);
     if (!err)
@@ -53,56 +69,69 @@ static enum err open_live(struct live *l)
     if (!err)
         err = app_model_dir(l->app, dir, sizeof dir);
     if (!err)
-        err = engine_open(&l->engine, &o);
+        err = sound_open(&l->sound, &so);
     if (!err)
-        err = wait_for_model(l);
+        err = engine_open(&l->engine, &o);
+    return err ? err : wait_for_model(l);
+}
+
+static enum err open_live(struct live *l)
+{
+    enum err err = mailbox_open(&l->bell, 1, 1);
+    if (err)
+        return err;
+    app_catch_signals(wake, l->bell);
+    err = open_parts(l);
     if (err)
         return err;
 
-    struct sound_options so = { .rate_hz = l->info.rate_hz,
-                                .frame_size = l->info.frame_size,
-                                .input = app_str(l->app, OPT_INPUT_DEVICE),
-                                .output = app_str(l->app, OPT_OUTPUT_DEVICE) };
-    struct talk_options  to = { .gen = l->info.defaults };
-    size_t               frame = (size_t)l->info.frame_size;
+    struct talk_options to = { .gen = l->info.defaults, .wake = wake, .wake_arg = l->bell };
+    size_t              n = (size_t)l->info.frame_size;
     gen_options_apply(l->app, &to.gen);
-    l->frame = mem_zalloc(mem_size(frame, sizeof *l->frame));
-    l->kept = mem_zalloc(mem_size(frame, sizeof *l->kept));
+    l->frame = mem_zalloc(mem_size(n, sizeof *l->frame));
+    l->kept = mem_zalloc(mem_size(n, sizeof *l->kept));
     if (!l->frame || !l->kept)
         return ERR_NOMEM;
-    err = sound_open(&l->sound, &so);
-    return err ? err : talk_open(&l->talk, l->engine, &to);
+    err = talk_open(&l->talk, l->engine, &to);
+    return err ? err : sound_start(l->sound, l->info.rate_hz, l->info.frame_size);
 }
 
 /* Microphone to engine. What finds no room is kept for the next round: nothing is dropped here. */
 static enum err listen(struct live *l)
 {
-    if (l->has_kept)
+    for (;;) {
+        if (!l->has_kept) {
+            enum err err = sound_read(l->sound, l->kept, &l->kept_ns);
+            if (err)
+                return err == ERR_AGAIN ? OK : err;
+        }
         l->has_kept = !talk_push(l->talk, l->kept);
-    if (l->has_kept) {
-        os_sleep_until_ns(os_now_ns() + LOOK_NS);
-        return OK;
+        if (l->has_kept)
+            return OK;
+        l->heard_ns[l->n_pushed++ % N_ON_WAY] = l->kept_ns;
     }
-    enum err err = sound_read(l->sound, l->kept, os_now_ns() + LOOK_NS);
-    if (err == ERR_AGAIN)
-        return OK;
-    if (!err)
-        l->has_kept = !talk_push(l->talk, l->kept);
-    return err;
 }
 
-static enum err print_words(struct live *l, const struct talk_event *ev)
+static void say_late(struct live *l, int64_t n)
 {
-    double frame_ns = 1e9 / l->info.frame_rate_hz;
+    for (int64_t i = 0; i < n; i++)
+        fputs("[LAG]", stderr);
+    l->n_late += n;
+    l->has_lag_line = l->has_lag_line || n > 0;
+}
+
+/* Late is a step whose frame was whole more than a frame ago, and a loudspeaker that ran dry. */
+static enum err take_event(struct live *l, const struct talk_event *ev)
+{
+    int64_t lag_ns = os_now_ns() - l->heard_ns[ev->frame % N_ON_WAY];
 
     l->n_frame++;
-    enum err err = step_times_add(&l->lags, ev->lag_ns);
-    if ((double)ev->lag_ns > frame_ns) {
-        l->n_late++;
-        fprintf(stderr, "[LAG]");
-    }
+    enum err err = step_times_add(&l->steps, ev->step_ns);
+    if (!err)
+        err = step_times_add(&l->lags, lag_ns);
+    say_late(l, (double)lag_ns > 1e9 / l->info.frame_rate_hz);
     if (!err && ev->text[0]) {
-        l->is_in_line = true;
+        l->has_word_line = true;
         err = app_print(bytes_str(ev->text));
     }
     return err;
@@ -110,14 +139,19 @@ static enum err print_words(struct live *l, const struct talk_event *ev)
 
 static enum err speak(struct live *l)
 {
-    struct talk_event ev;
-    enum err          err = OK;
+    struct talk_event    ev;
+    struct sound_figures f;
+    enum err             err = OK;
 
-    while (!err && talk_pop_event(l->talk, &ev))
-        err = print_words(l, &ev);
-    while (!err && talk_pop_sound(l->talk, l->frame))
-        if (sound_write(l->sound, l->frame) == ERR_AGAIN)
+    while (!err && talk_pop_event(l->talk, &ev)) {
+        err = take_event(l, &ev);
+        if (ev.has_sound && talk_pop_sound(l->talk, l->frame) &&
+            sound_write(l->sound, l->frame) == ERR_AGAIN)
             log_debug("loudspeaker behind, frame dropped");
+    }
+    sound_figures(l->sound, &f);
+    say_late(l, f.n_underrun - l->n_underrun);
+    l->n_underrun = f.n_underrun;
     return err;
 }
 
@@ -126,6 +160,7 @@ static enum err run_loop(struct live *l)
     enum err err = OK;
 
     while (!err && !app_stop_signal()) {
+        mailbox_wait(l->bell, os_now_ns() + LOOK_NS);
         err = listen(l);
         if (!err)
             err = speak(l);
@@ -135,41 +170,60 @@ static enum err run_loop(struct live *l)
     return err;
 }
 
+static enum err end_lines(struct live *l)
+{
+    bool is_shared = os_is_terminal(1) && os_is_terminal(2);
+
+    if (l->has_lag_line && !(is_shared && l->has_word_line))
+        fputc('\n', stderr);
+    return l->has_word_line ? app_print(bytes_str("\n")) : OK;
+}
+
 static enum err say_figures(struct live *l)
 {
     struct sound_figures f;
-    struct talk_figures  t;
 
     sound_figures(l->sound, &f);
-    talk_figures(l->talk, &t);
-    if (l->is_in_line && app_print(bytes_str("\n")) != OK)
-        return ERR_IO;
     app_say("%lld frames, step p50 %.1f ms, p95 %.1f ms, lag p50 %.1f ms, p95 %.1f ms, %lld late, "
-            "%lld underruns, %lld drops",
-            (long long)l->n_frame, (double)t.step_p50_ns / 1e6, (double)t.step_p95_ns / 1e6,
+            "%lld underruns, %lld drops, %lld cuts",
+            (long long)l->n_frame, step_times_ms(&l->steps, 0.5), step_times_ms(&l->steps, 0.95),
             step_times_ms(&l->lags, 0.5), step_times_ms(&l->lags, 0.95), (long long)l->n_late,
-            (long long)f.n_underrun, (long long)f.n_dropped);
+            (long long)f.n_underrun, (long long)f.n_dropped, (long long)f.n_cut);
     return OK;
+}
+
+static void close_live(struct live *l)
+{
+    talk_close(&l->talk);
+    sound_close(&l->sound);
+    /* A large model loads for longer than anyone waits after Ctrl-C: the process ends with it. */
+    if (app_stop_signal() && l->engine && l->info.state == ENGINE_LOADING)
+        return;
+    engine_close(&l->engine);
+    app_catch_signals(NULL, NULL);
+    mailbox_close(&l->bell);
+    step_times_fini(&l->steps);
+    step_times_fini(&l->lags);
+    mem_free(l->frame);
+    mem_free(l->kept);
 }
 
 enum err talk_live_run(struct app *app)
 {
-    struct live l = { .app = app };
-
-    app_catch_signals(NULL, NULL);
-    enum err err = open_live(&l);
+    struct live *l = mem_zalloc(sizeof *l);
+    if (!l)
+        return ERR_NOMEM;
+    l->app = app;
+    enum err err = open_live(l);
     if (!err) {
         app_say("Speak; Ctrl-C ends the talk.");
-        err = run_loop(&l);
+        err = run_loop(l);
+        enum err end = end_lines(l);
         if (!err)
-            err = say_figures(&l);
+            err = end ? end : say_figures(l);
     }
-    talk_close(&l.talk);
-    sound_close(&l.sound);
-    engine_close(&l.engine);
-    step_times_fini(&l.lags);
-    mem_free(l.frame);
-    mem_free(l.kept);
+    close_live(l);
+    mem_free(l);
     return !err && app_stop_signal() ? ERR_INTERRUPTED : err;
 }
 
