@@ -46,6 +46,7 @@ static enum err make_room(struct moshi *m)
     m->heads = room(m, n * (size_t)(c->info.n_extra_head * c->info.extra_head_dim),
                     sizeof *m->heads, &err);
     m->ids = room(m, n * (size_t)(c->info.n_q + 3), sizeof *m->ids, &err);
+    m->at = room(m, n, sizeof *m->at, &err);
     m->cross_k = room(m, n, sizeof *m->cross_k, &err);
     m->cross_v = room(m, n, sizeof *m->cross_v, &err);
     m->cross_n = room(m, n, sizeof *m->cross_n, &err);
@@ -158,7 +159,7 @@ static struct tensor *embed(struct moshi *m, const struct step *s, const int32_t
     struct tensor *x = be_scratch(m->be, n, dim);
     int32_t       *spare = m->ids + (size_t)(n_q + 1) * (size_t)m->n_lane;
 
-    memset(x->p, 0, (size_t)n * (size_t)dim * sizeof *x->p);
+    memset(x->p, 0, (size_t)x->n_row * (size_t)x->n_col * sizeof *x->p);
     for (int k = 1; k <= n_q + 1; k++) {
         int      stream = k <= n_q ? k : 0;
         int32_t *ids = m->ids + (size_t)stream * (size_t)m->n_lane;
@@ -169,15 +170,13 @@ static struct tensor *embed(struct moshi *m, const struct step *s, const int32_t
     if (m->c.n_sum) {
         struct tensor *c = be_like(m->be, x);
         for (int a = 0; a < n; a++)
-            memcpy(c->p + (size_t)a * (size_t)dim, m->lane[s->lane[a]].sum,
-                   (size_t)dim * sizeof *c->p);
+            moshi_set_rows(c, a, m->lane[s->lane[a]].sum, 1);
         op_add(m->be, x, c);
     }
     if (m->c.main.has_sin) {
-        int64_t *at = be_scratch_bytes(m->be, (size_t)n * sizeof *at);
         for (int a = 0; a < n; a++)
-            at[a] = m->n_step[s->lane[a]];
-        moshi_sin_add(x, at, m->sin_period, m->c.main.sin_scale);
+            m->at[a] = m->n_step[s->lane[a]];
+        moshi_sin_add(x, m->at, m->sin_period, m->c.main.sin_scale);
     }
     return x;
 }

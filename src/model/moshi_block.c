@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* One transformer block and what enters it; docs/models/moshi.md, "A block". */
 #include <math.h>
+#include <string.h>
 
 #include "model/moshi_impl.h"
 
@@ -101,6 +102,15 @@ void moshi_embed_add(struct be *be, struct tensor *x, const struct moshi_table *
     } else {
         op_embed_add(be, x, &t->table, ids);
     }
+}
+
+void moshi_set_rows(struct tensor *t, int row0, const float *x, int n)
+{
+    int n_fit = t->n_row - row0 < n ? t->n_row - row0 : n;
+
+    if (n_fit > 0)
+        memcpy(t->p + (size_t)row0 * (size_t)t->n_col, x,
+               (size_t)n_fit * (size_t)t->n_col * sizeof *x);
 }
 
 float *moshi_sin_period(struct arena *a, int dim, float max_period)

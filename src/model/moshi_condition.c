@@ -25,7 +25,7 @@ static enum err project(struct moshi *m, float *out, int i, const int32_t *id, c
     if (id)
         op_embed(m->be, in, &w->embed, id);
     else
-        memcpy(in->p, x, (size_t)n * (size_t)width * sizeof *x);
+        moshi_set_rows(in, 0, x, n);
     if (w->projection.n_out) {
         y = be_scratch(m->be, n, dim);
         op_linear(m->be, y, in, &w->projection);
@@ -130,7 +130,7 @@ static enum err project_source(struct moshi *m, float *kv, const float *x, int n
         be_begin(m->be, &one);
         struct tensor *in = be_scratch(m->be, n, (int)dim);
         struct tensor *y = be_scratch(m->be, n, 2 * (int)dim);
-        memcpy(in->p, x, (size_t)n * dim * sizeof *x);
+        moshi_set_rows(in, 0, x, n);
         op_linear(m->be, y, in, &m->layer[i].cross_kv);
         enum err err = be_end(m->be);
         if (err)

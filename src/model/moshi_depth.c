@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* The depth transformer: one codebook after the other, within a frame; docs/models/moshi.md. */
-#include <string.h>
-
 #include "model/moshi_impl.h"
 
 static enum err check_tokens(const struct moshi *m, const struct step *s, int k,
@@ -22,14 +20,13 @@ static struct tensor *embed(struct moshi *m, const struct step *s, int k, const 
     struct tensor *h = be_scratch(m->be, s->n_lane, m->c.main.dim);
     struct tensor *x = be_scratch(m->be, s->n_lane, m->c.depth.dim);
 
-    memcpy(h->p, m->h, (size_t)s->n_lane * (size_t)m->c.main.dim * sizeof *h->p);
+    moshi_set_rows(h, 0, m->h, s->n_lane);
     op_linear(m->be, x, h, &m->depth_in[m->c.in_set[k]]);
     moshi_embed_add(m->be, x, k == 0 ? &m->depth_text_emb : &m->depth_emb[k - 1], token, m->ids);
     if (m->c.depth.has_sin) {
-        int64_t *at = be_scratch_bytes(m->be, (size_t)s->n_lane * sizeof *at);
         for (int a = 0; a < s->n_lane; a++)
-            at[a] = k;
-        moshi_sin_add(x, at, m->depth_sin_period, m->c.depth.sin_scale);
+            m->at[a] = k;
+        moshi_sin_add(x, m->at, m->depth_sin_period, m->c.depth.sin_scale);
     }
     return x;
 }

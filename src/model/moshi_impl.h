@@ -85,6 +85,7 @@ struct moshi {
     float        *h;                  /* [n_lane, dim] after out_norm, for the depth transformer */
     float        *heads;              /* [n_lane, n_extra_head, extra_head_dim] */
     int32_t      *ids;                /* [1 + n_q + 2, n_lane] */
+    int64_t      *at;                 /* [n_lane]: positions of a step */
     const float **cross_k, **cross_v; /* [n_lane] */
     int          *cross_n;            /* [n_lane] */
 };
@@ -103,6 +104,8 @@ void moshi_block(struct be *be, struct tensor *x, const struct moshi_layer *l,
 /* x += the vectors of ids [n_row]; room: two more rows of ids. */
 void moshi_embed_add(struct be *be, struct tensor *x, const struct moshi_table *t,
                      const int32_t *ids, int32_t *room);
+/* Rows row0 .. row0+n-1 = x; a failed scratch tensor may have fewer, which then do not matter. */
+void moshi_set_rows(struct tensor *t, int row0, const float *x, int n);
 /* x += scale * sinusoids of the positions; period: moshi_sin_period(). */
 void   moshi_sin_add(struct tensor *x, const int64_t *position, const float *period, float scale);
 float *moshi_sin_period(struct arena *a, int dim, float max_period); /* NULL: out of memory */

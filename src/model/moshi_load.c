@@ -386,6 +386,7 @@ static void load_everything(struct loader *l)
 enum err moshi_load(struct moshi *m, const struct model_files *f, const struct model_options *o)
 {
     struct weights_options wo = { .arena = m->arena,
+                                  .be = o->be,
                                   .quant = o->quant,
                                   .lora_path = m->c.has_lora ? f->lora_path : NULL,
                                   .lora_scaling = m->c.lora_scaling,

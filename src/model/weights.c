@@ -338,6 +338,54 @@ void weights_floats_at(float *out, const struct safetensors_entry *e, size_t fro
     }
 }
 
+/* --- blocks ----------------------------------------------------------------------------------- */
+
+struct blocks {
+    void (*fn)(void *arg, int row0, int row1, void *room);
+    void    *arg;
+    int      n_row, n_slice;
+    uint8_t *room;
+    size_t   room_size;
+};
+
+static void run_slice(void *arg, int i)
+{
+    const struct blocks *b = arg;
+    int64_t              n_block = (b->n_row + QUANT_ROWS - 1) / QUANT_ROWS;
+    int64_t              end = n_block * (i + 1) / b->n_slice;
+
+    for (int64_t k = n_block * i / b->n_slice; k < end; k++) {
+        int row = (int)k * QUANT_ROWS, left = b->n_row - row;
+        b->fn(b->arg, row, row + (left < QUANT_ROWS ? left : QUANT_ROWS),
+              b->room + (size_t)i * b->room_size);
+    }
+}
+
+bool weights_each_block(struct weights *w, const char *name, int n_row, size_t room_size,
+                        void (*fn)(void *arg, int row0, int row1, void *room), void *arg)
+{
+    static const int  lane0 = 0;
+    const struct step one = { 1, &lane0 };
+    int               n_block = (n_row + QUANT_ROWS - 1) / QUANT_ROWS;
+    int               n_slice = w->o.be ? 4 * be_thread_count(w->o.be) : 1;
+    struct blocks b = { fn, arg, n_row, n_slice < n_block ? n_slice : n_block, NULL, room_size };
+
+    b.room = mem_alloc(mem_size((size_t)b.n_slice, room_size));
+    if (!b.room) {
+        weights_fail_memory(w, name);
+        return false;
+    }
+    if (w->o.be) {
+        be_begin(w->o.be, &one);
+        be_parallel(w->o.be, run_slice, &b, b.n_slice);
+        weights_fail(w, be_end(w->o.be));
+    } else {
+        run_slice(&b, 0);
+    }
+    mem_free(b.room);
+    return !w->err;
+}
+
 /* --- matrices --------------------------------------------------------------------------------- */
 
 static void from_floats(struct weights *w, struct weight *out, const struct weights_part *p,

@@ -30,6 +30,7 @@ enum weights_quant { WEIGHTS_QUANT_NONE, WEIGHTS_QUANT_Q8, WEIGHTS_QUANT_Q4 };
 
 struct weights_options {
     struct arena      *arena;     /* the model's; outlives every weight */
+    struct be         *be;        /* conversions use its threads; NULL: the caller's alone */
     enum weights_quant quant;     /* of Linear matrices that are not quantised yet */
     const char        *lora_path; /* adapter to fold in, or NULL */
     double             lora_scaling;

@@ -47,6 +47,10 @@ void *weights_take(struct weights *w, size_t size, const char *name);
 /* n numbers from the element `from` of a float tensor on, as f32; no alignment needed. */
 void weights_floats_at(float *out, const struct safetensors_entry *e, size_t from, size_t n);
 bool weights_is_float(enum dtype t);
+/* fn(arg, row0, row1, room) for all blocks of 16 rows, on the threads of the be; room is that many
+ * bytes (a multiple of 64) for each call. False and a held failure when out of memory. */
+bool weights_each_block(struct weights *w, const char *name, int n_row, size_t room_size,
+                        void (*fn)(void *arg, int row0, int row1, void *room), void *arg);
 
 /* weights_tiles.c: MLX triples, int8 rows, --quant. The name is the full tensor name. */
 void weights_from_triple(struct weights *w, struct weight *out, const struct weights_part *p,

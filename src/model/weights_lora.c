@@ -121,25 +121,66 @@ static int check_pair(struct weights *w, const struct pair *l, const struct weig
     return (int)rank;
 }
 
-static void add_product(float *rows, const struct weights_part *p, const struct pair *l, int rank,
-                        float scaling, float *a, float *b)
-{
-    size_t n_in = (size_t)p->n_in, r = (size_t)rank;
-    size_t b_row0 = (size_t)l->set * (size_t)p->n_out;
+struct fold_job {
+    const struct pair       *l;
+    struct safetensors_entry own; /* the model's matrix */
+    int                      n_out, n_in, rank;
+    float                    scaling;
+    const float             *a;    /* [rank, n_in] */
+    float                   *f32;  /* [n_out, n_in]: the result here ... */
+    uint16_t                *bf16; /* ... or here */
+};
 
-    weights_floats_at(a, l->a, (size_t)l->set * r * n_in, r * n_in);
-    for (int o = 0; o < p->n_out; o++) {
-        weights_floats_at(b, l->b, (b_row0 + (size_t)o) * r, r);
-        for (int k = 0; k < rank; k++)
-            kern.axpy_f32(rows + (size_t)o * n_in, scaling * b[k], a + (size_t)k * n_in, p->n_in);
+/* room holds a row of B and, for bf16, a row of the result. */
+static void fold_block(void *arg, int row0, int row1, void *room)
+{
+    const struct fold_job *job = arg;
+    size_t                 n_in = (size_t)job->n_in, rank = (size_t)job->rank;
+    size_t                 b_row0 = (size_t)job->l->set * (size_t)job->n_out;
+    float                 *b = room;
+
+    for (int r = row0; r < row1; r++) {
+        float *row = job->f32 ? job->f32 + (size_t)r * n_in : b + rank;
+        weights_floats_at(row, &job->own, (size_t)r * n_in, n_in);
+        weights_floats_at(b, job->l->b, (b_row0 + (size_t)r) * rank, rank);
+        for (size_t k = 0; k < rank; k++)
+            kern.axpy_f32(row, job->scaling * b[k], job->a + k * n_in, job->n_in);
+        if (job->bf16)
+            kern.f32_to_bf16(job->bf16 + (size_t)r * n_in, row, job->n_in);
     }
+}
+
+/* out has its new dtype already. */
+static void fold(struct weights *w, struct weight *out, struct fold_job *job, const char *name)
+{
+    size_t n_a = (size_t)job->rank * (size_t)job->n_in, n = (size_t)job->n_out * (size_t)job->n_in;
+    size_t room = (sizeof(float) * (size_t)(job->rank + job->n_in) + 63) / 64 * 64;
+    float *a = mem_alloc(mem_size(n_a, sizeof *a));
+
+    if (out->dtype == DT_BF16)
+        job->bf16 = weights_take(w, mem_size(n, sizeof *job->bf16), name);
+    else
+        job->f32 = weights_take(w, mem_size(n, sizeof *job->f32), name);
+    if (!a)
+        weights_fail_memory(w, name);
+    if (!w->err) {
+        weights_floats_at(a, job->l->a, (size_t)job->l->set * n_a, n_a);
+        job->a = a;
+        if (weights_each_block(w, name, job->n_out, room, fold_block, job))
+            out->data = job->bf16 ? (const void *)job->bf16 : job->f32;
+    }
+    mem_free(a);
 }
 
 void weights_fold(struct weights *w, struct weight *out, const struct weights_part *p,
                   const char *name)
 {
-    struct pair l;
-    size_t      n = (size_t)p->n_out * (size_t)p->n_in;
+    struct pair     l;
+    struct fold_job job = { .l = &l,
+                            .own = { .dtype = out->dtype, .data = out->data },
+                            .n_out = p->n_out,
+                            .n_in = p->n_in,
+                            .scaling = (float)w->o.lora_scaling };
 
     if (!find_pair(w, &l, p, name))
         return;
@@ -147,30 +188,11 @@ void weights_fold(struct weights *w, struct weight *out, const struct weights_pa
         weights_fail_at(w, p->e, name, "is quantised: an adapter cannot be folded into it");
         return;
     }
-    int rank = check_pair(w, &l, p);
-    if (rank == 0)
+    job.rank = check_pair(w, &l, p);
+    if (job.rank == 0)
         return;
-    struct safetensors_entry own = { .dtype = out->dtype, .data = out->data };
-    bool                     to_bf16 = out->dtype == DT_BF16 && !w->o.is_exact;
-    out->dtype = to_bf16 ? DT_BF16 : DT_F32;
-    if (w->is_rehearsal)
-        return;
-    float    *a = mem_alloc(mem_size((size_t)rank * ((size_t)p->n_in + 1), sizeof *a));
-    float    *rows = to_bf16 ? mem_alloc(mem_size(n, sizeof *rows)) : NULL;
-    uint16_t *half = to_bf16 ? weights_take(w, n * sizeof *half, name) : NULL;
-    if (!to_bf16)
-        rows = weights_take(w, mem_size(n, sizeof *rows), name);
-    if (!a || !rows || (to_bf16 && !half)) {
-        weights_fail_memory(w, name);
-    } else {
-        weights_floats_at(rows, &own, 0, n);
-        add_product(rows, p, &l, rank, (float)w->o.lora_scaling, a,
-                    a + (size_t)rank * (size_t)p->n_in);
-        for (size_t i = 0; to_bf16 && i < n; i += (size_t)p->n_in)
-            kern.f32_to_bf16(half + i, rows + i, p->n_in);
-        out->data = to_bf16 ? (const void *)half : rows;
-    }
-    mem_free(a);
-    if (to_bf16)
-        mem_free(rows);
+    if (out->dtype != DT_BF16 || w->o.is_exact)
+        out->dtype = DT_F32;
+    if (!w->is_rehearsal)
+        fold(w, out, &job, name);
 }

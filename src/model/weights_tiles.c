@@ -80,25 +80,41 @@ static void copy_rows(void *out, const struct safetensors_entry *e, size_t row, 
     memcpy(out, (const uint8_t *)e->data + row * size, n * size);
 }
 
-/* Sixteen rows at a time; room holds the words, the scales and the biases of one block. */
-static void pack_triple(void *tiles, const struct triple *t, int row0, uint8_t *room)
+/* Where the tiles of a block of rows lie. */
+static uint8_t *block_of(void *tiles, struct quant_shape s, int row0)
 {
-    size_t    n_word = (size_t)t->words->n[1], n_scale = (size_t)t->scales->n[1];
-    uint32_t *words = (uint32_t *)room;
-    uint16_t *scales = (uint16_t *)(words + QUANT_ROWS * n_word);
-    uint16_t *biases = scales + QUANT_ROWS * n_scale;
+    return (uint8_t *)tiles +
+           (size_t)(row0 / QUANT_ROWS) * (size_t)quant_n_tile(s) * quant_tile_size(s.bits, s.group);
+}
 
-    for (int row = 0; row < t->s.n_out; row += QUANT_ROWS) {
-        int n = t->s.n_out - row < QUANT_ROWS ? t->s.n_out - row : QUANT_ROWS;
-        copy_rows(words, t->words, (size_t)(row0 + row), (size_t)n);
-        copy_rows(scales, t->scales, (size_t)(row0 + row), (size_t)n);
-        copy_rows(biases, t->biases, (size_t)(row0 + row), (size_t)n);
-        struct quant_shape block = t->s;
-        block.n_out = n;
-        uint8_t *dst = (uint8_t *)tiles + (size_t)(row / QUANT_ROWS) * (size_t)quant_n_tile(t->s) *
-                                              quant_tile_size(t->s.bits, t->s.group);
-        quant_pack_mlx(dst, block, words, scales, biases, 0, n);
-    }
+/* A multiple of 64 bytes for that many. */
+static size_t room_for(size_t size)
+{
+    return (size + 63) / 64 * 64;
+}
+
+struct triple_job {
+    const struct triple *t;
+    int                  row0; /* of the part */
+    void                *tiles;
+};
+
+/* room holds the words, the scales and the biases of one block. */
+static void pack_triple(void *arg, int row0, int row1, void *room)
+{
+    const struct triple_job *job = arg;
+    const struct triple     *t = job->t;
+    size_t                   row = (size_t)(job->row0 + row0), n = (size_t)(row1 - row0);
+    uint32_t                *words = room;
+    uint16_t                *scales = (uint16_t *)(words + QUANT_ROWS * (size_t)t->words->n[1]);
+    uint16_t                *biases = scales + QUANT_ROWS * (size_t)t->scales->n[1];
+    struct quant_shape       block = t->s;
+
+    copy_rows(words, t->words, row, n);
+    copy_rows(scales, t->scales, row, n);
+    copy_rows(biases, t->biases, row, n);
+    block.n_out = (int)n;
+    quant_pack_mlx(block_of(job->tiles, t->s, row0), block, words, scales, biases, 0, (int)n);
 }
 
 /* Scales that are not bf16 do not fit in tiles: the matrix becomes f32, which keeps every bit. */
@@ -136,76 +152,67 @@ void weights_from_triple(struct weights *w, struct weight *out, const struct wei
     if (w->is_rehearsal)
         return;
     size_t n = (size_t)p->n_out * (size_t)p->n_in;
+    size_t room = room_for(QUANT_ROWS * 4 * (size_t)(t.words->n[1] + t.scales->n[1]));
     void  *data = weights_take(w, is_tiles ? quant_size(t.s) : mem_size(n, sizeof(float)), name);
+    struct triple_job job = { &t, p->row0, data };
     if (!data)
         return;
-    if (is_tiles) {
-        uint8_t *room = mem_alloc(QUANT_ROWS *
-                                  (4 * (size_t)t.words->n[1] + 4 * (size_t)t.scales->n[1]));
-        if (!room) {
-            weights_fail_memory(w, name);
-            return;
-        }
-        pack_triple(data, &t, p->row0, room);
-        mem_free(room);
-    } else {
+    if (!is_tiles)
         expand_triple(data, &t, p->row0);
-    }
+    else if (!weights_each_block(w, name, p->n_out, room, pack_triple, &job))
+        return;
     out->data = data;
 }
 
 /* --- PyTorch int8 ----------------------------------------------------------------------------- */
 
-/* Rows of int8 are an affine code too: scale 1, bias -128, q = w + 128; every number is exact. */
-static bool pack_int8(struct weights *w, void *tiles, struct quant_shape s, const int8_t *rows,
-                      const char *name)
-{
-    size_t    n_in = (size_t)s.n_in, n_scale = n_in / (size_t)s.group;
-    uint32_t *words = mem_alloc(QUANT_ROWS * (n_in + 4 * n_scale));
+struct int8_job {
+    struct quant_shape s;
+    const int8_t      *rows;
+    void              *tiles;
+};
 
-    if (!words) {
-        weights_fail_memory(w, name);
-        return false;
-    }
-    uint16_t *scales = (uint16_t *)((uint8_t *)words + QUANT_ROWS * n_in);
-    uint16_t *biases = scales + QUANT_ROWS * n_scale;
+/* Rows of int8 are an affine code too: scale 1, bias -128, q = w + 128; every number is exact. */
+static void pack_int8(void *arg, int row0, int row1, void *room)
+{
+    const struct int8_job *job = arg;
+    size_t                 n_in = (size_t)job->s.n_in, n_scale = n_in / (size_t)job->s.group;
+    uint8_t               *words = room;
+    uint16_t              *scales = (uint16_t *)(words + QUANT_ROWS * n_in);
+    uint16_t              *biases = scales + QUANT_ROWS * n_scale;
+    struct quant_shape     block = job->s;
+
+    block.n_out = row1 - row0;
     for (size_t i = 0; i < QUANT_ROWS * n_scale; i++) {
         scales[i] = BF16_ONE;
         biases[i] = BF16_MINUS_128;
     }
-    for (int row = 0; row < s.n_out; row += QUANT_ROWS) {
-        int n = s.n_out - row < QUANT_ROWS ? s.n_out - row : QUANT_ROWS;
-        for (size_t i = 0; i < (size_t)n * n_in; i++)
-            ((uint8_t *)words)[i] = (uint8_t)(rows[(size_t)row * n_in + i] + 128);
-        struct quant_shape block = s;
-        block.n_out = n;
-        uint8_t *dst = (uint8_t *)tiles + (size_t)(row / QUANT_ROWS) * (size_t)quant_n_tile(s) *
-                                              quant_tile_size(s.bits, s.group);
-        quant_pack_mlx(dst, block, words, scales, biases, 0, n);
-    }
-    mem_free(words);
-    return true;
+    for (size_t i = 0; i < (size_t)block.n_out * n_in; i++)
+        words[i] = (uint8_t)(job->rows[(size_t)row0 * n_in + i] + 128);
+    quant_pack_mlx(block_of(job->tiles, job->s, row0), block, (uint32_t *)room, scales, biases, 0,
+                   block.n_out);
 }
 
 /* Tiles where the columns divide, else bf16, which holds every int8 exactly. */
 static void take_int8(struct weights *w, struct weight *out, const struct weights_part *p,
                       const char *name)
 {
-    struct quant_shape s = { p->n_out, p->n_in, 8, QUANT_COLS };
-    const int8_t      *rows = (const int8_t *)p->e->data + (size_t)p->row0 * (size_t)p->n_in;
-    size_t             n = (size_t)p->n_out * (size_t)p->n_in;
-    bool               is_tiles = out->dtype == DT_Q8T;
-    void              *data = weights_take(w, is_tiles ? quant_size(s) : 2 * n, name);
+    size_t          n_in = (size_t)p->n_in, n = (size_t)p->n_out * n_in;
+    struct int8_job job = { .s = { p->n_out, p->n_in, 8, QUANT_COLS },
+                            .rows = (const int8_t *)p->e->data + (size_t)p->row0 * n_in };
+    bool            is_tiles = out->dtype == DT_Q8T;
+    size_t          room = room_for(QUANT_ROWS * (n_in + 4 * (n_in / QUANT_COLS)));
 
-    if (!data)
+    job.tiles = weights_take(w, is_tiles ? quant_size(job.s) : 2 * n, name);
+    if (!job.tiles)
         return;
-    if (is_tiles && !pack_int8(w, data, s, rows, name))
+    if (is_tiles && !weights_each_block(w, name, p->n_out, room, pack_int8, &job))
         return;
     for (size_t i = 0; !is_tiles && i < n; i++) {
-        float x = rows[i];
-        kern.f32_to_bf16((uint16_t *)data + i, &x, 1);
+        float x = job.rows[i];
+        kern.f32_to_bf16((uint16_t *)job.tiles + i, &x, 1);
     }
-    out->data = data;
+    out->data = job.tiles;
 }
 
 void weights_from_int8(struct weights *w, struct weight *out, const struct weights_part *p,
@@ -242,31 +249,37 @@ void weights_from_int8(struct weights *w, struct weight *out, const struct weigh
 
 /* --- quant ------------------------------------------------------------------------------------ */
 
+struct quant_job {
+    struct quant_shape       s;
+    struct safetensors_entry e; /* the float matrix */
+    void                    *tiles;
+};
+
+/* room holds the numbers of one block. */
+static void quantise_block(void *arg, int row0, int row1, void *room)
+{
+    const struct quant_job *job = arg;
+    size_t                  n_in = (size_t)job->s.n_in;
+
+    weights_floats_at(room, &job->e, (size_t)row0 * n_in, (size_t)(row1 - row0) * n_in);
+    quant_pack_f32(job->tiles, job->s, room, row0, row1);
+}
+
 void weights_quantise(struct weights *w, struct weight *out, const char *name)
 {
-    bool               is_q8 = w->o.quant == WEIGHTS_QUANT_Q8;
-    struct quant_shape s = { out->n_out, out->n_in, is_q8 ? 8 : 4, is_q8 ? 64 : 32 };
+    bool             is_q8 = w->o.quant == WEIGHTS_QUANT_Q8;
+    struct quant_job job = { .s = { out->n_out, out->n_in, is_q8 ? 8 : 4, is_q8 ? 64 : 32 },
+                             .e = { .dtype = out->dtype, .data = out->data } };
 
     /* What is quantised already stays; so does a matrix whose rows do not divide into groups. */
-    if (!weights_is_float(out->dtype) || out->row_scale || s.n_in % s.group != 0)
+    if (!weights_is_float(out->dtype) || out->row_scale || out->n_in % job.s.group != 0)
         return;
-    struct safetensors_entry e = { .dtype = out->dtype, .data = out->data };
     out->dtype = is_q8 ? DT_Q8T : DT_Q4T;
-    out->group = s.group;
+    out->group = job.s.group;
     if (w->is_rehearsal)
         return;
-    uint8_t *tiles = weights_take(w, quant_size(s), name);
-    float   *rows = mem_alloc(QUANT_ROWS * (size_t)s.n_in * sizeof *rows);
-    if (!tiles || !rows) {
-        weights_fail_memory(w, name);
-        mem_free(rows);
-        return;
-    }
-    for (int row = 0; row < s.n_out; row += QUANT_ROWS) {
-        int n = s.n_out - row < QUANT_ROWS ? s.n_out - row : QUANT_ROWS;
-        weights_floats_at(rows, &e, (size_t)row * (size_t)s.n_in, (size_t)n * (size_t)s.n_in);
-        quant_pack_f32(tiles, s, rows, row, row + n);
-    }
-    mem_free(rows);
-    out->data = tiles;
+    size_t room = room_for(QUANT_ROWS * sizeof(float) * (size_t)out->n_in);
+    job.tiles = weights_take(w, quant_size(job.s), name);
+    if (job.tiles && weights_each_block(w, name, out->n_out, room, quantise_block, &job))
+        out->data = job.tiles;
 }

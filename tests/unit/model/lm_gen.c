@@ -291,18 +291,26 @@ TEST(lm_gen_defaults_come_from_the_config)
     be_close(&be);
 }
 
+/* Everything that allocates: opening, a source to attend to, and the first step's scratch. */
 static enum err open_and_close(void)
 {
-    struct moshi     *m = NULL;
-    struct lm_gen    *g = NULL;
-    struct be        *be = NULL;
-    struct be_options o = { .device = "cpu", .n_thread = 1, .is_exact = true };
-    enum err          err = be_open(&be, &o);
+    struct moshi       *m = NULL;
+    struct lm_gen      *g = NULL;
+    struct be          *be = NULL;
+    struct be_options   o = { .device = "cpu", .n_thread = 1, .is_exact = true };
+    struct lm_gen_frame frame[2];
+    const int32_t      *rows[2] = { NULL, NULL };
+    float               speaker[5 * 9] = { 1 };
+    enum err            err = be_open(&be, &o);
 
     if (!err)
         err = fixture_open(&m, be, "tests/golden/tts/1.6b", 2);
     if (!err)
         err = lm_gen_open(&g, m, 2);
+    if (!err)
+        err = moshi_condition_tensor(m, 1, "speaker_wavs", speaker, 5, 9, NULL);
+    if (!err)
+        err = lm_gen_step(g, &(struct step){ 2, lanes }, rows, 0, NULL, frame);
     lm_gen_close(&g);
     moshi_close(&m);
     be_close(&be);

@@ -50,13 +50,17 @@ static const char *write_file(const struct file *f, const char *what)
 }
 
 static struct arena *arena;
+static struct be    *threads; /* that conversions run on */
 
 static struct weights *open_with(const struct file *f, enum weights_quant quant, const char *lora)
 {
     struct weights              *w = NULL;
-    const struct weights_options o = {
-        .arena = arena, .quant = quant, .lora_path = lora, .lora_scaling = 1.5, .is_exact = true
-    };
+    const struct weights_options o = { .arena = arena,
+                                       .be = threads,
+                                       .quant = quant,
+                                       .lora_path = lora,
+                                       .lora_scaling = 1.5,
+                                       .is_exact = true };
 
     CHECK(weights_open(&w, write_file(f, "model"), &o) == OK);
     return w;
@@ -64,8 +68,18 @@ static struct weights *open_with(const struct file *f, enum weights_quant quant,
 
 static void begin(void)
 {
+    const struct be_options o = { .device = "cpu", .n_thread = 3, .is_exact = true };
+
+    if (!threads)
+        CHECK(be_open(&threads, &o) == OK);
     arena_close(&arena);
     CHECK(arena_open(&arena, 4096) == OK);
+}
+
+__attribute__((destructor)) static void end(void)
+{
+    arena_close(&arena);
+    be_close(&threads);
 }
 
 /* Row r of a weight, as numbers. */
