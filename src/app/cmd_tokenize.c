@@ -33,7 +33,7 @@ static enum err at_line(const struct job *j, enum err err)
     return err_set(err, "line %lld: %s", (long long)j->n_line, text);
 }
 
-/* ---- text to ids ---- */
+/* Text to ids. */
 
 static void add_ids(struct job *j, const int *ids, int n)
 {
@@ -64,7 +64,7 @@ static enum err encode_line(struct job *j)
     return OK;
 }
 
-/* ---- ids to text ---- */
+/* Ids to text. */
 
 static enum err not_an_id(struct bytes word)
 {
@@ -135,7 +135,7 @@ static enum err decode_line(struct job *j)
     return OK;
 }
 
-/* ---- lines ---- */
+/* Lines. */
 
 /* The next line without its end, perhaps with zero bytes in it; *is_end when there is none. */
 static enum err read_line(struct job *j, bool *is_end)

@@ -20,7 +20,7 @@ struct mimi {
     struct conv_layer down, up; /* between latent steps and frames; unused when they are the same */
 };
 
-/* --- opening ---------------------------------------------------------------------------------- */
+/* Opening. */
 
 static bool is_resampled(const struct mimi *m)
 {
@@ -228,7 +228,7 @@ void mimi_reset_decoder(struct mimi *m, int lane)
         conv_layer_reset(&m->up, lane);
 }
 
-/* --- steps ------------------------------------------------------------------------------------ */
+/* Steps. */
 
 /* Rows of t, one lane after the other, from or to the callers' pointers. After a failure t may have
  * fewer rows than asked for. */

@@ -112,7 +112,7 @@ static struct reader section(struct reader *top, const char *key, const char *co
     return r;
 }
 
-/* --- sections --------------------------------------------------------------------------------- */
+/* Sections. */
 
 static const char *const seanet_keys[] = { "channels",
                                            "dimension",
@@ -401,7 +401,7 @@ static enum err read_transformer(struct transformer_shape *s, struct reader *top
     return r.err;
 }
 
-/* --- the whole -------------------------------------------------------------------------------- */
+/* The whole. */
 
 /* What was published with the first Moshi; folders without a codec config mean it. */
 static const struct mimi_config published = {

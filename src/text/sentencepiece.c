@@ -41,7 +41,7 @@ int sentencepiece_count(const struct sentencepiece *s)
     return s->m.n_piece;
 }
 
-/* ---- text to ids ---- */
+/* Text to ids. */
 
 static void cut_chars(struct sentencepiece_ids *out, const struct sentencepiece_model *m,
                       struct bytes text)
@@ -124,7 +124,7 @@ enum err sentencepiece_encode_new(const struct sentencepiece *s, int **ids, int 
     return OK;
 }
 
-/* ---- ids to text ---- */
+/* Ids to text. */
 
 static bool has_blank(struct bytes t)
 {
@@ -229,7 +229,7 @@ enum err sentencepiece_decode(const struct sentencepiece *s, struct buf *out, co
     return err ? err : buf_err(out);
 }
 
-/* ---- questions ---- */
+/* Questions. */
 
 static const struct sentencepiece_entry *entry(const struct sentencepiece *s, int id)
 {
@@ -273,7 +273,7 @@ bool sentencepiece_is_unused(const struct sentencepiece *s, int id)
     return entry(s, id)->kind == SENTENCEPIECE_UNUSED;
 }
 
-/* ---- words as they are spoken ---- */
+/* Words as they are spoken. */
 
 void sentencepiece_stream_init(struct sentencepiece_stream *st, const struct sentencepiece *s)
 {

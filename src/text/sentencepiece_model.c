@@ -36,7 +36,7 @@ static void fail(struct reader *r, const char *fmt, ...)
     r->err = err_set(ERR_FORMAT, "%s: %s", r->what, text);
 }
 
-/* ---- fields of a known kind; a wrong one is a fault ---- */
+/* Fields of a known kind; a wrong one is a fault. */
 
 static bool is_kind(struct reader *r, const struct protobuf_field *f, enum protobuf_kind kind)
 {
@@ -89,7 +89,7 @@ static bool next_field(struct reader *r, struct protobuf_field *f, struct protob
     return false;
 }
 
-/* ---- the file's messages; numbers are those of sentencepiece_model.proto ---- */
+/* The file's messages; numbers are those of sentencepiece_model.proto. */
 
 static void read_piece(struct reader *r, struct bytes in)
 {
@@ -189,7 +189,7 @@ static void read_file(struct reader *r, struct bytes in)
     }
 }
 
-/* ---- what must hold between them ---- */
+/* What must hold between them. */
 
 static int hex(uint8_t c)
 {

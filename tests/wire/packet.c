@@ -119,7 +119,7 @@ TEST(packet_reads_what_clients_say_of_themselves)
     cases_run("tests/wire/packet/metadata.txt", 22, check_fact);
 }
 
-/* ---- writing ---- */
+/* Writing. */
 
 static void check_written(const struct buf *got, const char *hex)
 {
@@ -242,7 +242,7 @@ TEST(packet_copies_samples_in_parts)
     CHECK_INT(packet_copy_samples(out, 0, bytes_of(payload, 12), 0), 0);
 }
 
-/* ---- malformed packets ---- */
+/* Malformed packets. */
 
 TEST(packet_faults_close_at_the_101st_in_ten_seconds)
 {
@@ -263,7 +263,7 @@ TEST(packet_faults_forget_what_is_long_ago)
         CHECK(!packet_faults_add(&f, i * 101 * ms));
 }
 
-/* ---- what we say ---- */
+/* What we say. */
 
 static json_t *parse(struct buf *b)
 {

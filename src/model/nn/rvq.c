@@ -10,7 +10,7 @@
 /* A search is cut into pieces of this many rows, whatever the number of threads: 256 KB each. */
 enum { SLICE = 256, MAX_SLICE = 256 };
 
-/* --- loading ---------------------------------------------------------------------------------- */
+/* Loading. */
 
 /* The name of a codebook's tensor: today's, or that of an older file where the file has it. */
 static const char *book_name(const struct weights *w, const char *book, const char *name,
@@ -86,7 +86,7 @@ void rvq_load(struct rvq *q, struct weights *w, struct arena *arena, const struc
               is_hf ? "quantizer.acoustic_residual_vector_quantizer" : "quantizer.rvq_rest", is_hf);
 }
 
-/* --- encoding --------------------------------------------------------------------------------- */
+/* Encoding. */
 
 /* One level of all lanes: the nearest row in each slice of the table, then the nearest of those. */
 struct search {
@@ -171,7 +171,7 @@ void rvq_encode(struct be *be, const struct rvq *q, const struct tensor *latent,
         encode_half(be, &q->shape, &q->rest, latent, codes, n_first, n_q - n_first);
 }
 
-/* --- decoding --------------------------------------------------------------------------------- */
+/* Decoding. */
 
 static struct tensor *decode_half(struct be *be, const struct rvq_shape *shape,
                                   const struct rvq_half *h, const int32_t *const *codes, int at,

@@ -148,7 +148,7 @@ TEST(mimi_reads_the_config_of_transformers)
     model_files_close(&files);
 }
 
-/* --- steps ------------------------------------------------------------------------------------ */
+/* Steps. */
 
 static struct mimi *open_mimi(struct be *be, const char *dir, int n_lane, enum mimi_parts parts,
                               int n_codebook)
@@ -347,7 +347,7 @@ TEST(mimi_allocates_nothing_once_warm)
     be_close(&be);
 }
 
-/* --- strict loading --------------------------------------------------------------------------- */
+/* Strict loading. */
 
 enum damage { DROP, RENAME, RESHAPE, RETYPE, ADD };
 
@@ -443,7 +443,7 @@ TEST(mimi_refuses_weights_that_are_not_the_config_s)
     refuse(damaged(RENAME, "decoder.model.0.conv.conv.bias"), "decoder.model.0.conv.conv.bias");
 }
 
-/* --- configs ---------------------------------------------------------------------------------- */
+/* Configs. */
 
 /* The golden config with `key` of `section` set to `value`. */
 static enum err open_with(const char *section, const char *key, const char *value)

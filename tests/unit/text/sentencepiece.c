@@ -3,13 +3,13 @@
 
 #include "base/buf.h"
 #include "base/os.h"
-#include "check.h"
 #include "base/utf8.h"
+#include "check.h"
 
 #define FOLDER  "tests/golden/tokenizer/"
 #define IDS_CAP 4096
 
-/* ---- goldens of tests/oracle/sentencepiece_goldens.py ---- */
+/* Goldens of tests/oracle/sentencepiece_goldens.py. */
 
 static struct sentencepiece *open_file(const char *path)
 {
@@ -145,7 +145,7 @@ TEST(sentencepiece_golden_tiny_voice)
     check_golden("tiny-voice", open_file("models/tiny-voice/tokenizer.model"));
 }
 
-/* ---- models made here ---- */
+/* Models made here. */
 
 static void add_varint(struct buf *b, uint64_t v)
 {
