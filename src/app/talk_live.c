@@ -23,9 +23,9 @@ struct live {
     struct engine_info info;
     struct talk       *talk;
     struct sound      *sound;
-    float             *frame;    /* from the microphone, or to the loudspeaker */
-    float             *kept;     /* a frame that found no room yet */
-    int64_t            kept_ns;  /* when its last sample came */
+    float             *frame;   /* from the microphone, or to the loudspeaker */
+    float             *kept;    /* a frame that found no room yet */
+    int64_t            kept_ns; /* when its last sample came */
     bool               has_kept;
     int64_t            heard_ns[N_ON_WAY]; /* the same of the frames that the engine has */
     int64_t            n_pushed, n_frame, n_late, n_underrun;

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/log.h"
+
 int portaudio_hush(void)
 {
     fflush(stderr);
@@ -24,6 +26,34 @@ void portaudio_unhush(int kept)
     fflush(stderr);
     dup2(kept, 2);
     close(kept);
+}
+
+typedef void alsa_error_fn(const char *file, int line, const char *function, int err,
+                           const char *fmt, ...);
+
+static void on_alsa_error(const char *file, int line, const char *function, int err,
+                          const char *fmt, ...)
+{
+    char    text[200];
+    va_list args;
+
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    log_debug("alsa: %s (%s)", text, function);
+}
+
+/* ALSA would print each underrun on stderr, in the middle of the words. */
+static void silence_alsa(struct portaudio *pa)
+{
+    static const char *const names[] = { "libasound.so.2", NULL };
+
+    if (os_lib_open(&pa->alsa, names) != OK)
+        return;
+    int (*set_handler)(alsa_error_fn * handler) = (int (*)(alsa_error_fn *))os_lib_symbol(
+        pa->alsa, "snd_lib_error_set_handler");
+    if (set_handler)
+        set_handler(on_alsa_error);
 }
 
 static enum err load(struct portaudio *pa)
@@ -47,6 +77,7 @@ enum err portaudio_open(struct portaudio *pa)
     *pa = (struct portaudio){ 0 };
     enum err err = load(pa);
     if (!err) {
+        silence_alsa(pa);
         int     kept = portaudio_hush();
         PaError failed = pa->Initialize();
         portaudio_unhush(kept);
@@ -68,4 +99,5 @@ void portaudio_close(struct portaudio *pa)
     }
     pa->is_initialized = false;
     os_lib_close(&pa->lib);
+    os_lib_close(&pa->alsa);
 }

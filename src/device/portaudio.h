@@ -22,12 +22,15 @@
     F(PaError, OpenStream,                                                                         \
       (PaStream **, const PaStreamParameters *, const PaStreamParameters *, double, unsigned long, \
        PaStreamFlags, PaStreamCallback *, void *))                                                 \
+    F(PaError, SetStreamFinishedCallback, (PaStream *, PaStreamFinishedCallback *))                \
     F(PaError, StartStream, (PaStream *))                                                          \
+    F(PaError, IsStreamActive, (PaStream *))                                                       \
     F(PaError, AbortStream, (PaStream *))                                                          \
     F(PaError, CloseStream, (PaStream *))
 
 struct portaudio {
     struct os_lib *lib;
+    struct os_lib *alsa; /* NULL: none here */
     bool           is_initialized;
 #define F(type, name, args) type(*name) args;
     PORTAUDIO_LIST(F)
@@ -38,7 +41,7 @@ struct portaudio {
  * silenced. */
 enum err portaudio_open(struct portaudio *pa) MUST_CHECK;
 void     portaudio_close(struct portaudio *pa);
-/* stderr goes nowhere between the two; ALSA and JACK talk there on their own. */
+/* stderr goes nowhere between the two: JACK and PortAudio itself talk there on their own. */
 int  portaudio_hush(void);
 void portaudio_unhush(int kept);
 

@@ -274,6 +274,7 @@ static void deliver(struct engine *e, struct talk *t, const struct duplex_frame 
         .frame = t->n_step,
         .token = f->text_now,
         .lag_ns = os_now_ns() - t->pending->at_ns,
+        .step_ns = tick_ns,
         .has_sound = f->has_sound,
     };
 

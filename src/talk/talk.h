@@ -37,6 +37,7 @@ struct talk_event {
     int32_t token;     /* text token sampled in that step */
     char    text[256]; /* what it adds to the words; "" for padding; UTF-8, ended with 0 */
     int64_t lag_ns;    /* from the mic frame in the ring to this event */
+    int64_t step_ns;   /* what the tick took */
     bool    has_sound; /* a frame in the speaker ring belongs to this step */
 };
 bool talk_pop_event(struct talk *t, struct talk_event *out);
