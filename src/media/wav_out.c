@@ -10,12 +10,14 @@
 
 #define HEAD_MAX 58
 #define BLOCK    2048
+#define UNKNOWN  0x7ffff000u /* bytes of sound, where nobody can go back and say */
 
 struct wav_out {
     struct os_out *file;
     enum wav_kind  kind;
     int            rate_hz;
     int64_t        n_smp;
+    bool           is_pipe; /* or a terminal: what is written stays as it is */
 };
 
 static int sample_size(enum wav_kind kind)
@@ -34,6 +36,8 @@ static size_t make_head(uint8_t h[HEAD_MAX], const struct wav_out *w)
 
     if (n_byte > cap)
         n_byte = cap;
+    if (w->is_pipe)
+        n_byte = UNKNOWN;
     memset(h, 0, HEAD_MAX);
     memcpy(h, "RIFF", 4);
     bytes_put_le(h + 4, n_byte + head - 8, 4);
@@ -48,7 +52,7 @@ static size_t make_head(uint8_t h[HEAD_MAX], const struct wav_out *w)
     if (is_f32) {
         memcpy(h + 38, "fact", 4);
         bytes_put_le(h + 42, 4, 4);
-        bytes_put_le(h + 46, (uint64_t)w->n_smp, 4);
+        bytes_put_le(h + 46, n_byte / 4, 4);
     }
     memcpy(h + head - 8, "data", 4);
     bytes_put_le(h + head - 4, n_byte, 4);
@@ -71,6 +75,7 @@ enum err wav_out_open(struct wav_out **out, const char *path, int rate_hz, enum 
     w->kind = kind;
     w->rate_hz = rate_hz;
     enum err err = os_out_open(&w->file, path);
+    w->is_pipe = !err && os_out_seek(w->file, 0) != OK;
     if (!err)
         err = write_head(w);
     if (err)
@@ -113,8 +118,9 @@ enum err wav_out_commit(struct wav_out **wp)
     struct wav_out *w = *wp;
     enum err        err = OK;
 
-    /* A pipe cannot go back: there the head keeps its size of 0. */
-    if (os_out_seek(w->file, 0) == OK)
+    if (!w->is_pipe)
+        err = os_out_seek(w->file, 0);
+    if (!err && !w->is_pipe)
         err = write_head(w);
     if (!err)
         err = os_out_commit(&w->file);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* wav_out: a mono WAV file that grows, and appears whole or not at all. One thread. */
+/* wav_out: a mono WAV file that grows, and appears whole or not at all. One thread.
+ *
+ * A pipe gets it as it grows, with a head that says 2 GiB: readers go on to its end.
+ */
 #ifndef MEDIA_WAV_OUT_H
 #define MEDIA_WAV_OUT_H
 
