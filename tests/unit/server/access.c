@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/access.h"
+
+#include <stdio.h>
+
+#include "check.h"
+
+#define PORT 8998
+
+static const int         ports[] = { PORT, 8788 };
+static const char *const hosts[] = { "parley.example" };
+static const char *const origins[] = { "https://studio.example" };
+
+static const struct access home = { .ports = ports, .n_port = 2 };
+static const struct access known = {
+    .ports = ports, .n_port = 2, .hosts = hosts, .n_host = 1, .origins = origins, .n_origin = 1
+};
+static const struct access open_to_all = {
+    .ports = ports, .n_port = 2, .key = "open-sesame", .has_public = true
+};
+
+/* The status for a request with these header lines, each ended by CRLF. */
+static int ask_for(const struct access *a, const char *target, const char *lines, bool wants_key)
+{
+    char             text[1024];
+    struct http_head h;
+    size_t           n_used;
+
+    snprintf(text, sizeof text, "GET %s HTTP/1.1\r\n%s\r\n", target, lines);
+    must(http_read_head(&h, &n_used, bytes_str(text)) == OK);
+    return access_check(a, &h, PORT, wants_key);
+}
+
+static int ask(const struct access *a, const char *lines)
+{
+    return ask_for(a, "/", lines, false);
+}
+
+TEST(access_wants_one_host)
+{
+    CHECK_INT(ask(&home, "Host: 127.0.0.1:8998\r\n"), 0);
+    CHECK_INT(ask(&home, ""), 400);
+    CHECK_INT(ask(&home, "Host: 127.0.0.1:8998\r\nHost: 127.0.0.1:8998\r\n"), 400);
+}
+
+TEST(access_knows_the_names_of_this_machine)
+{
+    static const char *const ours[] = { "localhost:8998", "LocalHost:8998", "127.0.0.1:8998",
+                                        "[::1]:8998" };
+    static const char *const foreign[] = { "",
+                                           "localhost",
+                                           "localhost:",
+                                           "localhost:8788",
+                                           "localhost:08998x",
+                                           "localhost:899",
+                                           "localhost:89980",
+                                           "localhost:-8998",
+                                           "evil.example:8998",
+                                           "localhost.evil.example:8998",
+                                           "127.0.0.1.evil.example:8998",
+                                           "127.0.0.2:8998",
+                                           "[::1]",
+                                           "[::1:8998",
+                                           "::1:8998",
+                                           "[::2]:8998",
+                                           "[]:8998",
+                                           "[::1]8998",
+                                           "10.0.0.1:8998",
+                                           "parley.example:8998",
+                                           "localhost:8998:8998",
+                                           "localhost :8998",
+                                           "a@localhost:8998",
+                                           "localhost:99999999999999" };
+    char                     line[128];
+
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
+        snprintf(line, sizeof line, "Host: %s\r\n", ours[i]);
+        printf("# %s\n", ours[i]);
+        CHECK_INT(ask(&home, line), 0);
+    }
+    for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++) {
+        snprintf(line, sizeof line, "Host: %s\r\n", foreign[i]);
+        printf("# %s\n", foreign[i]);
+        CHECK_INT(ask(&home, line), 421);
+    }
+}
+
+TEST(access_asks_the_address_before_the_host)
+{
+    CHECK_INT(ask_for(&home, "http://localhost:8998/", "Host: evil.example\r\n", false), 0);
+    CHECK_INT(ask_for(&home, "http://evil.example:8998/", "Host: localhost:8998\r\n", false), 421);
+    CHECK_INT(ask_for(&home, "http://localhost:8998/", "", false), 400);
+}
+
+TEST(access_takes_further_names_and_origins)
+{
+    CHECK_INT(ask(&known, "Host: parley.example:8998\r\n"), 0);
+    CHECK_INT(ask(&known, "Host: parley.example\r\n"), 421);
+    CHECK_INT(ask(&known, "Host: x.parley.example:8998\r\n"), 421);
+    CHECK_INT(ask(&known, "Host: localhost:8998\r\nOrigin: https://studio.example\r\n"), 0);
+    CHECK_INT(ask(&known, "Host: localhost:8998\r\nOrigin: http://studio.example\r\n"), 403);
+    CHECK_INT(ask(&known, "Host: localhost:8998\r\nOrigin: https://studio.example.evil\r\n"), 403);
+    CHECK_INT(ask(&known, "Host: localhost:8998\r\nOrigin: http://parley.example:8998\r\n"), 0);
+}
+
+TEST(access_knows_its_own_pages)
+{
+    static const struct {
+        const char *origin;
+        int         status;
+    } cases[] = {
+        { "http://127.0.0.1:8998", 0 },
+        { "http://localhost:8998", 0 },
+        { "http://[::1]:8998", 0 },
+        { "http://localhost:8788", 0 },
+        { "https://localhost:8998", 0 },
+        { "null", 403 },
+        { "", 403 },
+        { "http://localhost", 403 },
+        { "http://localhost:8999", 403 },
+        { "http://evil.example:8998", 403 },
+        { "http://localhost:8998/", 403 },
+        { "http://localhost:8998.evil.example", 403 },
+        { "http://", 403 },
+        { "ftp://localhost:8998", 403 },
+        { "localhost:8998", 403 },
+        { "http://localhost:8998 http://evil.example", 403 },
+        { "file://", 403 },
+        { "chrome-extension://abc", 403 },
+    };
+    char line[256];
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        snprintf(line, sizeof line, "Host: localhost:8998\r\nOrigin: %s\r\n", cases[i].origin);
+        printf("# %s\n", cases[i].origin);
+        CHECK_INT(ask(&home, line), cases[i].status);
+    }
+    CHECK_INT(ask(&home, "Host: localhost:8998\r\nOrigin: http://localhost:8998\r\n"
+                         "Origin: http://localhost:8998\r\n"),
+              403);
+}
+
+TEST(access_in_public_takes_addresses_but_no_names)
+{
+    CHECK_INT(ask(&open_to_all, "Host: 192.168.1.7:8998\r\n"), 0);
+    CHECK_INT(ask(&open_to_all, "Host: [fe80::1]:8998\r\n"), 0);
+    CHECK_INT(ask(&open_to_all, "Host: evil.example:8998\r\n"), 421);
+    CHECK_INT(ask(&open_to_all, "Host: 192.168.1.7.evil.example:8998\r\n"), 421);
+    CHECK_INT(ask(&open_to_all, "Host: 192.168.1:8998\r\n"), 421);
+}
+
+TEST(access_asks_for_the_key_where_it_is_wanted)
+{
+    static const char host[] = "Host: localhost:8998\r\n";
+    static const struct {
+        const char *target, *line;
+        int         status;
+    } cases[] = {
+        { "/", "", 401 },
+        { "/", "Authorization: Bearer open-sesame\r\n", 0 },
+        { "/", "Authorization: bearer open-sesame\r\n", 0 },
+        { "/", "Authorization: Bearer open-sesam\r\n", 401 },
+        { "/", "Authorization: Bearer open-sesame2\r\n", 401 },
+        { "/", "Authorization: Bearer Open-sesame\r\n", 401 },
+        { "/", "Authorization: Bearer \r\n", 401 },
+        { "/", "Authorization: Basic open-sesame\r\n", 401 },
+        { "/", "kyutai-api-key: open-sesame\r\n", 0 },
+        { "/", "kyutai-api-key: x\r\n", 401 },
+        { "/?key=open-sesame", "", 0 },
+        { "/?auth_id=open-sesame", "", 0 },
+        { "/?a=1&key=open%2dsesame", "", 0 },
+        { "/?key=open-sesamE", "", 401 },
+        { "/?key=", "", 401 },
+        { "/?keys=open-sesame", "", 401 },
+    };
+    char lines[256];
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        snprintf(lines, sizeof lines, "%s%s", host, cases[i].line);
+        printf("# %s %s\n", cases[i].target, cases[i].line);
+        CHECK_INT(ask_for(&open_to_all, cases[i].target, lines, true), cases[i].status);
+        CHECK_INT(ask_for(&open_to_all, cases[i].target, lines, false), 0);
+    }
+    CHECK_INT(ask_for(&home, "/", host, true), 0);
+}
