@@ -5,14 +5,20 @@
  *
  * Playing starts once a whole frame is there plus an extra wait. Each time the queue runs dry the
  * wait grows by a step; after a calm while with sound to spare it shrinks by one. What piles up
- * beyond the allowance is cut, oldest first, so that lateness never stays. Starts, ends and cuts
- * are ramped: a sudden edge is a click.
+ * beyond the allowance is lateness that must not stay: it is left out where the voice pauses, and
+ * in the middle of a word only when it is very late. Starts, ends and cuts are ramped: a sudden
+ * edge is a click.
  */
 
 const STEP_MS = 5;
 const EXTRA_MIN_MS = 10;
+/* Browsers capture and play in pieces of 10 ms and more: with less a talk began with three gaps. */
+const EXTRA_FIRST_MS = 30;
 const EXTRA_MAX_MS = 80;
 const ALLOWANCE_MAX_MS = 80;
+/* Frames that come in bursts are not worth a cut word up to this. */
+const LATE_MAX_MS = 400;
+const QUIET = 0.01;
 const CALM_MS = 10000;
 /* Spare sound that must have been there all the calm while before a step is given back. */
 const SPARE_MS = 12;
@@ -30,6 +36,7 @@ export class JitterBuffer {
     #wait = -1;             /* samples until playing starts; -1: not enough is here */
     #isPlaying = false;
     #isFresh = false;
+    #isLate = false;
     #last = 0;
     #calm = 0;
     #low = Infinity;
@@ -42,10 +49,10 @@ export class JitterBuffer {
 
     /** @param {number} rateHz @param {number} frameSamples at that rate
      *  @param {number} extraMs what an earlier talk has learned */
-    constructor(rateHz, frameSamples, extraMs = 0) {
+    constructor(rateHz, frameSamples, extraMs = EXTRA_FIRST_MS) {
         this.#rate = rateHz;
         this.#initial = frameSamples;
-        this.#extra = this.#samples(Math.min(Math.max(extraMs, EXTRA_MIN_MS), EXTRA_MAX_MS));
+        this.#extra = this.#samples(extraMs);
         this.#allowance = this.#samples(EXTRA_MIN_MS);
         this.#ring = new Float32Array(this.#samples(ROOM_MS));
     }
@@ -61,7 +68,7 @@ export class JitterBuffer {
         this.#level += n;
         if (!this.#isPlaying && this.#wait < 0 && this.#level >= this.#initial)
             this.#wait = this.#extra;
-        this.#trim();
+        this.#noteLate();
     }
 
     /** The sound card wants out.length samples now. @param {Float32Array} out */
@@ -70,6 +77,7 @@ export class JitterBuffer {
             out.fill(0);
             return;
         }
+        this.#leaveOutPause();
         const n = Math.min(out.length, this.#level);
         for (let i = 0; i < n; i++)
             out[i] = this.#ring[(this.#at + i) % this.#ring.length];
@@ -139,13 +147,32 @@ export class JitterBuffer {
         this.#low = Infinity;
     }
 
-    #trim() {
+    #noteLate() {
         const target = this.#initial + this.#extra;
         if (this.#level <= target + this.#allowance)
             return;
-        this.#cut(this.#level - target);
-        this.#allowance = Math.min(this.#allowance + this.#samples(STEP_MS),
-                                   this.#samples(ALLOWANCE_MAX_MS));
+        if (!this.#isLate)
+            this.#allowance = Math.min(this.#allowance + this.#samples(STEP_MS),
+                                       this.#samples(ALLOWANCE_MAX_MS));
+        this.#isLate = true;
+        if (this.#level > target + this.#samples(LATE_MAX_MS))
+            this.#cut(this.#level - target);
+    }
+
+    #leaveOutPause() {
+        const n = this.#samples(RAMP_MS);
+        while (this.#isLate && this.#level > this.#initial + this.#extra && this.#isQuiet(n)) {
+            this.#drop(n);
+            this.nCut += n;
+        }
+        this.#isLate &&= this.#level > this.#initial + this.#extra;
+    }
+
+    #isQuiet(n) {
+        for (let i = 0; i < n; i++)
+            if (Math.abs(this.#ring[(this.#at + i) % this.#ring.length]) > QUIET)
+                return false;
+        return true;
     }
 
     /* Leaves out n samples, with a short cross-fade over the seam. */

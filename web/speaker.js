@@ -4,7 +4,7 @@
  */
 
 /* What the last talk learned about this network: the next one need not stumble into it again. */
-let extraMs = 0;
+let extraMs;
 
 export class Speaker {
     #node;

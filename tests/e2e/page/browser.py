@@ -98,7 +98,8 @@ class Browser:
         return reply["result"]
 
     def open(self, url, width=1280, height=800, before="", media=()):
-        """A page at url; `before` is script that runs first in it, `media` are CSS media features."""
+        """A page at url; `before` is script that runs first in it, with what
+        the page's policy would forbid; `media` are CSS media features."""
         target = self.command("Target.createTarget", url="about:blank")["targetId"]
         session = self.command("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         page = Page(self, session)
@@ -110,6 +111,7 @@ class Browser:
         page.command("Emulation.setEmulatedMedia",
                      features=[{"name": name, "value": value} for name, value in media])
         if before:
+            page.command("Page.setBypassCSP", enabled=True)
             page.command("Page.addScriptToEvaluateOnNewDocument", source=before)
         page.command("Page.navigate", url=url)
         page.wait("document.readyState === 'complete' && location.href !== 'about:blank'")
@@ -174,7 +176,8 @@ class Page:
         return self.evaluate("""['status', 'banner', 'transcript'].map((id) => {
             const e = document.getElementById(id);
             return `${id} ${e?.dataset.state ?? ''} "${e?.innerText.trim().slice(0, 200)}"`;
-        }).join('; ')""")
+        }).join('; ') + '; figures ' + [...document.querySelectorAll('dd')].map((e) => e.innerText)
+            .join(', ')""")
 
     def state(self):
         return self.evaluate("document.getElementById('status').dataset.state")

@@ -7,14 +7,16 @@ import shutil
 import signal
 import tempfile
 import time
+import wave
 from contextlib import contextmanager
 
 from browser import Browser
 from parley import Parley
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-QUESTION = os.path.join(HERE, "..", "data", "question-sum.wav")
-MODELS = os.path.join(HERE, "..", "..", "..", "models")
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(HERE)))
+QUESTION = os.path.join(ROOT, "tests", "e2e", "data", "question-sum.wav")
+MODELS = os.path.join(ROOT, "models")
 RETURN_LIMIT_S = 12
 NARROW = (390, 360, 320)
 
@@ -61,26 +63,38 @@ def check_quiet(page):
 
 
 def a_spoken_sum_is_answered_aloud_and_in_words(bench):
-    """The first chance is asked twice: the little model mishears one question in ten."""
-    for _ in range(2):
-        with bench.server("--temperature", "0") as server, \
-                bench.page(server, before=read("tap.js")) as page:
-            page.click("#talk")
-            page.wait_state("talking")
-            try:
-                page.wait("/seven/i.test(document.getElementById('transcript').textContent)", 20)
-            except Exception as error:          # noqa: BLE001 - heard wrongly: ask once more
-                missed = error
-                continue
-            time.sleep(2.5)                     # the sound follows the words
-            result = page.evaluate("tapCompare(8)", 60)
-            check(result["loud"] > 0.02, f"the server sent silence: {result}")
-            check(result["playedRms"] > 0.002, f"silence was played: {result}")
-            check(result["nHeard"] >= 6, f"what was played is not what the server sent: {result}")
-            check_figures(page)
-            check_quiet(page)
-            return
-    raise missed
+    """Asked up to three times in one talk: the small model mishears now and then, more so on a
+    machine so busy that the browser loses some of the question."""
+    with asked_again(3) as microphone, bench.server("--temperature", "0") as server, \
+            bench.page(server, before=read("tap.js"), microphone=microphone) as page:
+        page.click("#talk")
+        page.wait_state("talking")
+        page.wait("/seven/.test(document.getElementById('transcript').textContent)", 30)
+        check_played(page)
+        check_figures(page)
+        check_quiet(page)
+
+
+@contextmanager
+def asked_again(times):
+    """The question after the time that a greeting takes, and again after that of an answer."""
+    with tempfile.NamedTemporaryFile(suffix=".wav", prefix="parley-page-") as file:
+        with wave.open(QUESTION) as question, wave.open(file, "wb") as asked:
+            sound = question.readframes(question.getnframes())
+            asked.setparams(question.getparams())
+            asked.writeframes(bytes(2 * question.getframerate()) + sound * times)
+        file.flush()
+        yield file.name
+
+
+def check_played(page):
+    time.sleep(2.5)                             # the sound follows the words
+    result = page.evaluate("tapCompare()", 60)
+    check(result["loud"] > 0.02, f"the server sent silence: {result}")
+    check(result["playedRms"] > 0.002, f"silence was played: {result}")
+    # The rest touched a gap, which a busy machine has.
+    check(result["nHeard"] >= 0.7 * result["nVoiced"] > 5,
+          f"what was played is not what the server sent: {result} {page.facts()}")
 
 
 def check_figures(page):

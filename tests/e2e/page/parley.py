@@ -47,8 +47,9 @@ class Parley:
         """Waits until a talk could start."""
         start = time.monotonic()
         while self.get("readyz")[0] != 200:
-            if time.monotonic() - start > limit_s:
-                raise ServerError(f"not ready after {limit_s} s: {self.get('readyz')[2][:200]}")
+            answer = self.get("readyz")[2]
+            if time.monotonic() - start > limit_s or b"degraded" in answer:
+                raise ServerError(f"not ready: {answer[:200]}")
             time.sleep(0.05)
         return self
 

@@ -1,18 +1,12 @@
 // SPDX-License-Identifier: MIT
 /* Runs before the page: keeps a copy of every AUDIO_CHUNK that arrives and of every sample that
- * goes to the loudspeaker, and counts what goes out. The page itself knows nothing of it. */
-window.tap = { received: [], played: [], nSent: 0, requests: [] };
+ * goes to the loudspeaker. The page itself knows nothing of it. */
+window.tap = { received: [], played: [] };
 
 (() => {
     const AUDIO_CHUNK = 0x10;
     const HEAD_BYTES = 17;
 
-    const send = WebSocket.prototype.send;
-    WebSocket.prototype.send = function (data) {
-        if (new Uint8Array(data.buffer ?? data)[0] === AUDIO_CHUNK)
-            window.tap.nSent += 1;
-        return send.call(this, data);
-    };
     window.WebSocket = class extends WebSocket {
         constructor(...args) {
             super(...args);
@@ -23,21 +17,29 @@ window.tap = { received: [], played: [], nSent: 0, requests: [] };
         }
     };
 
+    /* A worklet loses nothing when the page's thread is busy. */
+    const module = URL.createObjectURL(new Blob([`
+        registerProcessor('tap', class extends AudioWorkletProcessor {
+            process([[samples]]) {
+                if (samples)
+                    this.port.postMessage(samples.slice());
+                return true;
+            }
+        });`], { type: 'text/javascript' }));
     const connect = AudioNode.prototype.connect;
     const recorders = new WeakMap();
-    function recorder(context) {
-        if (!recorders.has(context)) {
-            const node = context.createScriptProcessor(8192, 1, 1);
-            node.onaudioprocess = ({ inputBuffer }) =>
-                window.tap.played.push(new Float32Array(inputBuffer.getChannelData(0)));
-            connect.call(node, context.destination);
-            recorders.set(context, node);
-        }
-        return recorders.get(context);
+    async function recorder(context) {
+        await context.audioWorklet.addModule(module);
+        const node = new AudioWorkletNode(context, 'tap', { numberOfOutputs: 0 });
+        node.port.onmessage = ({ data }) => window.tap.played.push(data);
+        return node;
     }
     AudioNode.prototype.connect = function (to, ...rest) {
-        if (to instanceof AudioDestinationNode)
-            connect.call(this, recorder(this.context));
+        if (to instanceof AudioDestinationNode) {
+            if (!recorders.has(this.context))
+                recorders.set(this.context, recorder(this.context));
+            recorders.get(this.context).then((node) => connect.call(this, node));
+        }
         return connect.call(this, to, ...rest);
     };
 })();
@@ -56,8 +58,8 @@ function rms(samples) {
     return Math.sqrt(samples.reduce((sum, x) => sum + x * x, 0) / Math.max(1, samples.length));
 }
 
-/* Likeness, 1 when equal, of a frame and what was played from `at` on; 0 when loudness differs. */
-function likeness(frame, frameRms, played, at) {
+/* Whether a frame was played from `at` on, to the last bit that a likeness of floats can show. */
+function isAt(frame, frameRms, played, at) {
     let dot = 0;
     let power = 0;
     for (let i = 0; i < frame.length; i++) {
@@ -65,37 +67,36 @@ function likeness(frame, frameRms, played, at) {
         power += played[at + i] ** 2;
     }
     const gain = Math.sqrt(power / frame.length) / frameRms;
-    return gain < 0.9 || gain > 1.1 ? 0 : dot / (frameRms * frame.length * frameRms * gain);
+    return Math.abs(gain - 1) < 0.005 && dot / (frameRms ** 2 * gain * frame.length) > 0.995;
 }
 
-/* Where in played the frame is heard, between two places. */
 function find(frame, played, from, to) {
     const frameRms = rms(frame);
-    let best = { at: -1, likeness: 0 };
-    for (let at = Math.max(0, from); at < Math.min(to, played.length - frame.length); at++) {
-        const here = likeness(frame, frameRms, played, at);
-        if (here > best.likeness)
-            best = { at, likeness: here };
-    }
-    return best;
+    for (let at = Math.max(0, from); at < Math.min(to, played.length - frame.length); at++)
+        if (isAt(frame, frameRms, played, at))
+            return at;
+    return -1;
 }
 
-/* How many of the n loudest frames that the server sent were heard, in order, as they were sent. */
-window.tapCompare = (n) => {
+/* Of the frames with a voice in them that the server sent, how many were heard, in their order and as
+ * they were sent. Gaps push later frames back and cuts pull them forward, so each is looked for around
+ * where the one before it was found. */
+window.tapCompare = () => {
     const { received } = window.tap;
     const played = joined(window.tap.played);
-    const loudest = received.map((frame, i) => ({ i, frame, loud: rms(frame) }))
-        .sort((a, b) => b.loud - a.loud).slice(0, n);
-    let lag = null;
+    const loud = Math.max(0, ...received.map(rms));
+    const voiced = received.map((frame, i) => ({ i, frame }))
+        .filter(({ frame }) => rms(frame) > loud / 2);
+    let last = null;
     let nHeard = 0;
-    for (const { i, frame } of loudest) {
-        const due = i * frame.length + (lag ?? 0);
-        const found = lag === null ? find(frame, played, 0, played.length)
-            : find(frame, played, due - 12000, due + 12000);
-        if (found.likeness < 0.98)
+    for (const { i, frame } of voiced) {
+        const due = last ? last.at + (i - last.i) * frame.length : 0;
+        const at = last ? find(frame, played, due - 4000, due + 8000)
+            : find(frame, played, 0, played.length);
+        if (at < 0)
             continue;
         nHeard += 1;
-        lag ??= found.at - i * frame.length;
+        last = { i, at };
     }
-    return { nHeard, loud: loudest[0]?.loud ?? 0, playedRms: rms(played), nReceived: received.length };
+    return { nHeard, nVoiced: voiced.length, loud, playedRms: rms(played) };
 };
