@@ -47,7 +47,7 @@ class Card:
         (self.folder / ".asoundrc").write_text(ASOUND)
         self._queue, self._lock = bytearray(), threading.Lock()
         self._is_over = threading.Event()
-        self._recorder = None
+        self._feeder = self._recorder = None
         self._log = open(self.folder / "pulseaudio.log", "wb")
         self._server = subprocess.Popen(
             ["pulseaudio", "-n", "--daemonize=no", "--use-pid-file=no", "--exit-idle-time=-1", "--high-priority=no",
@@ -113,6 +113,10 @@ class Card:
         samples.frombytes(data[: len(data) // 2 * 2])
         return samples
 
+    def stop_server(self):
+        """Pulls the plug."""
+        self._end(self._server, signal.SIGKILL)
+
     @staticmethod
     def _end(process, how):
         if process and process.poll() is None:
@@ -125,6 +129,8 @@ class Card:
 
     def close(self):
         self._is_over.set()
+        if self._feeder:
+            self._feeder.join()
         self._end(self._recorder, signal.SIGTERM)
         self._end(self._server, signal.SIGTERM)
         self._log.close()
