@@ -184,7 +184,11 @@ def unit_variance(mimi, x):
 
 @torch.no_grad()
 def begin_codebooks(mimi, pieces, rng, frames, device, amp):
-    """Every codebook begins from a k-means of a large batch, one after the other."""
+    """Every codebook begins from a k-means of a large batch, one after the other.
+
+    A pass begins at most one codebook of each half. Each has a batch of its own: what the codebooks
+    before it left of their own batch would be smaller than what they leave of others.
+    """
     for _ in range(mimi.total_codebooks + 2):
         z = torch.cat([encode(mimi, pieces.batch(rng, 16, 16, frames)[0].to(device), amp)
                        for _ in range(5)])

@@ -31,6 +31,7 @@ SHARES = dict(train=0.2, voice=0.4, phrase=0.4, other=0.2)
 SETTLE, APART = 30, 12          # frames of silence between replies when they are encoded, decoded
 NOISES_DB = (None, -65, -55, -48)                           # of full scale
 QUIET_S, QUIET_SEEDS = 16, 4
+PAUSE = 15                      # slots of 20 ms: between two numbers it pauses 12 at most
 SEED = 5
 
 WHO = dict(train="voices and phrasings of the training", voice="new voices",
@@ -196,10 +197,10 @@ def stop_talk(rng, count_clip, stop_clip):
 
 
 def silent_from(sound, second):
-    """The first moment after `second` from which 0.46 s are silent, or None."""
+    """The first moment after `second` from which PAUSE slots are silent, or None."""
     loud = np.abs(sound[:len(sound) // 480 * 480]).reshape(-1, 480).max(1) > 0.02
-    for i in range(int(second * 50), len(loud) - 23):
-        if not loud[i:i + 23].any():
+    for i in range(int(second * 50), len(loud) - PAUSE):
+        if not loud[i:i + PAUSE].any():
             return i / 50
     return None
 
@@ -331,7 +332,7 @@ def evaluate(binary, model, out, share, wavs=True, temperatures=(0, None)):
         print(f"\ntemperature {report['temperature']}, {report['took_s']} s\n", flush=True)
         print(markdown(report), flush=True)
         reports.append(report)
-    (out / "evaluation.json").write_text(json.dumps(reports, indent=1) + "\n")
+        (out / "evaluation.json").write_text(json.dumps(reports, indent=1) + "\n")
 
 
 def main():

@@ -14,6 +14,7 @@ import torch
 import torch.nn as nn
 
 SAVE_EVERY_S = 120
+LEAST_STEPS = 4                 # however short the time: enough to pass through every phase
 LOG_EVERY = 50                  # steps
 
 
@@ -128,7 +129,7 @@ class Run:
     def steps(self):
         """Yields the share of time spent before each step; saves in between and at the end."""
         done = self.done()
-        while done < 1 or self.step == 0:
+        while done < 1 or self.step < LEAST_STEPS:
             warm = min(1, (self.step + 1) / self.warm_steps)
             rate = self.rate * warm * (0.5 + 0.5 * math.cos(math.pi * done)) + 1e-6
             for group in self.optimiser.param_groups:
