@@ -7,7 +7,7 @@
 
 const PITCH_PX = 8;
 const BAR_PX = 4;
-const BAR_MS = 60;
+const BAR_MS = 80;
 const FLOOR_DB = -58;
 const CEILING_DB = -10;
 const METER_MS = 250;

@@ -11,12 +11,11 @@ import wave
 from contextlib import contextmanager
 
 from browser import Browser
-from parley import Parley
+from parley import MODELS, Parley
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(HERE)))
 QUESTION = os.path.join(ROOT, "tests", "e2e", "data", "question-sum.wav")
-MODELS = os.path.join(ROOT, "models")
 RETURN_LIMIT_S = 12
 NARROW = (390, 360, 320)
 

@@ -12,6 +12,9 @@ import urllib.error
 import urllib.request
 
 
+MODELS = os.path.abspath(os.path.join(os.path.dirname(__file__), "../../../models"))
+
+
 class ServerError(Exception):
     """The server did not do what it promises."""
 
@@ -36,7 +39,8 @@ class Parley:
         """Returns once the server has printed its address."""
         self._process = subprocess.Popen(
             [*self._command, "--listen", f"127.0.0.1:{self.port}"], stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True)
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
+            env={"PARLEY_MODELS": MODELS, **os.environ})
         if not select.select([self._process.stdout], [], [], limit_s)[0]:
             raise ServerError(f"no address on stdout within {limit_s} s")
         line = self._process.stdout.readline().decode().strip()
