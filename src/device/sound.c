@@ -275,24 +275,22 @@ static void close_side(struct side *side)
 void sound_close(struct sound **sp)
 {
     struct sound     *s = *sp;
-    struct os_thread *closer;
+    struct os_thread *closer = NULL;
 
     *sp = NULL;
     if (!s)
         return;
     int     kept = portaudio_hush();
     int64_t deadline_ns = os_now_ns() + CLOSE_NS;
-    if (!s->in.stream && !s->out.stream) {
+    bool    is_running = s->in.stream || s->out.stream;
+    if (!is_running || os_thread_start(&closer, "sound-close", close_streams, s) != OK)
         close_streams(s);
-    } else if (os_thread_start(&closer, "sound-close", close_streams, s) == OK) {
-        while (!atomic_load(&s->is_closed) && os_now_ns() < deadline_ns)
-            os_futex_wait(&s->is_closed, 0, deadline_ns);
-        if (atomic_load(&s->is_closed))
-            os_thread_join(&closer);
-    }
+    while (!atomic_load(&s->is_closed) && os_now_ns() < deadline_ns)
+        os_futex_wait(&s->is_closed, 0, deadline_ns);
     portaudio_unhush(kept);
     if (!atomic_load(&s->is_closed))
         return; /* its threads may still use all of it */
+    os_thread_join(&closer);
     close_side(&s->in);
     close_side(&s->out);
     mem_free(s);
