@@ -75,6 +75,8 @@ static void leave_room_if_over(struct conn *c)
     c->room_state = NULL;
 }
 
+static void process(struct conn *c);
+
 void conn_close(struct conn **cp)
 {
     struct conn *c = *cp;
@@ -178,6 +180,8 @@ bool conn_output_done(struct conn *c)
     struct bytes more;
 
     out_queue_pop(&c->out);
+    if (c->phase == CONN_HTTP)
+        process(c);
     if (conn_take_output(c, &more)) {
         c->host.want_write(c->host.wsi);
         return true;
@@ -212,10 +216,11 @@ void conn_reply(struct conn *c, int status, const char *type, const char *extra,
     struct buf head;
 
     buf_init(&head, 4096);
-    buf_add_fmt(&head, "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n", status,
-                reason_of(status), type, body.len);
+    buf_add_fmt(&head, "HTTP/1.1 %d %s\r\n", status, reason_of(status));
+    if (status != 304) /* what it would be is not known to be nothing */
+        buf_add_fmt(&head, "Content-Type: %s\r\nContent-Length: %zu\r\n", type, body.len);
     buf_add_fmt(&head, "Connection: %s\r\n%s\r\n", c->keeps_alive ? "keep-alive" : "close", extra);
-    if (c->is_head || status == 304)
+    if (c->is_head)
         body.len = 0;
     if (!c->keeps_alive)
         c->phase = CONN_LEAVING;
@@ -391,14 +396,18 @@ static bool read_frame(struct conn *c, struct bytes in)
     return true;
 }
 
-/* Works through what has come. Pausing keeps the rest, and the socket is not read meanwhile. */
+/* Who asks faster than it reads the answers waits, in a room when the room says so. */
+static bool is_waiting(const struct conn *c)
+{
+    return c->phase == CONN_WS ? c->is_paused : c->phase == CONN_HTTP && conn_is_backed_up(c);
+}
+
+/* Works through what has come. Waiting keeps the rest, and the socket is not read meanwhile. */
 static void process(struct conn *c)
 {
     bool goes_on = true;
 
-    while (goes_on && c->phase != CONN_LEAVING && !c->is_deaf) {
-        if (c->is_paused && c->phase == CONN_WS)
-            break;
+    while (goes_on && c->phase != CONN_LEAVING && !c->is_deaf && !is_waiting(c)) {
         struct bytes in = bytes_of(c->in.p + c->in_at, c->in.len - c->in_at);
         goes_on = in.len > 0 && (c->phase == CONN_HTTP ? read_request(c, in) : read_frame(c, in));
     }
@@ -406,7 +415,7 @@ static void process(struct conn *c)
         c->in_at = c->in.len;
     buf_drop_front(&c->in, c->in_at);
     c->in_at = 0;
-    c->host.set_reading(c->host.wsi, !c->is_paused || c->phase != CONN_WS);
+    c->host.set_reading(c->host.wsi, !is_waiting(c));
 }
 
 bool conn_on_bytes(struct conn *c, struct bytes in)
@@ -461,7 +470,8 @@ bool conn_on_tick(struct conn *c, int64_t now_ns)
         settle(c, was_paused);
         return true;
     }
-    if (c->phase == CONN_LEAVING && !conn_take_output(c, &out))
+    bool is_done = c->phase == CONN_LEAVING || (c->phase == CONN_HTTP && c->server->is_draining);
+    if (is_done && !conn_take_output(c, &out))
         return false;
     return now_ns < c->deadline_ns;
 }
