@@ -29,35 +29,54 @@ static enum err read_key(char *key, size_t cap, const char *path)
     return err;
 }
 
-static enum err serve(struct app *app, struct engine *engine, const char *key)
+static void read_lists(struct server_options *o, const char *hosts[16], const char *origins[16],
+                       const struct app *app)
 {
-    struct server_options o = {
-        .key = *key ? key : NULL, .engine = engine, .tune = gen_options_tune, .tune_arg = app
-    };
-    const char    *hosts[16], *origins[16];
-    struct server *server = NULL;
-
     for (int i = 0; i < app_list_count(app, OPT_LISTEN) && i < SERVER_MAX_LISTEN; i++)
-        o.listen[o.n_listen++] = app_list_at(app, OPT_LISTEN, i);
+        o->listen[o->n_listen++] = app_list_at(app, OPT_LISTEN, i);
     for (int i = 0; i < app_list_count(app, OPT_ALLOW_HOST); i++)
-        hosts[o.n_host++] = app_list_at(app, OPT_ALLOW_HOST, i);
+        hosts[o->n_host++] = app_list_at(app, OPT_ALLOW_HOST, i);
     for (int i = 0; i < app_list_count(app, OPT_ALLOW_ORIGIN); i++)
-        origins[o.n_origin++] = app_list_at(app, OPT_ALLOW_ORIGIN, i);
-    o.hosts = hosts;
-    o.origins = origins;
-    enum err err = server_open(&server, &o);
-    if (err)
-        return err;
-    app_catch_signals(server_stop, server);
+        origins[o->n_origin++] = app_list_at(app, OPT_ALLOW_ORIGIN, i);
+    o->hosts = hosts;
+    o->origins = origins;
+}
+
+static enum err print_urls(const struct server *server)
+{
+    enum err err = OK;
+
     for (int i = 0; !err && server_url(server, i); i++) {
         char line[256];
         snprintf(line, sizeof line, "%s\n", server_url(server, i));
         err = app_print(bytes_str(line));
     }
+    return err;
+}
+
+/* The ports first: one that is in use is said before a model is loaded in vain. */
+static enum err serve(struct app *app, const struct duplex_options *d, const char *key)
+{
+    struct server_options o = { .key = *key ? key : NULL,
+                                .tune = gen_options_tune,
+                                .tune_arg = app };
+    const char           *hosts[16], *origins[16];
+    struct server        *server = NULL;
+    struct engine        *engine = NULL;
+
+    read_lists(&o, hosts, origins, app);
+    enum err err = server_open(&server, &o);
+    if (err)
+        return err;
+    app_catch_signals(server_stop, server);
+    err = print_urls(server);
     if (!err)
-        err = server_run(server);
+        err = engine_open(&engine, d);
+    if (!err)
+        err = server_run(server, engine);
     app_catch_signals(NULL, NULL);
     server_close(&server);
+    engine_close(&engine);
     return err;
 }
 
@@ -65,7 +84,6 @@ static enum err run(struct app *app)
 {
     char                  dir[MODEL_PATH_CAP], key[256] = "";
     struct duplex_options o = { .model_dir = dir, .n_lane = (int)app_int(app, OPT_MAX_TALKS) };
-    struct engine        *engine = NULL;
 
     enum err err = app_be_options(app, &o.be, false);
     if (!err)
@@ -76,18 +94,12 @@ static enum err run(struct app *app)
         err = read_key(key, sizeof key, app_str(app, OPT_KEY_FILE));
     /* A model that is missing or broken degrades the server, it does not end it: the name itself is
      * what the engine then fails to open. */
-    if (!err && app_model_dir(app, dir, sizeof dir) != OK) {
-        const char *name = app_str(app, OPT_MODEL) ? app_str(app, OPT_MODEL) : "";
-        log_warn("%s", err_text(ERR_MISSING));
-        snprintf(dir, sizeof dir, "%s", name);
-    }
+    if (!err && app_model_dir(app, dir, sizeof dir) != OK)
+        snprintf(dir, sizeof dir, "%s", app_str(app, OPT_MODEL) ? app_str(app, OPT_MODEL) : "");
     if (!err)
         err = log_start();
     if (!err)
-        err = engine_open(&engine, &o);
-    if (!err)
-        err = serve(app, engine, key);
-    engine_close(&engine);
+        err = serve(app, &o, key);
     memset(key, 0, sizeof key);
     return err;
 }

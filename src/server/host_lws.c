@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/host.h"
 
+#include <errno.h>
 #include <libwebsockets.h>
 #include <netinet/tcp.h>
 #include <stdatomic.h>
@@ -12,6 +13,7 @@
 #include "base/mem.h"
 #include "base/os.h"
 #include "server/conn.h"
+#include "server/server.h"
 
 #define TICK_US   (100 * LWS_US_PER_MS)
 #define DRAIN_NS  2000000000LL
@@ -36,6 +38,8 @@ struct host {
     struct server_state   *state;
     const struct listener *listeners;
     int                    n_listener;
+    struct lws            *listening[SERVER_MAX_LISTEN]; /* n_listener */
+    bool                   is_accepting;
     struct session        *sessions; /* accepted ones */
     int                    n_session;
     lws_sorted_usec_list_t tick;
@@ -106,12 +110,25 @@ static int adopt(struct host *h, int fd, const struct listener *l)
     return 0;
 }
 
+static void set_accepting(struct host *h, bool on)
+{
+    h->is_accepting = on;
+    for (int i = 0; i < h->n_listener; i++)
+        lws_rx_flow_control(h->listening[i], on);
+}
+
 static void accept_all(struct host *h, const struct listener *l)
 {
     for (;;) {
         int fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-        if (fd < 0)
+        if (fd < 0) {
+            /* Out of descriptors: who waits outside would wake us again and again. */
+            if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
+                log_warn("no connection accepted: %s", strerror(errno));
+                set_accepting(h, false);
+            }
             return;
+        }
         if (h->n_session >= CONN_MAX) {
             log_warn("connection refused: %d are open", h->n_session);
             close(fd);
@@ -165,7 +182,8 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
     switch (reason) {
     case LWS_CALLBACK_RAW_RX_FILE: accept_all(h, s->listener); return 0;
     case LWS_CALLBACK_RAW_RX:
-        return s && s->conn && conn_on_bytes(s->conn, bytes_of(in, len)) ? 0 : -1;
+        /* The answer goes out at once: of a client that has closed its side no more is heard. */
+        return s && s->conn && conn_on_bytes(s->conn, bytes_of(in, len)) ? write_some(s) : -1;
     case LWS_CALLBACK_RAW_WRITEABLE: return s && s->conn ? write_some(s) : 0;
     case LWS_CALLBACK_RAW_CLOSE:
         if (s && s->host) {
@@ -187,6 +205,8 @@ static void on_tick(lws_sorted_usec_list_t *sul)
     struct host *h = lws_container_of(sul, struct host, tick);
     int64_t      now_ns = os_now_ns();
 
+    if (!h->is_accepting)
+        set_accepting(h, true);
     for (struct session *s = h->sessions, *next; s; s = next) {
         next = s->next;
         if (s->conn && !conn_on_tick(s->conn, now_ns))
@@ -215,7 +235,9 @@ static enum err watch_listeners(struct host *h)
         if (!wsi)
             return err_set(ERR_NET, "cannot watch %s", h->listeners[i].url);
         ((struct session *)lws_wsi_user(wsi))->listener = &h->listeners[i];
+        h->listening[i] = wsi;
     }
+    h->is_accepting = true;
     return OK;
 }
 
@@ -293,11 +315,25 @@ enum err host_run(struct host *h)
     return OK;
 }
 
+/* The engine rings our bell until it has seen that its talks are over. */
+static void leave_engine(struct host *h)
+{
+    struct engine_info info = { .n_talk = h->state->engine ? 1 : 0 };
+
+    for (struct session *s = h->sessions; s; s = s->next)
+        conn_close(&s->conn);
+    while (info.n_talk > 0) {
+        engine_info(h->state->engine, &info);
+        os_sleep_until_ns(os_now_ns() + 1000000);
+    }
+}
+
 void host_close(struct host **hp)
 {
     struct host *h = *hp;
     if (!h)
         return;
+    leave_engine(h);
     if (h->context) {
         lws_sul_cancel(&h->tick);
         lws_context_destroy(h->context);

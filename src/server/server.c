@@ -35,7 +35,6 @@ enum err server_open(struct server **out, const struct server_options *o)
     if (!s)
         return ERR_NOMEM;
     s->state = (struct server_state){
-        .engine = o->engine,
         .access = { .key = o->key,
                     .hosts = o->hosts,
                     .n_host = o->n_host,
@@ -69,8 +68,9 @@ const char *server_url(const struct server *s, int i)
     return i < s->n_listener ? s->listener[i].url : NULL;
 }
 
-enum err server_run(struct server *s)
+enum err server_run(struct server *s, struct engine *e)
 {
+    s->state.engine = e;
     log_info("serving listeners=%d", s->n_listener);
     return host_run(s->host);
 }

@@ -23,7 +23,6 @@ struct server_options {
     int                n_host;
     const char *const *origins; /* further origins, n_origin */
     int                n_origin;
-    struct engine     *engine; /* outlives the server */
     /* The operator's wishes over the model's defaults, for every talk; may be NULL. */
     void (*tune)(struct lm_gen_options *gen, const void *arg);
     const void *tune_arg;
@@ -34,8 +33,9 @@ struct server_options {
 enum err server_open(struct server **out, const struct server_options *o) MUST_CHECK;
 /* The page's address, "http://127.0.0.1:PORT/", of listener i; NULL past the end. */
 const char *server_url(const struct server *s, int i);
-/* Serves until server_stop(); then drains: clients get a close, at most 2 s. */
-enum err server_run(struct server *s) MUST_CHECK;
+/* Serves talks on e until server_stop(); then drains: clients get a close, at most 2 s. e outlives the
+ * server. */
+enum err server_run(struct server *s, struct engine *e) MUST_CHECK;
 void     server_stop(void *server); /* any thread, also from a signal handler */
 void     server_close(struct server **s);
 
