@@ -196,13 +196,15 @@ static void on_wake(void *state)
 {
     struct packet_room *r = state;
     struct talk_event   ev;
+    const char         *why;
+    int                 code;
 
     while (!conn_is_backed_up(r->conn) && seat_pop(&r->seat, &ev))
         send_step(r, &ev);
-    if (talk_status(r->seat.talk) != OK) {
-        packet_add_error(&r->payload, "talk_ended", "the engine ended this talk");
+    if (seat_is_over(&r->seat, &code, &why)) {
+        packet_add_error(&r->payload, "talk_ended", why);
         send_meta(r);
-        conn_end(r->conn, WS_CODE_INTERNAL, "the engine ended this talk");
+        conn_end(r->conn, code, why);
     }
     pump(r);
 }

@@ -17,6 +17,7 @@
 #define SERIAL       42
 #define OPUS_MAX_SMP 5760 /* 120 ms at 48 kHz */
 #define HEAD_RATE_HZ 48000
+#define BROKEN_MAX   256 /* packets that are none, looked at in one go */
 
 struct voice_room {
     struct conn     *conn;
@@ -45,15 +46,17 @@ static void pump(struct voice_room *r)
 {
     float        pcm[OPUS_MAX_SMP];
     struct bytes packet;
-    int          n_smp;
+    int          n_smp, n_broken = 0;
 
-    while (seat_pump(&r->seat)) {
+    while (n_broken < BROKEN_MAX && seat_pump(&r->seat)) {
         if (ogg_in_packet(r->ogg_in, &packet) != OK) {
             conn_pause(r->conn, false);
             return;
         }
-        if (opus_dec_step(r->dec, pcm, &n_smp, packet) != OK)
-            continue; /* a broken packet is a gap, as on any network */
+        if (opus_dec_step(r->dec, pcm, &n_smp, packet) != OK) {
+            n_broken++; /* a gap, as on any network */
+            continue;
+        }
         float *room = seat_room(&r->seat, (size_t)n_smp);
         if (room) {
             memcpy(room, pcm, (size_t)n_smp * sizeof *pcm);
@@ -116,14 +119,16 @@ static void on_wake(void *state)
 {
     struct voice_room *r = state;
     struct talk_event  ev;
+    const char        *why;
+    int                code;
 
     while (!conn_is_backed_up(r->conn) && seat_pop(&r->seat, &ev))
         send_step(r, &ev);
-    if (talk_status(r->seat.talk) != OK) {
+    if (seat_is_over(&r->seat, &code, &why)) {
         moshi_chat_write_kind(&r->out, MOSHI_CHAT_ERROR);
-        buf_add_str(&r->out, "the engine ended this talk");
+        buf_add_str(&r->out, why);
         send_out(r, CONN_MUST);
-        conn_end(r->conn, WS_CODE_INTERNAL, "the engine ended this talk");
+        conn_end(r->conn, code, why);
     }
     pump(r);
 }

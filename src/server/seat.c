@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/os.h"
 #include "server/server_state.h"
+#include "wire/ws.h"
 
 enum err seat_defaults(struct lm_gen_options *out, struct conn *c)
 {
@@ -89,6 +90,15 @@ bool seat_pump(struct seat *s)
         s->n_in++;
     }
     return true;
+}
+
+bool seat_is_over(const struct seat *s, int *code, const char **why)
+{
+    enum err err = talk_status(s->talk);
+
+    *code = err == ERR_LIMIT ? WS_CODE_POLICY : WS_CODE_INTERNAL;
+    *why = err == ERR_LIMIT ? "reads too slowly" : "the engine ended this talk";
+    return err != OK;
 }
 
 bool seat_pop(struct seat *s, struct talk_event *ev)

@@ -34,6 +34,8 @@ void   seat_wrote(struct seat *s, size_t n);
 /* Pushes whole frames to the lane. false: it has no room now, stop reading; on_wake calls again. */
 bool   seat_pump(struct seat *s);
 size_t seat_rest(const struct seat *s); /* samples that wait */
+/* Has the engine ended the talk? Then how to close and why. */
+bool seat_is_over(const struct seat *s, int *code, const char **why);
 /* The next step's event and, when it has_sound, its frame in s->frame. */
 bool seat_pop(struct seat *s, struct talk_event *ev);
 
