@@ -115,7 +115,14 @@ enum err app_be_options(const struct app *app, struct be_options *out, bool is_e
                          strcmp(out->device, "cuda") != 0))
         return err_set(ERR_USAGE, "--device: '%s' is none of auto, cpu, cuda",
                        out->device ? out->device : "");
-    return OK;
+    if (strcmp(out->device, "cuda") != 0)
+        return OK;
+    /* What this machine has not is said before a model is looked for. */
+    struct be *be = NULL;
+    enum err   err = be_open(&be, out);
+    if (!err)
+        be_close(&be);
+    return err;
 }
 
 enum err app_quant(const struct app *app, enum weights_quant *out)
