@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import struct
@@ -28,12 +29,14 @@ def free_port():
 class Server:
     """`parley serve` on free ports of the loopback; ready=False does not wait for the model."""
 
-    def __init__(self, parley, *args, ports=None, ready=True, env=None):
+    def __init__(self, parley, *args, ports=None, ready=True, env=None, limit_files=None):
         self.ports = ports or [free_port()]
         listen = [a for p in self.ports for a in ("--listen", f"127.0.0.1:{p}")]
         self.log = tempfile.TemporaryFile()
         self.process = subprocess.Popen([parley, "serve", *listen, *args], stdout=subprocess.PIPE, stderr=self.log,
                                         env={**os.environ, **(env or {})})
+        if limit_files:
+            resource.prlimit(self.process.pid, resource.RLIMIT_NOFILE, (limit_files, limit_files))
         self.first_line = self.process.stdout.readline().decode()
         self.port = self.ports[0]
         if ready:
@@ -52,6 +55,11 @@ class Server:
     def metric(self, name):
         body = self.get("/metrics")[2].decode()
         return float(re.search(rf"^{name} (\S+)$", body, re.M).group(1))
+
+    def cpu_seconds(self):
+        with open(f"/proc/{self.process.pid}/stat", encoding="utf-8") as f:
+            times = f.read().rsplit(")", 1)[1].split()[11:13]
+        return sum(map(int, times)) / os.sysconf("SC_CLK_TCK")
 
     def stop(self, sig=signal.SIGTERM):
         self.process.send_signal(sig)
