@@ -61,11 +61,9 @@ static enum err open_tokenizer(struct duplex *d)
     return err;
 }
 
-/* The model must be one that listens and speaks, and its parts must fit each other. */
-static enum err check_fit(const struct duplex *d)
+static enum err check_duplex(const struct duplex *d)
 {
     const struct moshi_info *lm = moshi_info(d->lm);
-    const struct mimi_info  *codec = mimi_info(d->codec);
 
     if (lm->dep_q == 0)
         return err_set(ERR_USAGE, "%s: a model of type '%s' listens but does not speak",
@@ -73,6 +71,15 @@ static enum err check_fit(const struct duplex *d)
     if (lm->n_q == lm->dep_q)
         return err_set(ERR_USAGE, "%s: a model of type '%s' speaks but does not listen",
                        d->files->dir, d->files->model_type);
+    return OK;
+}
+
+/* The two models must fit each other. */
+static enum err check_fit(const struct duplex *d)
+{
+    const struct moshi_info *lm = moshi_info(d->lm);
+    const struct mimi_info  *codec = mimi_info(d->codec);
+
     if (lm->dep_q > codec->n_codebook_max || lm->n_q - lm->dep_q > codec->n_codebook)
         return err_set(ERR_FORMAT, "%s: the language model has %d and %d codebooks, the codec %d",
                        d->files->dir, lm->dep_q, lm->n_q - lm->dep_q, codec->n_codebook_max);
@@ -125,6 +132,8 @@ enum err duplex_open(struct duplex **out, const struct duplex_options *o)
     struct model_options mo = { d->be, d->n_lane, o->quant };
     if (!err)
         err = moshi_open(&d->lm, d->files, &mo);
+    if (!err)
+        err = check_duplex(d);
     if (!err)
         err = mimi_open(&d->codec, d->files, &mo, MIMI_BOTH, 0);
     if (!err)
@@ -245,7 +254,11 @@ static enum err hear(struct duplex *d, const struct step *s, const struct duplex
     }
     if (with_mic.n_lane == 0)
         return OK;
-    return mimi_encode_step(d->codec, &with_mic, d->mic, d->sub_heard, NULL);
+    enum err err = mimi_encode_step(d->codec, &with_mic, d->mic, d->sub_heard, NULL);
+    for (int a = 0; !err && a < s->n_lane; a++)
+        if (f[a].is_lead_in)
+            mimi_reset_encoder(d->codec, s->lane[a]);
+    return err;
 }
 
 static enum err think(struct duplex *d, const struct step *s, struct duplex_frame *f)

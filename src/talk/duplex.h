@@ -38,8 +38,12 @@ void duplex_reset(struct duplex *d, int lane, const struct lm_gen_options *o);
 struct duplex_frame {
     /* in */
     const float *mic; /* [frame_size]; NULL: the codec's end-of-input code in every stream */
-    int32_t      forced_text;    /* -1: sample */
-    bool         is_heard_twice; /* the reference's first frame: stepped before it is stepped */
+    int32_t      forced_text; /* -1: sample */
+    /* The reference's two ways with the first frame of a talk, which the codec hears as the end of a
+     * long silence: from a file it is stepped before it is stepped; the chat server steps it once
+     * and lets the codec begin anew with the next. */
+    bool is_heard_twice;
+    bool is_lead_in;
     /* out */
     float  *speaker;   /* [frame_size], the caller's; written when has_sound */
     bool    has_sound; /* false for the first max(delays) steps and for models that are silent */

@@ -35,6 +35,7 @@ struct engine {
     bool               is_draining;
     /* any thread */
     atomic_bool is_stopping;
+    atomic_int  n_talk; /* lanes that are not FREE; up under lock, down by the engine */
 };
 
 void engine_wake(struct engine *e)
@@ -116,7 +117,7 @@ enum err engine_take_lane(struct talk **out, struct engine *e, const struct talk
     if (!err && !t)
         err = err_set(ERR_LIMIT, "all %d talks are taken", e->info.n_lane);
     if (t) {
-        e->info.n_talk++;
+        atomic_fetch_add(&e->n_talk, 1);
         t->options = *o;
         atomic_store(&t->err, OK);
         atomic_store_explicit(&t->state, LANE_OPENING, memory_order_release);
@@ -152,11 +153,9 @@ static void end_talk(struct engine *e, struct talk *t)
     ring_clear(t->speaker);
     ring_clear(t->events);
     ring_clear(t->forced);
-    os_mutex_lock(e->lock);
-    e->info.n_talk--;
-    atomic_store_explicit(&t->state, LANE_FREE, memory_order_release);
-    os_mutex_unlock(e->lock);
     metric_add(M_TALKS, -1);
+    atomic_fetch_sub(&e->n_talk, 1);
+    atomic_store_explicit(&t->state, LANE_FREE, memory_order_release);
 }
 
 static void end_with(struct talk *t, enum err err)
@@ -229,6 +228,7 @@ static void gather_lane(struct engine *e, struct talk *t, struct gather *g, int6
         .mic = t->pending->pcm,
         .speaker = t->sound,
         .forced_text = -1,
+        .is_lead_in = t->n_step == 0,
     };
 }
 
@@ -468,16 +468,25 @@ void engine_close(struct engine **ep)
     *ep = NULL;
 }
 
+static void set_reason(struct engine_info *info, const char *reason)
+{
+    memcpy(info->reason, reason, strlen(reason) + 1);
+}
+
 void engine_info(struct engine *e, struct engine_info *out)
 {
     os_mutex_lock(e->lock);
     *out = e->info;
-    out->is_full = e->info.state == ENGINE_READY && e->info.n_talk >= e->info.n_lane;
-    if (e->is_draining && out->state == ENGINE_READY) {
-        out->state = ENGINE_DRAINING;
-        memcpy(out->reason, "the server is going down", sizeof "the server is going down");
-    }
+    bool is_draining = e->is_draining;
     os_mutex_unlock(e->lock);
+    out->n_talk = atomic_load(&e->n_talk);
+    out->is_full = out->state == ENGINE_READY && out->n_talk >= out->n_lane;
+    if (out->is_full)
+        set_reason(out, "all talks are taken");
+    if (is_draining && out->state == ENGINE_READY) {
+        out->state = ENGINE_DRAINING;
+        set_reason(out, "the server is going down");
+    }
 }
 
 void engine_drain(struct engine *e)

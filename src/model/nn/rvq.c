@@ -3,7 +3,6 @@
 
 #include <float.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "base/mem.h"
 
@@ -146,10 +145,10 @@ static void encode_half(struct be *be, const struct rvq_shape *shape, const stru
     s.n_slice = (shape->n_bin + SLICE - 1) / SLICE;
     s.n_slice = s.n_slice < MAX_SLICE ? s.n_slice : MAX_SLICE;
     s.row = be_scratch_bytes(be, (size_t)latent->n_row * (size_t)s.n_slice * sizeof *s.row);
-    if (s.row) /* after a failure nobody searches, and row 0 is a row */
-        memset(s.row, 0, (size_t)latent->n_row * (size_t)s.n_slice * sizeof *s.row);
+    /* After a failure both are the same dummy, and what lies there is no row of a table. */
+    bool is_dummy = !s.row || (void *)s.row == (void *)r->p;
     op_linear(be, r, latent, &h->in);
-    for (int level = 0; level < n && s.row; level++) {
+    for (int level = 0; level < n && !is_dummy; level++) {
         s.table = h->table[level].data;
         be_parallel(be, search_slice, &s, r->n_row * s.n_slice);
         for (int a = 0; a < r->n_row; a++) {

@@ -25,11 +25,13 @@ struct fake_stream {
 static struct fake {
     int                in_hz, out_hz; /* the only rate each takes; 0: any */
     int                n_device;
-    bool               is_gone, hangs, is_missing;
+    bool               is_gone, is_missing;
     struct fake_stream in, out;
     int64_t            now_ns;
     int                n_wake;
 } fake;
+
+static atomic_bool hangs; /* its own: a thread left behind reads it */
 
 static const PaDeviceInfo devices[] = {
     { .name = "Built-in Microphone", .maxInputChannels = 2, .defaultSampleRate = 44100 },
@@ -86,7 +88,7 @@ static PaError fake_abort(PaStream *stream)
     sem_t never;
 
     sem_init(&never, 0, 0);
-    while (fake.hangs)
+    while (hangs)
         sem_wait(&never);
     return paNoError;
 }
@@ -395,13 +397,15 @@ TEST(a_device_that_does_not_open_is_named)
 
 TEST(a_device_that_hangs_does_not_hold_the_end)
 {
-    fake = (struct fake){ .n_device = 2, .hangs = true };
+    fake = (struct fake){ .n_device = 2 };
+    hangs = true;
     struct sound *s = open_sound();
     int64_t       t0_ns = os_now_ns();
 
     sound_close(&s);
     CHECK(!s);
     CHECK(os_now_ns() - t0_ns < 900000000);
+    hangs = false;
 }
 
 static enum err open_and_close(void)
