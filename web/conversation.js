@@ -14,8 +14,8 @@ const FIGURES_MS = 1000;
 
 function packetUrl() {
     const scheme = location.protocol === 'https:' ? 'wss' : 'ws';
-    /* A server that wants a key finds it in the page's own address, best after #: servers on the way
-     * do not see it there. */
+    /* The key that a server may want stands in the page's own address, best after #: there no log
+     * on the way sees it. */
     const key = [location.hash.slice(1), location.search]
         .map((text) => new URLSearchParams(text).get('key')).find(Boolean);
     return `${scheme}://${location.host}/packet${key ? `?key=${encodeURIComponent(key)}` : ''}`;
@@ -42,7 +42,7 @@ export class Conversation {
         this.#parts = parts;
     }
 
-    /** Looks first whether the server could talk at all: the microphone is not asked for in vain. */
+    /** Looks first whether the server could talk: the microphone is not asked for in vain. */
     async start() {
         this.#parts.view.show('connecting');
         const { state, sampleRate } = await readReadiness();
@@ -160,8 +160,9 @@ export class Conversation {
         else if (state === 'full')
             this.#waitLost('The connection is lost.', 'All places are taken for the moment.');
         else if (!this.#hasTalked)
-            this.#waitLost('The connection failed.', 'If this server wants a key, put #key= and the '
-                           + 'key at the end of this page’s address.');
+            this.#waitLost('The connection failed.',
+                           'If this server wants a key, put #key= and the key at the end of this '
+                           + 'page’s address.');
         else
             this.#waitLost();
     }

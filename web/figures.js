@@ -41,9 +41,9 @@ function serverDrops(stats) {
         .reduce((sum, name) => sum + (stats?.[name] ?? 0), 0);
 }
 
-/* What a sound passes through from mouth to ear. The server's lag runs from a frame's arrival to its
- * answer, so it holds the computing. What a sound waits for the end of its frame and what its answer
- * waits for its turn in its own frame is one frame together, wherever in the frame it is. */
+/* What a sound passes through from mouth to ear. The server's lag runs from a frame's arrival to
+ * its answer, so it holds the computing. What a sound waits for the end of its frame and what its
+ * answer waits for its turn in its own frame is one frame together, wherever in the frame it is. */
 function latencyParts({ frameMs, deviceMs, roundTripMs, stats, report, outputMs }) {
     return [
         ['microphone, as the device says', deviceMs],

@@ -68,12 +68,13 @@ export function samplesWrite(samples) {
     return payload;
 }
 
-/** The samples of an AUDIO_CHUNK, or null when it is not whole floats. @param {Uint8Array} payload */
+/** The samples of an AUDIO_CHUNK; null: not whole floats. @param {Uint8Array} payload */
 export function samplesRead(payload) {
     if (payload.length % 4)
         return null;
     const view = new DataView(payload.buffer, payload.byteOffset, payload.length);
-    return Float32Array.from({ length: payload.length / 4 }, (_, i) => view.getFloat32(i * 4, true));
+    return Float32Array.from({ length: payload.length / 4 },
+                             (_, i) => view.getFloat32(i * 4, true));
 }
 
 /** The payload of an ACK. @param {number} sequence */
@@ -94,7 +95,7 @@ export function metadataWrite(object) {
     return new TextEncoder().encode(JSON.stringify(object));
 }
 
-/** The object of a METADATA payload; empty when it is not a JSON object. @param {Uint8Array} payload */
+/** The object of a METADATA payload; {}: it is not a JSON object. @param {Uint8Array} payload */
 export function metadataRead(payload) {
     try {
         return Object(JSON.parse(new TextDecoder().decode(payload)));

@@ -15,8 +15,8 @@ const DEFAULT_RATE_HZ = 24000;
  */
 
 /**
- * Asks the server. Never throws. /readyz says the same with a status of 503, which browsers write to
- * the console as an error; /health answers 200 whatever the state.
+ * Asks the server. Never throws. /readyz says the same with a status of 503, which browsers write
+ * to the console as an error; /health answers 200 whatever the state.
  * @returns {Promise<Readiness>}
  */
 export async function readReadiness() {

@@ -51,8 +51,9 @@ export class View {
 
     /** @param {?string} name */
     showModel(name) {
-        const isHere = ['localhost', '127.0.0.1', '[::1]'].includes(location.hostname);
-        setText(this.#model, name ? `${name} on ${isHere ? 'this machine' : location.hostname}` : '');
+        const host = location.hostname;
+        const isHere = ['localhost', '127.0.0.1', '[::1]'].includes(host);
+        setText(this.#model, name ? `${name} on ${isHere ? 'this machine' : host}` : '');
     }
 
     /* The space bar talks from anywhere but from what has a use of its own for it. */

@@ -11,8 +11,8 @@ import tempfile
 import threading
 import time
 
-FLAGS = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-dev-shm-usage
---disable-background-networking --disable-component-update --disable-sync --disable-extensions
+FLAGS = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run
+--disable-dev-shm-usage --disable-background-networking --disable-component-update --disable-sync --disable-extensions
 --disable-default-apps --metrics-recording-only --mute-audio --remote-debugging-pipe""".split()
 
 
@@ -30,7 +30,8 @@ class Browser:
 
     def __init__(self, microphone=None, fake_permission=True, extra=()):
         self.profile = tempfile.mkdtemp(prefix="parley-page-")
-        flags = [*FLAGS, f"--user-data-dir={self.profile}", "--use-fake-device-for-media-stream", *extra]
+        flags = [*FLAGS, f"--user-data-dir={self.profile}", "--use-fake-device-for-media-stream",
+                 *extra]
         if fake_permission:
             flags.append("--use-fake-ui-for-media-stream")
         if microphone:
@@ -195,7 +196,8 @@ class Page:
             return [box.x + box.width / 2, box.y + box.height / 2];
         }})()""")
         for kind in ("mousePressed", "mouseReleased"):
-            self.command("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+            self.command("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left",
+                         clickCount=1)
 
     def set_permission(self, name, setting, url):
         self._browser.command("Browser.setPermission", permission={"name": name}, setting=setting,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the page promises, one function a promise. Each gets a Bench and raises when it is broken."""
+"""What the page promises, one function a promise. Each gets a Bench; a broken promise raises."""
 
 import json
 import os
@@ -220,7 +220,8 @@ def a_degraded_server_says_why(bench):
         page.click("#talk")
         time.sleep(1)
         page.wait_state("degraded")
-        check(page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "scrolls sideways")
+        check(page.evaluate("document.documentElement.scrollWidth <= innerWidth"),
+              "scrolls sideways")
         check_quiet(page)
 
 
@@ -251,7 +252,8 @@ def the_page_is_served_under_a_strict_policy(bench):
         page.click("#talk")
         page.wait_state("talking")
         foreign = page.evaluate("""performance.getEntriesByType('resource')
-            .map((entry) => entry.name).filter((name) => new URL(name).origin !== location.origin)""")
+            .map((entry) => entry.name)
+            .filter((name) => new URL(name).origin !== location.origin)""")
         check(not foreign, f"loaded from elsewhere: {foreign}")
         check_quiet(page)
 
@@ -281,7 +283,7 @@ def screen_readers_find_their_way(bench):
         check(("button", "Talk") in roles, f"no button named Talk among {sorted(map(str, roles))}")
         check(any(role == "log" and name for role, name in roles), "the transcript has no name")
         check(any(role == "status" for role, _ in roles), "no status")
-        check(any(role == "meter" and name == "Your level" for role, name in roles), "no level meter")
+        check(("meter", "Your level") in roles, "no level meter")
 
 
 def the_modules_keep_their_promises(bench):

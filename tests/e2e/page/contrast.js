@@ -22,8 +22,8 @@
         return channels('white');
     }
     function contrast(node) {
-        const [low, high] = [luminance(ground(node)),
-                             luminance(channels(getComputedStyle(node).color))].sort((a, b) => a - b);
+        const ink = channels(getComputedStyle(node).color);
+        const [low, high] = [luminance(ground(node)), luminance(ink)].sort((a, b) => a - b);
         return (high + 0.05) / (low + 0.05);
     }
     return [...document.querySelectorAll('body *')]

@@ -100,7 +100,7 @@
     const late = new JitterBuffer(24000, 1920);
     for (let i = 0; i < 20; i++)
         late.push(frame());
-    check(late.report().cutMs > 1300, `of 1.6 s that came at once ${late.report().cutMs} ms were cut`);
+    check(late.report().cutMs > 1300, `of 1.6 s at once ${late.report().cutMs} ms were cut`);
 
     /* Frames in a burst: the word stays whole, the pause behind it makes up for them. */
     const burst = new JitterBuffer(24000, 1920);

@@ -70,8 +70,8 @@ class Parley:
         """A talk of somebody else: a socket that holds it until closed."""
         other = socket.create_connection(("127.0.0.1", self.port))
         key = base64.b64encode(os.urandom(16)).decode()
-        other.sendall((f"GET /packet HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\nUpgrade: websocket\r\n"
-                       f"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        other.sendall((f"GET /packet HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\n"
+                       f"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
                        f"Sec-WebSocket-Key: {key}\r\n\r\n").encode())
         answer = other.recv(4096)
         if b" 101 " not in answer:

@@ -78,9 +78,9 @@ function find(frame, played, from, to) {
     return -1;
 }
 
-/* Of the frames with a voice in them that the server sent, how many were heard, in their order and as
- * they were sent. Gaps push later frames back and cuts pull them forward, so each is looked for around
- * where the one before it was found. */
+/* Of the frames with a voice in them that the server sent, how many were heard, in their order and
+ * as they were sent. Gaps push later frames back and cuts pull them forward, so each is looked for
+ * around where the one before it was found. */
 window.tapCompare = () => {
     const { received } = window.tap;
     const played = joined(window.tap.played);
