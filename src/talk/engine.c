@@ -369,6 +369,8 @@ static enum err load(struct engine *e)
         return err_set(ERR_NOMEM, "out of memory for %zu lanes", n);
     for (int i = 0; !err && i < e->options.n_lane; i++)
         err = open_lane(e, &e->lanes[i], i);
+    if (err)
+        return err;
 
     const struct mimi_info  *codec = duplex_codec(e->duplex);
     const struct moshi_info *lm = duplex_lm(e->duplex);
@@ -385,7 +387,7 @@ static enum err load(struct engine *e)
     os_mutex_unlock(e->lock);
     log_info("model ready model=%s ms=%lld", e->info.model,
              (long long)((os_now_ns() - t0_ns) / 1000000));
-    return err;
+    return OK;
 }
 
 static void engine_main(void *arg)

@@ -3,6 +3,7 @@
 #ifndef TESTS_UNIT_TALK_TALK_FIXTURE_H
 #define TESTS_UNIT_TALK_TALK_FIXTURE_H
 
+#include "base/log.h"
 #include "base/os.h"
 #include "check.h"
 #include "talk/talk.h"
@@ -36,6 +37,7 @@ static UNUSED struct engine *fixture_engine(int n_lane, int n_thread)
     struct duplex_options o = fixture_options(n_lane, n_thread);
     struct engine        *e = NULL;
 
+    log_set_level(LOG_ERROR);
     CHECK(engine_open(&e, &o) == OK);
     CHECK_INT(fixture_wait(e).state, ENGINE_READY);
     return e;
