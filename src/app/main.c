@@ -105,10 +105,13 @@ static enum err run_line(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    os_guard_streams();
     enum err err = run_line(argc, argv);
 
     log_stop();
-    if (err && err != ERR_INTERRUPTED)
-        app_say("parley: %s", err_text(err));
+    if (err && err != ERR_INTERRUPTED) {
+        err = err_set(err, "parley: %s", err_text(err)); /* with its name it is no longer either */
+        app_say("%s", err_text(err));
+    }
     return err_exit_code(err);
 }

@@ -24,7 +24,9 @@ struct run {
     struct os_out              *text;    /* NULL: not asked for */
     float                      *speaker; /* one frame */
     float                      *silence;
-    struct buf                  words; /* for stdout */
+    struct buf                  words;    /* for stdout */
+    bool                        is_quiet; /* stdout is one of the files */
+    enum wav_kind               kind;
     struct sentencepiece_stream stream;
     struct step_times           times;
     int64_t                     n_out, n_late;
@@ -153,17 +155,34 @@ static enum err open_duplex(struct run *r)
     return OK;
 }
 
+/* What is wrong with the words of the command line is said before a model is loaded. */
+static enum err read_options(struct run *r)
+{
+    const char *out = app_str(r->app, OPT_OUT), *text = app_str(r->app, OPT_TEXT);
+    const char *format = app_str(r->app, OPT_FORMAT);
+
+    if (format && strcmp(format, "s16") == 0)
+        r->kind = WAV_S16;
+    else if (format && strcmp(format, "f32") == 0)
+        r->kind = WAV_F32;
+    else
+        return err_set(ERR_USAGE, "--format: '%s' is none of s16, f32", format ? format : "");
+    if (out && text && (strcmp(out, text) == 0 || os_is_same_file(out, text)) &&
+        !os_is_same_file(out, "/dev/null"))
+        return err_set(ERR_USAGE, "--out and --text are both '%s'", out);
+    r->is_quiet = (out && os_is_same_file(out, "/dev/stdout")) ||
+                  (text && os_is_same_file(text, "/dev/stdout"));
+    return OK;
+}
+
 static enum err open_files(struct run *r)
 {
     const struct mimi_info *codec = duplex_codec(r->duplex);
     const char             *in = app_str(r->app, OPT_IN), *out = app_str(r->app, OPT_OUT);
-    const char             *text = app_str(r->app, OPT_TEXT), *format = app_str(r->app, OPT_FORMAT);
+    const char             *text = app_str(r->app, OPT_TEXT);
     size_t                  frame = (size_t)codec->frame_size;
     int64_t                 n_smp = 0;
 
-    bool is_f32 = format && strcmp(format, "f32") == 0;
-    if (!is_f32 && (!format || strcmp(format, "s16") != 0))
-        return err_set(ERR_USAGE, "--format: '%s' is none of s16, f32", format ? format : "");
     enum err err = audio_file_read(&r->pcm, &n_smp, in, codec->rate_hz);
     r->n_frame = n_smp / codec->frame_size;
     if (!err && r->n_frame == 0)
@@ -174,7 +193,7 @@ static enum err open_files(struct run *r)
     if (!err && (!r->speaker || !r->silence))
         err = ERR_NOMEM;
     if (!err && out)
-        err = wav_out_open(&r->wav, out, codec->rate_hz, is_f32 ? WAV_F32 : WAV_S16);
+        err = wav_out_open(&r->wav, out, codec->rate_hz, r->kind);
     if (!err && text)
         err = os_out_open(&r->text, text);
     return err;
@@ -211,7 +230,7 @@ static enum err finish(struct run *r)
         err = wav_out_commit(&r->wav);
     if (!err && r->text)
         err = os_out_commit(&r->text);
-    if (!err)
+    if (!err && !r->is_quiet)
         err = print_result(r);
     if (!err)
         app_say("%lld frames, step p50 %.1f ms, p95 %.1f ms, %lld late", (long long)r->n_out,
@@ -226,7 +245,9 @@ enum err talk_file_run(struct app *app)
 
     buf_init(&r.words, WORDS_CAP);
     app_catch_signals(NULL, NULL);
-    enum err err = open_duplex(&r);
+    enum err err = read_options(&r);
+    if (!err)
+        err = open_duplex(&r);
     if (!err)
         err = open_files(&r);
     if (!err)

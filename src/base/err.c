@@ -43,16 +43,32 @@ static void drop_cut_character(char *s)
         s[at - 1] = '\0';
 }
 
+/* What is too long is usually a name: both of its ends stay, and the reason behind it. */
+static void cut_middle(char out[ERR_TEXT_CAP], const char *whole, size_t len)
+{
+    static const char gap[] = "...";
+    const size_t      n_front = 150;
+    const char       *back = whole + len - (ERR_TEXT_CAP - 1 - n_front - strlen(gap));
+
+    memcpy(out, whole, n_front);
+    out[n_front] = '\0';
+    drop_cut_character(out);
+    while (((unsigned char)*back & 0xc0) == 0x80)
+        back++;
+    memcpy(out + strlen(out), gap, sizeof gap);
+    memcpy(out + strlen(out), back, strlen(back) + 1);
+}
+
 enum err err_vset(enum err code, const char *fmt, va_list args)
 {
     /* Not straight into kept: the arguments may hold the sentence that it replaces. */
-    char text[ERR_TEXT_CAP];
-    int  n = vsnprintf(text, sizeof text, fmt, args);
+    char whole[8192], text[ERR_TEXT_CAP] = "";
+    int  n = vsnprintf(whole, sizeof whole, fmt, args);
 
-    if (n < 0)
-        text[0] = '\0';
     if (n >= (int)sizeof text)
-        drop_cut_character(text);
+        cut_middle(text, whole, strlen(whole));
+    else if (n > 0)
+        memcpy(text, whole, (size_t)n + 1);
     for (char *p = text; *p; p++)
         if ((unsigned char)*p < 0x20 || *p == 0x7f)
             *p = ' ';

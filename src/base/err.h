@@ -33,7 +33,7 @@ enum err {
 #define ERR_TEXT_CAP 301
 
 /* Keeps the sentence for this thread and gives code back: return err_set(ERR_IO, "%s: ...", path);
- * Line breaks and control characters become blanks; what is too long is cut. */
+ * Line breaks and control characters become blanks; of what is too long both ends stay. */
 enum err err_set(enum err code, const char *fmt, ...) PRINTF_LIKE(2, 3);
 enum err err_vset(enum err code, const char *fmt, va_list args) PRINTF_LIKE(2, 0);
 

@@ -38,6 +38,7 @@ void     os_out_cancel(struct os_out **o);                     /* leaves nothing
 
 bool os_is_file(const char *path);
 bool os_is_dir(const char *path);
+bool os_is_same_file(const char *a, const char *b); /* both are there, under whatever names */
 /* Directory and name joined into out (cap bytes). ERR_LIMIT when too long. */
 enum err os_join(char *out, size_t cap, const char *dir, const char *name) MUST_CHECK;
 /* The real path with links followed; ERR_MISSING when it does not exist. */
@@ -68,8 +69,12 @@ bool     os_is_terminal(int fd);
 int      os_terminal_width(void);
 int64_t  os_peak_rss_bytes(void);
 /* SIGINT and SIGTERM set *flag to the signal's number and call wake(arg), which must be
- * async-signal-safe; NULL: none. SIGPIPE is ignored. */
+ * async-signal-safe; NULL: none. */
 void os_on_stop_signals(volatile atomic_int *flag, void (*wake)(void *), void *arg);
+
+/* First thing in main: a full disk and a closed pipe become errors of the write instead of signals,
+ * and no file that is opened later becomes standard output because that was closed. */
+void os_guard_streams(void);
 
 /* A shared library loaded at run time; os_lib_symbol gives NULL when it lacks the name. */
 struct os_lib;

@@ -17,7 +17,7 @@
 /* The sentence and the code of a system call on path that failed with errno e. */
 static enum err fail_with(int e, const char *path)
 {
-    if (e == ENOENT || e == ENOTDIR || e == ELOOP)
+    if (e == ENOENT || e == ENOTDIR || e == ELOOP || e == ENAMETOOLONG)
         return err_set(ERR_MISSING, "%s: no such file or folder", path);
     if (e == ENOMEM)
         return err_set(ERR_NOMEM, "%s: out of memory", path);
@@ -225,6 +225,13 @@ bool os_is_file(const char *path)
 {
     struct stat st;
     return stat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+bool os_is_same_file(const char *a, const char *b)
+{
+    struct stat sa, sb;
+    return stat(a, &sa) == 0 && stat(b, &sb) == 0 && sa.st_dev == sb.st_dev &&
+           sa.st_ino == sb.st_ino;
 }
 
 bool os_is_dir(const char *path)

@@ -4,6 +4,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
@@ -172,12 +173,23 @@ void os_on_stop_signals(volatile atomic_int *flag, void (*wake)(void *), void *a
     stop_wake = wake;
     stop_wake_arg = arg;
     /* No SA_RESTART: a read that waits must come back when somebody presses Ctrl-C. */
-    struct sigaction stop = { .sa_handler = on_stop }, ignore = { .sa_handler = SIG_IGN };
+    struct sigaction stop = { .sa_handler = on_stop };
     sigemptyset(&stop.sa_mask);
-    sigemptyset(&ignore.sa_mask);
     sigaction(SIGINT, &stop, NULL);
     sigaction(SIGTERM, &stop, NULL);
+}
+
+void os_guard_streams(void)
+{
+    struct sigaction ignore = { .sa_handler = SIG_IGN };
+
+    sigemptyset(&ignore.sa_mask);
     sigaction(SIGPIPE, &ignore, NULL);
+    sigaction(SIGXFSZ, &ignore, NULL);
+    /* Opened for the wrong direction, so that using one still fails. */
+    for (int fd = 0; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd ? O_RDONLY : O_WRONLY) != fd)
+            return;
 }
 
 struct os_lib {

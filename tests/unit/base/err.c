@@ -2,6 +2,7 @@
 #include "base/err.h"
 
 #include "base/os.h"
+#include "base/utf8.h"
 #include "check.h"
 
 TEST(err_keeps_the_sentence_of_its_code)
@@ -24,17 +25,42 @@ TEST(err_keeps_a_sentence_in_one_line)
     CHECK_STR(err_text(ERR_FORMAT), "a b c [31m ");
 }
 
+TEST(err_cuts_the_middle_of_a_long_sentence)
+{
+    char s[10000];
+
+    memset(s, 'x', sizeof s);
+    s[300] = '\0';
+    (void)err_set(ERR_FORMAT, "%s", s);
+    CHECK_STR(err_text(ERR_FORMAT), s);
+    s[290] = 'x';
+    s[299] = 'x';
+    s[300] = '\0';
+    (void)err_set(ERR_FORMAT, "/first/%s/last.wav: no such file", s);
+    CHECK_INT(strlen(err_text(ERR_FORMAT)), 300);
+    CHECK(strncmp(err_text(ERR_FORMAT), "/first/xxx", 10) == 0);
+    CHECK(strstr(err_text(ERR_FORMAT), "xxx...xxx"));
+    CHECK(strstr(err_text(ERR_FORMAT), "xxx/last.wav: no such file"));
+    s[300] = 'x';
+    s[sizeof s - 1] = '\0';
+    (void)err_set(ERR_FORMAT, "%s", s);
+    CHECK_INT(strlen(err_text(ERR_FORMAT)), 300);
+}
+
 TEST(err_cuts_a_long_sentence_between_characters)
 {
-    char s[400];
+    char s[400], longer[408];
 
     for (size_t i = 0; i + 1 < sizeof s; i += 2)
         memcpy(s + i, "\xc3\xa4", 2);
     s[398] = '\0';
-    (void)err_set(ERR_FORMAT, "x%s", s);
-    CHECK_INT(strlen(err_text(ERR_FORMAT)), 299);
-    (void)err_set(ERR_FORMAT, "%s", s);
-    CHECK_INT(strlen(err_text(ERR_FORMAT)), 300);
+    for (int n = 0; n < 8; n++) {
+        snprintf(longer, sizeof longer, "%.*s%s", n, "abcdefgh", s);
+        (void)err_set(ERR_FORMAT, "%s", longer);
+        size_t len = strlen(err_text(ERR_FORMAT));
+        CHECK(len >= 298 && len <= 300);
+        CHECK(utf8_is_valid(bytes_str(err_text(ERR_FORMAT))));
+    }
 }
 
 static void fail_elsewhere(void *arg)
