@@ -2,9 +2,9 @@
 /* moshi: the language model of the Moshi family (spec/moshi-family.md 3 and 4): Moshi, Hibiki,
  * PersonaPlex, STT and TTS, all read from config.json.
  *
- * One step reads one token of each stream a lane and gives the text logits; the depth transformer then
- * gives the logits of one audio codebook after the other, each seeing the tokens before it. How tokens
- * are chosen is lm_gen's. Engine thread only.
+ * One step reads one token of each stream a lane and gives the text logits; the depth transformer
+ * then gives the logits of one audio codebook after the other, each seeing the tokens before it.
+ * How tokens are chosen is lm_gen's. Engine thread only.
  */
 #ifndef MODEL_MOSHI_H
 #define MODEL_MOSHI_H
@@ -40,21 +40,22 @@ void                     moshi_close(struct moshi **m);
 const struct moshi_info *moshi_info(const struct moshi *m);
 void                     moshi_reset(struct moshi *m, int lane);
 
-/* Conditions hold for the lane until its reset: index -1 is "absent"; the model type's defaults hold
- * for conditions that are not set. ERR_USAGE: no such condition, or out of range. */
+/* Conditions hold for the lane until its reset: index -1 is "absent"; the model type's defaults
+ * hold for conditions that are not set. ERR_USAGE: no such condition, or out of range. */
 enum err moshi_condition_index(struct moshi *m, int lane, const char *name, int index) MUST_CHECK;
 enum err moshi_condition_tensor(struct moshi *m, int lane, const char *name, const float *x,
                                 int n_step, int dim, const uint8_t *mask) MUST_CHECK;
 
-/* tokens[a]: 1 + n_q ids, text first; -1 embeds to zero. text_logits[a]: view of text_card_out floats
- * of lane s->lane[a], valid until the next call. ERR_USAGE for an id out of range: nothing moves. */
+/* tokens[a]: 1 + n_q ids, text first; -1 embeds to zero. text_logits[a]: view of text_card_out
+ * floats of lane s->lane[a], valid until the next call. ERR_USAGE for an id out of range: nothing
+ * moves. */
 enum err moshi_step(struct moshi *m, const struct step *s, const int32_t *const *tokens,
                     const float **text_logits) MUST_CHECK;
 /* After moshi_step: the extra heads of each lane, [n_extra_head, extra_head_dim] after softmax. */
 const float *moshi_extra_heads(struct moshi *m, int a);
-/* Codebook k = 0 .. n_depth-1 in order, after moshi_step with the same s; k = 0 begins a frame, which
- * need not go to the end. token[a]: the text token for k = 0, else audio token k-1. logits[a]: view of
- * card floats, valid until the next call. */
+/* Codebook k = 0 .. n_depth-1 in order, after moshi_step with the same s; k = 0 begins a frame,
+ * which need not go to the end. token[a]: the text token for k = 0, else audio token k-1.
+ * logits[a]: view of card floats, valid until the next call. */
 enum err moshi_depth_step(struct moshi *m, const struct step *s, int k, const int32_t *token,
                           const float **logits) MUST_CHECK;
 

@@ -14,8 +14,8 @@ enum {
     MAX_TEXT_CARD = 1 << 22,
     MAX_DELAY = 1000,
     MAX_CONTEXT = 1 << 20,
-    /* The reference needs a context for a stream; without one Parley sees this many steps (5.8 minutes),
-     * a little more than the longest published context. */
+    /* The reference needs a context for a stream. Without one Parley sees this many steps (5.8
+     * minutes), more than the longest published context. */
     NO_CONTEXT = 4352,
 };
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* moshi_config: config.json of the Moshi family, read with the reference's defaults.
  *
- * Every number is checked against a range and against the others before anybody allocates from it; each
- * violation is one sentence that names the key (ERR_FORMAT). Unknown keys are warned about.
+ * Every number is checked against a range and against the others before anybody allocates from it;
+ * each violation is one sentence that names the key (ERR_FORMAT). Unknown keys are warned about.
  */
 #ifndef MODEL_MOSHI_CONFIG_H
 #define MODEL_MOSHI_CONFIG_H

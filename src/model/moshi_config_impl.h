@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* moshi_config_impl: what moshi_config.c and moshi_config_condition.c share. Nobody else includes it. */
+/* moshi_config_impl: what moshi_config.c and moshi_config_condition.c share. Nobody else includes
+ * it. */
 #ifndef MODEL_MOSHI_CONFIG_IMPL_H
 #define MODEL_MOSHI_CONFIG_IMPL_H
 

@@ -3,11 +3,11 @@
 #ifndef MODEL_MOSHI_KEY_H
 #define MODEL_MOSHI_KEY_H
 
-#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/json.h"
 
 struct moshi_key {
     const json_t *obj;

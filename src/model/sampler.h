@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* sampler: one token from logits: greedy, or temperature and top-k (spec/moshi-family.md 3.7).
  *
- * A draw is the exponential race of the reference: the largest p_i / e_i wins among the k most likely
- * tokens (their mass is not renormalised, which changes no odds). e_i comes from a hash of (seed, draw,
- * i) alone: the same seed gives the same tokens for any number of lanes and threads, and a rounding
- * difference in one logit, or in who is the k-th, cannot move the others' noise. So another instruction
- * set gives another token only when the two best candidates are within rounding of each other.
+ * A draw is the exponential race of the reference: the largest p_i / e_i wins among the k most
+ * likely tokens (their mass is not renormalised, which changes no odds). e_i comes from a hash of
+ * (seed, draw, i) alone: the same seed gives the same tokens for any number of lanes and threads,
+ * and a rounding difference in one logit, or in who is the k-th, cannot move the others' noise. So
+ * another instruction set gives another token only when the two best candidates are within rounding
+ * of each other.
  */
 #ifndef MODEL_SAMPLER_H
 #define MODEL_SAMPLER_H

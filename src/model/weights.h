@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /* weights: named tensors of a model file, taken strictly and turned into what ops read.
  *
- * The family asks for each matrix and vector by name with the shape that its config implies; what is
- * missing or has another shape is one sentence (ERR_FORMAT) that names the file and the tensor.
+ * The family asks for each matrix and vector by name with the shape that its config implies; what
+ * is missing or has another shape is one sentence (ERR_FORMAT) that names the file and the tensor.
  * weights_finish() refuses tensors that nobody asked for. Matrices stay in the mapping as stored
- * (f32, bf16, f16); MLX triples (X.weight U32, X.scales, X.biases) and --quant become tiles, int8 with
- * X_scb and folded LoRA become f32 or bf16, in the model's arena. Vectors are always f32 copies.
+ * (f32, bf16, f16); MLX triples (X.weight U32, X.scales, X.biases), int8 rows with X_scb and
+ * --quant become tiles, folded LoRA f32 or bf16, in the model's arena. Vectors are f32 copies.
  *
  * Errors are held: after the first one every call does nothing, and weights_finish() gives it. So a
  * family loads in straight-line code. Names are printf-like.
  *
- * A big model loads twice: between weights_rehearse() and weights_perform() calls check names, shapes
- * and dtypes without touching the numbers, so that a broken file costs neither time nor memory.
+ * A big model loads twice: between weights_rehearse() and weights_perform() calls check names,
+ * shapes and dtypes without touching the numbers, so that a broken file costs neither time nor
+ * memory.
  *
- * An adapter (LoRA) must have a pair for every Linear matrix; a plain tensor in it replaces the model's
- * own. One thread; the kernels of kern.h do the conversions.
+ * An adapter (LoRA) must have a pair for every Linear matrix; a plain tensor in it replaces the
+ * model's own. One thread; the kernels of kern.h do the conversions.
  */
 #ifndef MODEL_WEIGHTS_H
 #define MODEL_WEIGHTS_H
@@ -25,7 +26,8 @@
 #include "base/mem.h"
 #include "model/safetensors.h"
 
-/* By MLX's definition: q8 in groups of 64, q4 in groups of 32. Rows that do not divide stay as they are. */
+/* By MLX's definition: q8 in groups of 64, q4 in groups of 32. Rows that do not divide stay as they
+ * are. */
 enum weights_quant { WEIGHTS_QUANT_NONE, WEIGHTS_QUANT_Q8, WEIGHTS_QUANT_Q4 };
 
 struct weights_options {
@@ -69,8 +71,8 @@ void weights_skip(struct weights *w, const char *fmt, ...) PRINTF_LIKE(2, 3);
  * A stored tensor with further dimensions of size 1 ([n_out, n_in, 1]) fits too. */
 void weights_matrix(struct weights *w, struct weight *out, int n_out, int n_in, const char *fmt,
                     ...) PRINTF_LIKE(5, 6);
-/* Rows row0 .. row0+n_out-1 of a stored matrix [n_total, n_in]: sets stored as one tensor. The tensor
- * counts as used. LoRA of joined tensors stacks along rows too. */
+/* Rows row0 .. row0+n_out-1 of a stored matrix [n_total, n_in]: sets stored as one tensor. The
+ * tensor counts as used. LoRA of joined tensors stacks along rows too. */
 void weights_matrix_rows(struct weights *w, struct weight *out, int row0, int n_out, int n_total,
                          int n_in, const char *fmt, ...) PRINTF_LIKE(7, 8);
 void weights_table(struct weights *w, struct weight *out, int n_row, int n_col, const char *fmt,

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* LoRA adapters: W + scaling * B A, folded in at load (spec/moshi-family.md 3.12).
  *
- * A matrix X.weight has X.lora_A.weight [r, n_in] and X.lora_B.weight [n_out, r]. The weight sets of an
- * attention are in_projs.{i} and out_projs.{i}; older adapters have one pair in_proj or out_proj whose
- * sets are stacked along the rows of both A and B. */
+ * A matrix X.weight has X.lora_A.weight [r, n_in] and X.lora_B.weight [n_out, r]. The weight sets
+ * of an attention are in_projs.{i} and out_projs.{i}; older adapters have one pair in_proj or
+ * out_proj whose sets are stacked along the rows of both A and B. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,8 +17,8 @@ struct pair {
     int                             set; /* which of the stacked sets */
 };
 
-/* Splits "P.in_proj_weight", "P.in_proj.weight" or "P.in_projs.3.weight" into "P.in_proj" and the set;
- * false for any other matrix, whose module is the name without ".weight". */
+/* Splits "P.in_proj_weight", "P.in_proj.weight" or "P.in_projs.3.weight" into "P.in_proj" and the
+ * set; false for any other matrix, whose module is the name without ".weight". */
 static bool split_name(char *module, int *set, const char *name)
 {
     static const char *const kinds[] = { "in_proj", "out_proj" };
@@ -36,7 +36,7 @@ static bool split_name(char *module, int *set, const char *name)
             plural--;
         if (plural && strncmp(plural, kinds[k], n) == 0 && plural[n] == 's' &&
             plural + n + 1 == last) {
-            *set = atoi(last + 1);
+            *set = (int)strtol(last + 1, NULL, 10);
             plural[n] = '\0';
             return true;
         }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Quantised matrices: MLX triples and PyTorch's int8 rows become tiles (quant.h); --quant makes tiles
- * of float matrices. Formats: spec/moshi-family.md 7.1, 7.2. */
+/* Quantised matrices: MLX triples and PyTorch's int8 rows become tiles (quant.h); --quant makes
+ * tiles of float matrices. Formats: spec/moshi-family.md 7.1, 7.2. */
 #include <stdio.h>
 #include <string.h>
 

@@ -71,8 +71,8 @@ static UNUSED const char *fixture_folder(void)
     return dir;
 }
 
-/* config.json of the golden `from` with the members of the JSON object `changes`; the string "(absent)"
- * removes a member. */
+/* config.json of the golden `from` with the members of the JSON object `changes`; the string
+ * "(absent)" removes a member. */
 static UNUSED void fixture_config(const char *dir, const char *from, const char *changes)
 {
     char         path[4200];
