@@ -87,6 +87,7 @@ static void work(void *arg)
     struct worker  *w = arg;
     struct be_pool *p = w->pool;
     os_flush_denormals();
+    mem_forbid(true); /* it does slices of steps and nothing else */
     for (uint32_t seen = 0;;) {
         wait_job(p, seen);
         seen = atomic_load_explicit(&p->epoch, memory_order_acquire);

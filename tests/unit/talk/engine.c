@@ -288,14 +288,12 @@ TEST(a_reader_that_stalls_ends_its_own_talk_only)
     struct engine    *e = fixture_engine(2, 1);
     struct talk      *stalled = fixture_open(e, 1), *other = fixture_open(e, 2);
     float             pcm[FRAME] = { 0 };
-    int64_t           begin_ns = os_now_ns(), blocked_ns = 0, worst_ns = 0;
+    int64_t           begin_ns = os_now_ns(), worst_ns = 0;
     int               n_event = 0;
     struct talk_event ev;
 
     while (talk_status(stalled) == OK && os_now_ns() - begin_ns < SLOW) {
-        bool is_taken = talk_push(stalled, pcm);
-        if (!is_taken && !blocked_ns)
-            blocked_ns = os_now_ns();
+        talk_push(stalled, pcm); /* until it is full */
         int64_t t0_ns = os_now_ns();
         CHECK(talk_push(other, pcm));
         while (!talk_pop_event(other, &ev) && os_now_ns() - t0_ns < SLOW)
@@ -308,7 +306,7 @@ TEST(a_reader_that_stalls_ends_its_own_talk_only)
     int64_t ended_ns = os_now_ns();
     CHECK_INT(talk_status(stalled), ERR_LIMIT);
     CHECK_INT(talk_status(other), OK);
-    CHECK(blocked_ns > 0 && ended_ns - blocked_ns > 1000000000 && n_event > 100);
+    CHECK(ended_ns - begin_ns > 2000000000 && n_event > 20);
     CHECK(worst_ns < 1900000000); /* nobody waited the two seconds with it */
     /* What it had said is still there. */
     int n = 0;
