@@ -106,6 +106,26 @@ TEST(ws_knows_the_codes_that_may_be_sent)
     cases_run("tests/wire/ws/close.txt", 20, check_fact);
 }
 
+TEST(ws_takes_off_the_mask_at_every_length)
+{
+    for (size_t len = 0; len < 40; len++) {
+        uint8_t          frame[64] = { 0x82, (uint8_t)(0x80 | len), 0x11, 0x92, 0x33, 0xf4 };
+        struct ws_reader r;
+        enum ws_opcode   opcode;
+        struct bytes     payload;
+        size_t           n_used;
+        int              code;
+        for (size_t i = 0; i < len; i++)
+            frame[6 + i] = (uint8_t)(i ^ frame[2 + i % 4]);
+        ws_reader_init(&r, MESSAGE_MAX);
+        CHECK(ws_read(&r, &opcode, &payload, &n_used, &code, bytes_of(frame, 6 + len)) == OK);
+        CHECK_INT(payload.len, len);
+        for (size_t i = 0; i < len; i++)
+            CHECK_INT(payload.p[i], i);
+        ws_reader_fini(&r);
+    }
+}
+
 TEST(ws_writes_the_shortest_head)
 {
     static const struct {

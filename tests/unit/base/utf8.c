@@ -55,6 +55,23 @@ TEST(utf8_checks_whole_texts)
     CHECK(!utf8_is_valid(bytes_str("caf\xC3")));
 }
 
+TEST(utf8_finds_a_bad_byte_wherever_it_is)
+{
+    char text[40];
+
+    for (size_t i = 0; i < 32; i++) {
+        memset(text, 'x', 32);
+        CHECK(utf8_is_valid(bytes_of(text, 32)));
+        text[i] = '\xE9';
+        CHECK(!utf8_is_valid(bytes_of(text, 32)));
+        if (i < 31) {
+            text[i] = '\xC3';
+            text[i + 1] = '\xA9';
+            CHECK(utf8_is_valid(bytes_of(text, 32)));
+        }
+    }
+}
+
 TEST(utf8_writes_what_it_reads)
 {
     static const uint32_t codes[] = { 1, 0x7f, 0x80, 0x7ff, 0x800, 0xffff, 0x10000, 0x10ffff };
