@@ -20,7 +20,8 @@
 /* A loop over a constant that becomes straight-line code. */
 #define SIMD_EACH(i, n) SIMD_UNROLL for (int i = 0; i < (n); i++)
 
-#define SIMD_VECS_CHUNK 48 /* vectors that are walked for one tile of rows: they stay in cache */
+#define SIMD_FETCH      2048 /* bytes of a row that are asked for ahead */
+#define SIMD_VECS_CHUNK 48   /* vectors that are walked for one tile of rows: they stay in cache */
 
 typedef simd (*simd_weight_fn)(const uint8_t *p);
 
@@ -36,6 +37,8 @@ struct simd_linear {
 SIMD_INLINE simd simd_weight_n(const uint8_t *p, int n, size_t size, simd_weight_fn load)
 {
     uint8_t last[SIMD_LANES * sizeof(float)] = { 0 };
+    if (load == simd_weight_f32)
+        return simd_load_n((const float *)(const void *)p, n);
     memcpy(last, p, (size_t)n * size);
     return load(last);
 }
@@ -82,12 +85,29 @@ SIMD_INLINE void simd_linear_tile(const struct simd_linear *j, int row, int m0, 
     }
 }
 
-SIMD_INLINE void simd_linear_vecs(const struct simd_linear *j, int row, int m0, int m1, int n_row,
-                                  simd_weight_fn load)
+/* Asks for the bytes [from, to) of the four rows to come: what the CPU foresees itself are long streams,
+ * and a model is many short rows. */
+SIMD_INLINE void simd_linear_fetch(const struct simd_linear *j, int row, int row1, size_t from,
+                                   size_t to)
 {
-    int m = m0;
-    for (; m + SIMD_VECS <= m1; m += SIMD_VECS)
+    to = to < j->row_size ? to : j->row_size;
+    for (int r = row; r < row + 4 && r < row1; r++)
+        for (size_t at = from; at < to; at += 64)
+            simd_prefetch(j->w + (size_t)r * j->row_size + at);
+}
+
+/* Rows row .. row + n_row - 1. fetch: bytes of each of the next rows to ask for between two tiles. */
+SIMD_INLINE void simd_linear_vecs(const struct simd_linear *j, int row, int row1, int m0, int m1,
+                                  int n_row, size_t fetch, simd_weight_fn load)
+{
+    int    m = m0;
+    size_t at = 0;
+    for (; m + SIMD_VECS <= m1; m += SIMD_VECS, at += fetch) {
+        simd_linear_fetch(j, row + n_row, row1, at, at + fetch);
         simd_linear_tile(j, row, m, n_row, SIMD_VECS, load);
+    }
+    if (m < m1)
+        simd_linear_fetch(j, row + n_row, row1, at, at + fetch);
 #if SIMD_VECS > 3
     for (; m + 3 <= m1; m += 3)
         simd_linear_tile(j, row, m, n_row, 3, load);
@@ -102,12 +122,13 @@ SIMD_INLINE void simd_linear_all(const struct simd_linear *j, int n_vec, int row
                                  simd_weight_fn load)
 {
     for (int m0 = 0; m0 < n_vec; m0 += SIMD_VECS_CHUNK) {
-        int m1 = m0 + SIMD_VECS_CHUNK < n_vec ? m0 + SIMD_VECS_CHUNK : n_vec;
-        int r = row0;
+        int    m1 = m0 + SIMD_VECS_CHUNK < n_vec ? m0 + SIMD_VECS_CHUNK : n_vec;
+        int    n_tile = (m1 - m0 + SIMD_VECS - 1) / SIMD_VECS, r = row0;
+        size_t fetch = m0 ? 0 : (SIMD_FETCH / 64 + (size_t)n_tile - 1) / (size_t)n_tile * 64;
         for (; r + 4 <= row1; r += 4)
-            simd_linear_vecs(j, r, m0, m1, 4, load);
+            simd_linear_vecs(j, r, row1, m0, m1, 4, fetch, load);
         for (; r < row1; r++)
-            simd_linear_vecs(j, r, m0, m1, 1, load);
+            simd_linear_vecs(j, r, row1, m0, m1, 1, 0, load);
     }
 }
 
