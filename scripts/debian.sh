@@ -52,26 +52,22 @@ missing()
     done
 }
 
-as_root()
-{
-    if [ "$(id -u)" -eq 0 ]; then
-        "$@"
-    elif command -v sudo >/dev/null; then
-        sudo "$@"
-    else
-        echo "parley: neither root nor sudo; as root, run: $*" >&2
-        return 1
-    fi
-}
-
 apt()
 {
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y "$@" >&2
+    if [ "$(id -u)" -eq 0 ]; then
+        env DEBIAN_FRONTEND=noninteractive apt-get -q -y "$@" >&2
+    else
+        sudo env DEBIAN_FRONTEND=noninteractive apt-get -q -y "$@" >&2
+    fi
 }
 
 # Lists of packages are fetched when there are none, or when they turn out to be too old.
 fetch()
 {
+    if [ "$(id -u)" -ne 0 ] && ! command -v sudo >/dev/null; then
+        echo "parley: neither root nor sudo; as root, run: apt-get install $*" >&2
+        return 1
+    fi
     find /var/lib/apt/lists -name '*Packages*' 2>/dev/null | grep -q . || apt update || return 1
     apt install --no-install-recommends "$@" && return
     echo 'parley: trying again with fresh lists of packages' >&2
@@ -101,6 +97,7 @@ if ! provide "$needed" ./start; then
 fi
 [ "${1:-start}" = check ] || exit 0
 provide "$wished" ./check && exit 0
+[ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null || exit 0
 # All at once failed: one that this machine's sources lack must not keep out the others.
 for package in $(missing "$wished" | cut -d'|' -f1); do
     apt install --no-install-recommends "$package" ||
