@@ -50,8 +50,7 @@ static bool is_too_deep(struct bytes in)
     return false;
 }
 
-static enum err parse(json_t **out, struct bytes in, size_t flags, size_t max_len,
-                      const char *what)
+static enum err parse(json_t **out, struct bytes in, size_t flags, size_t max_len, const char *what)
 {
     if (in.len > max_len)
         return err_set(ERR_LIMIT, "%s: %zu bytes of JSON, at most %zu are read", what, in.len,

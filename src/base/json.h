@@ -18,8 +18,8 @@
  * names the source in the sentence. The caller owns *out: json_decref(). */
 enum err json_parse(json_t **out, struct bytes in, size_t max_len, const char *what) MUST_CHECK;
 /* One JSON string, appended to out as UTF-8; here it may hold zero bytes. */
-enum err json_parse_string(struct buf *out, struct bytes in, size_t max_len,
-                           const char *what) MUST_CHECK;
+enum err json_parse_string(struct buf *out, struct bytes in, size_t max_len, const char *what)
+    MUST_CHECK;
 enum err json_read_file(json_t **out, const char *path, size_t max_len) MUST_CHECK;
 
 /* Members of an object. Absent or null: the default. Wrong kind or out of range: ERR_FORMAT. */
