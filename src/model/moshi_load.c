@@ -170,7 +170,8 @@ static void load_table(struct loader *l, struct moshi_table *t, int n_row, int d
     int             width = low_rank ? low_rank : dim;
 
     t->card = n_row;
-    weights_table(w, &t->table, n_row, width, "%s.weight", prefix);
+    bool is_leaf = !low_rank && !is_demux && !l->m->c.has_norm_emb;
+    weights_table(w, &t->table, n_row, width, is_leaf, "%s.weight", prefix);
     if (l->m->c.has_norm_emb)
         normalise_table(l, &t->table, prefix);
     if (is_demux) {
@@ -319,7 +320,7 @@ static void load_conditions(struct loader *l)
         struct moshi_condition_weights *y = &l->m->cond[i];
         snprintf(prefix, sizeof prefix, "condition_provider.conditioners.%s", d->name);
         if (d->is_lut)
-            weights_table(l->w, &y->embed, d->n_bin + 1, d->dim, "%s.embed.weight", prefix);
+            weights_table(l->w, &y->embed, d->n_bin + 1, d->dim, true, "%s.embed.weight", prefix);
         if (d->has_projection)
             weights_matrix(l->w, &y->projection, c->main.dim, d->dim, "%s.output_proj.weight",
                            prefix);

@@ -467,8 +467,8 @@ void weights_matrix_rows(struct weights *w, struct weight *out, int row0, int n_
         take_matrix(w, out, (struct weights_part){ NULL, row0, n_out, n_total, n_in }, name, true);
 }
 
-void weights_table(struct weights *w, struct weight *out, int n_row, int n_col, const char *fmt,
-                   ...)
+void weights_table(struct weights *w, struct weight *out, int n_row, int n_col, bool is_leaf,
+                   const char *fmt, ...)
 {
     char    name[WEIGHTS_NAME_CAP];
     va_list args;
@@ -478,6 +478,8 @@ void weights_table(struct weights *w, struct weight *out, int n_row, int n_col, 
     va_end(args);
     if (is_go)
         take_matrix(w, out, (struct weights_part){ NULL, 0, n_row, n_row, n_col }, name, false);
+    if (is_go && is_leaf && !w->err && w->o.quant != WEIGHTS_QUANT_NONE)
+        weights_quantise(w, out, name);
 }
 
 /* --- vectors ---------------------------------------------------------------------------------- */

@@ -33,7 +33,7 @@ enum weights_quant { WEIGHTS_QUANT_NONE, WEIGHTS_QUANT_Q8, WEIGHTS_QUANT_Q4 };
 struct weights_options {
     struct arena      *arena;     /* the model's; outlives every weight */
     struct be         *be;        /* conversions use its threads; NULL: the caller's alone */
-    enum weights_quant quant;     /* of Linear matrices that are not quantised yet */
+    enum weights_quant quant;     /* of what is not quantised yet: Linear, leaf embeddings */
     const char        *lora_path; /* adapter to fold in, or NULL */
     double             lora_scaling;
     int                lora_rank; /* what the config says; 0: from the tensors */
@@ -75,8 +75,10 @@ void weights_matrix(struct weights *w, struct weight *out, int n_out, int n_in, 
  * tensor counts as used. LoRA of joined tensors stacks along rows too. */
 void weights_matrix_rows(struct weights *w, struct weight *out, int row0, int n_out, int n_total,
                          int n_in, const char *fmt, ...) PRINTF_LIKE(7, 8);
-void weights_table(struct weights *w, struct weight *out, int n_row, int n_col, const char *fmt,
-                   ...) PRINTF_LIKE(5, 6);
+/* An embedding. is_leaf: nothing follows it (no low rank, no second stream); --quant quantises
+ * those, as MLX does. */
+void weights_table(struct weights *w, struct weight *out, int n_row, int n_col, bool is_leaf,
+                   const char *fmt, ...) PRINTF_LIKE(6, 7);
 /* n floats with any stored float dtype and any shape of n elements; NULL after a failure. */
 const float *weights_vector(struct weights *w, int n, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* A tensor of the exact shape [n0, n1, n2] (n2 or n1 = 0: fewer dimensions) as f32 copy. */

@@ -137,7 +137,7 @@ TEST(weights_gives_matrices_as_they_are_stored)
     weights_skip(w, "odd");
     weights_matrix(w, &a, 3, 4, "%s.weight", "p");
     weights_matrix_rows(w, &b, 1, 2, 3, 4, "q.weight");
-    weights_table(w, &c, 3, 4, "p.weight");
+    weights_table(w, &c, 3, 4, true, "p.weight");
     CHECK(weights_finish(w) == OK);
     CHECK(a.dtype == DT_F32 && a.n_out == 3 && a.n_in == 4 && !a.bias && !a.row_scale);
     CHECK((uintptr_t)a.data % 4 == 0 && (uintptr_t)b.data % 2 == 0);
@@ -454,11 +454,17 @@ TEST(weights_quantises_linear_matrices_that_divide_into_groups)
     put(&f, "t.weight", DT_F32, 20, 96, x);
     struct weights *w = open_with(&f, WEIGHTS_QUANT_Q4, NULL); /* groups of 32 */
     weights_matrix(w, &a, 20, 96, "a.weight");
-    weights_table(w, &b, 20, 96, "t.weight");
+    weights_table(w, &b, 20, 96, true, "t.weight");
     CHECK(weights_finish(w) == OK);
     CHECK(a.dtype == DT_Q4T && a.group == 32);
     check_rows(&a, x, 20,
                4.0 / 15); /* MLX moves the grid to hold one end: up to a step at the other */
+    CHECK(b.dtype == DT_Q4T);
+    weights_close(&w);
+    w = open_with(&f, WEIGHTS_QUANT_Q4, NULL);
+    weights_matrix(w, &a, 20, 96, "a.weight");
+    weights_table(w, &b, 20, 96, false, "t.weight"); /* something follows it */
+    CHECK(weights_finish(w) == OK);
     CHECK(b.dtype == DT_F32);
     weights_close(&w);
     w = open_with(&f, WEIGHTS_QUANT_Q8, NULL); /* groups of 64: 96 columns do not divide */
@@ -553,7 +559,7 @@ TEST(weights_takes_whole_tensors_from_an_adapter)
     put(&l, "lin.lora_A.weight", DT_F32, RANK, IN, t.a);
     put(&l, "lin.lora_B.weight", DT_F32, OUT, RANK, t.b);
     struct weights *w = open_with(&f, WEIGHTS_QUANT_NONE, write_file(&l, "lora"));
-    weights_table(w, &x, OUT, IN, "emb.weight");
+    weights_table(w, &x, OUT, IN, true, "emb.weight");
     weights_matrix(w, &y, OUT, IN, "lin.weight");
     CHECK(weights_finish(w) == OK);
     check_rows(&x, other, OUT, 0);
