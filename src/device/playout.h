@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* playout: how much sound waits before the loudspeaker, decided block by block. Private to device/.
  *
- * Sound that comes late is played late, so every stall leaves a block more in the queue than before, and
- * with it lag that nobody needs. The queue therefore starts with one block to spare and gives
- * blocks back when there always was one to spare: in a pause of the speech after 2 s, in the middle of it
- * after 10 s. An underrun soon after such a cut doubles those times: this machine needs the spare.
+ * Sound that comes late is played late, so every stall leaves a block more in the queue than
+ * before, and with it lag that nobody needs. The queue therefore starts with one block to spare and
+ * gives blocks back when there always was one to spare: in a pause of the speech after 2 s, in the
+ * middle of it after 10 s. An underrun soon after such a cut doubles those times: this machine
+ * needs the spare.
  */
 #ifndef DEVICE_PLAYOUT_H
 #define DEVICE_PLAYOUT_H
@@ -28,10 +29,10 @@ struct playout {
 
 void playout_init(struct playout *p);
 
-/* n_queued blocks are there. false: play silence now; an underrun is counted once until sound comes. */
+/* n_queued blocks are there. false: play silence now; an underrun counts once until sound comes. */
 bool playout_can_play(struct playout *p, int n_queued);
-/* A block with this peak is about to be played and n_left wait behind it. true: leave it out, play the
- * next. */
+/* A block with this peak is about to be played and n_left wait behind it. true: leave it out, play
+ * the next. */
 bool playout_cuts(struct playout *p, int n_left, float peak);
 
 #endif

@@ -128,7 +128,7 @@ static void on_end(void *user)
 
 /* Opening. */
 
-/* A device by number, or the first whose name has the text and that has channels in this direction. */
+/* A device by number, or the first whose name has the text, with channels in this direction. */
 static PaDeviceIndex find_device(const struct portaudio *pa, const char *wanted, bool is_input)
 {
     char *end = NULL;
@@ -183,12 +183,8 @@ static enum err open_stream(struct sound *s, struct side *side, int rate_hz, boo
 {
     const PaDeviceInfo *info = s->pa.GetDeviceInfo(side->device);
     const char         *what = is_input ? "microphone" : "loudspeaker";
-    PaStreamParameters  p = {
-         .device = side->device,
-         .channelCount = 1,
-         .sampleFormat = paFloat32,
-         .suggestedLatency = is_input ? info->defaultLowInputLatency : info->defaultLowOutputLatency,
-    };
+    PaTime latency_s = is_input ? info->defaultLowInputLatency : info->defaultLowOutputLatency;
+    PaStreamParameters        p = { side->device, 1, paFloat32, latency_s, NULL };
     const PaStreamParameters *in = is_input ? &p : NULL, *out = is_input ? NULL : &p;
 
     side->hz = rate_hz;

@@ -2,8 +2,9 @@
 /* sound: microphone and loudspeaker of this machine, one stream of codec frames each.
  *
  * PortAudio is loaded at run time, so that a server without sound starts too. The call-backs, on
- * PortAudio's threads, only move blocks of one frame's length between rings and ring the caller's bell;
- * a device with another rate is resampled on the caller's side of the rings. All calls by one thread.
+ * PortAudio's threads, only move blocks of one frame's length between rings and ring the caller's
+ * bell; a device with another rate is resampled on the caller's side of the rings. All calls by one
+ * thread.
  *
  * | queue   | pusher -> popper       | item               | room   | when full |
  * | mic     | call-back -> caller    | block and its time | 640 ms | drop newest, count |
@@ -31,8 +32,8 @@ struct sound_figures {
     int64_t n_cut;      /* blocks left out, mostly of pauses, to catch up after a stall */
 };
 
-/* Finds both devices. No library, no device, no input or no output: ERR_HARDWARE and a sentence that
- * says which. */
+/* Finds both devices. No library, no device, no input or no output: ERR_HARDWARE and a sentence
+ * that says which. */
 enum err sound_open(struct sound **out, const struct sound_options *o) MUST_CHECK;
 /* The device is given half a second to end; one that hangs is left behind with its memory. */
 void sound_close(struct sound **s);

@@ -39,9 +39,9 @@ struct duplex_frame {
     /* in */
     const float *mic; /* [frame_size]; NULL: the codec's end-of-input code in every stream */
     int32_t      forced_text; /* -1: sample */
-    /* The reference's two ways with the first frame of a talk, which the codec hears as the end of a
-     * long silence: from a file it is stepped before it is stepped; the chat server steps it once
-     * and lets the codec begin anew with the next. */
+    /* The reference's two ways with the first frame of a talk, which the codec hears as the end
+     * of a long silence: from a file it is stepped before it is stepped; the chat server steps
+     * it once and lets the codec begin anew with the next. */
     bool is_heard_twice;
     bool is_lead_in;
     /* out */

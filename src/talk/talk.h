@@ -18,8 +18,8 @@ struct talk;
 
 struct talk_options {
     struct lm_gen_options gen;
-    /* Called on the engine thread when something was pushed; must not block. A tick that is under way
-     * may still call it when the talk has been closed: wake_arg outlives the engine. */
+    /* Called on the engine thread when something was pushed; must not block. A tick that is under
+     * way may still call it when the talk has been closed: wake_arg outlives the engine. */
     void (*wake)(void *arg);
     void *wake_arg;
 };

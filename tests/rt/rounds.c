@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Talks that open, speak and vanish at any moment, from several threads at once: nothing stays behind. */
+/* Talks that open, speak and vanish at any moment, on several threads at once: nothing is left. */
 #include "base/metric.h"
 #include "unit/talk/talk_fixture.h"
 

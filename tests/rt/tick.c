@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* No thread allocates while talks go on: neither through base/mem.h (mem_forbid) nor behind its back,
- * in the C library or another one. The second half watches malloc itself; sanitizers own that, so it
- * is left out of their builds. */
+/* No thread allocates while talks go on: neither through base/mem.h (mem_forbid) nor behind its
+ * back, in the C library or another one. The second half watches malloc itself; sanitizers own
+ * that, so it is left out of their builds. */
 #include "base/metric.h"
 #include "unit/talk/talk_fixture.h"
 
