@@ -72,9 +72,22 @@ static enum err check_riff(struct bytes in, const char *path)
     return err_set(ERR_FORMAT, "%s: a WAV file without sound", path);
 }
 
+/* The formats that are promised. libsndfile guesses dozens more, each with a parser of its own. */
+static bool is_sound(struct bytes in)
+{
+    static const char *const magics[] = { "RIFF", "fLaC", "OggS", "ID3" };
+
+    for (size_t i = 0; i < sizeof magics / sizeof *magics; i++)
+        if (in.len >= 4 && memcmp(in.p, magics[i], strlen(magics[i])) == 0)
+            return true;
+    return in.len >= 4 && in.p[0] == 0xff && (in.p[1] & 0xe0) == 0xe0; /* an MP3 frame */
+}
+
 /* Appends n samples to *pcm, which grows by doubling. */
 static enum err append(float **pcm, int64_t *n, int64_t *room, const float *in, size_t n_in)
 {
+    if (n_in == 0)
+        return OK;
     if (*n + (int64_t)n_in > *room) {
         int64_t grown_room = *room ? 2 * *room : 65536;
         while (grown_room < *n + (int64_t)n_in)
@@ -141,6 +154,8 @@ static enum err read_file(float **pcm, int64_t *n, struct bytes view, const char
     SF_INFO          info = { 0 };
     struct resample *r = NULL;
 
+    if (!is_sound(view))
+        return err_set(ERR_FORMAT, "%s: not a WAV, FLAC, Ogg or MP3 file", path);
     enum err err = check_riff(view, path);
     if (err)
         return err;
