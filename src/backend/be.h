@@ -5,12 +5,12 @@
  * backend remembers the first thing that goes wrong and gives it back once, at be_end(). Scratch
  * tensors live until the next be_begin(); after a warm-up with all lanes they cost no allocation.
  *
- * Rows: activations are [n_row, n_col] f32. A step works on the active lanes given to be_begin(), each
- * with the same number T of consecutive rows: row a * T + t belongs to lane s->lane[a]. T differs
- * from op to op (a codec changes the rate), so every op takes it from n_row / s->n_lane.
+ * Rows: activations are [n_row, n_col] f32. A step works on the active lanes given to be_begin(),
+ * each with the same number T of consecutive rows: row a * T + t belongs to lane s->lane[a]. T
+ * differs from op to op (a codec changes the rate), so every op takes it from n_row / s->n_lane.
  *
- * Results do not depend on n_thread, on the number of active lanes or on which lanes they are.
- * One thread (the engine) calls everything here.
+ * Results do not depend on n_thread, on the number of active lanes or on which lanes they are. One
+ * thread (the engine) calls everything here.
  */
 #ifndef BACKEND_BE_H
 #define BACKEND_BE_H
@@ -48,7 +48,7 @@ struct weight {
     int          n_out, n_in;
     int          group; /* tiles: 32 or 64 */
     const void  *data;
-    const float *bias;  /* [n_out] or NULL */
+    const float *bias;      /* [n_out] or NULL */
     const float *row_scale; /* [n_out] multiplies each row's sum, or NULL (PyTorch int8) */
 };
 
@@ -67,14 +67,14 @@ struct step {
     const int *lane; /* [n_lane], ascending, no doubles */
 };
 
-void     be_begin(struct be *be, const struct step *s);
-enum err be_end(struct be *be) MUST_CHECK;
-void     be_fail(struct be *be, enum err err); /* the first one is kept */
+void               be_begin(struct be *be, const struct step *s);
+enum err           be_end(struct be *be) MUST_CHECK;
+void               be_fail(struct be *be, enum err err); /* the first one is kept */
 const struct step *be_step(const struct be *be);
 
-/* Zeroed is not promised; p is 64-byte aligned. After a failure a dummy comes back: memory that may be
- * written, shared by all, of fewer rows than asked for when 16 MiB do not hold them; bytes: NULL when
- * 16 MiB do not. Ops do nothing after a failure. */
+/* Zeroed is not promised; p is 64-byte aligned. After a failure a dummy comes back: memory that
+ * may be written, shared by all, of fewer rows than asked for when 16 MiB do not hold them;
+ * bytes: NULL when 16 MiB do not. Ops do nothing after a failure. */
 struct tensor *be_scratch(struct be *be, int n_row, int n_col);
 struct tensor *be_like(struct be *be, const struct tensor *x);
 void          *be_scratch_bytes(struct be *be, size_t size);

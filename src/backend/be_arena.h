@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* be_arena: memory of one step. Pieces are 64-byte aligned, not zeroed, and live until the next reset.
+/* be_arena: memory of one step. Pieces are 64-byte aligned, not zeroed, and live until the next
+ * reset.
  *
  * A step that outgrows its block gets more blocks, and settling makes one block of them all for the
  * steps after it: once the largest step has been seen, nothing is allocated.

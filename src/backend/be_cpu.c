@@ -89,7 +89,8 @@ static void norm(struct be *be, struct tensor *y, const struct tensor *x, const 
         memcpy(y->p, x->p, (size_t)x->n_row * (size_t)x->n_col * sizeof *x->p);
 }
 
-/* Element-wise ops do not care for rows: slices of 16 floats, so that threads share no cache line. */
+/* Element-wise ops do not care for rows: slices of 16 floats, so that threads share no cache
+ * line. */
 static void slice_16(size_t *from, size_t *to, const struct tensor *t, int i, int n)
 {
     size_t n_all = (size_t)t->n_row * (size_t)t->n_col, n_block = (n_all + 15) / 16;

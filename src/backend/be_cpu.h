@@ -6,8 +6,8 @@
 #include "backend/be_impl.h"
 #include "backend/be_pool.h"
 
-/* Runs slices of a job that costs about n_flop; a small one is not worth waking anybody for and runs
- * as slice 0 of 1. */
+/* Runs slices of a job that costs about n_flop; a small one is not worth waking anybody for and
+ * runs as slice 0 of 1. */
 void be_cpu_run(struct be *be, int64_t n_flop, be_pool_fn fn, void *arg);
 
 /* The slice [*from, *to) of n things for thread i of n_thread. */

@@ -5,8 +5,8 @@
 #include "backend/be_cpu.h"
 #include "base/mem.h"
 
-/* Cosines and sines of the step's rows: cos [n_row, n_pair], then sin [n_row, n_pair]. Positions and
- * angles are f32 products, as the reference computes them: at position 3000 the rounding of
+/* Cosines and sines of the step's rows: cos [n_row, n_pair], then sin [n_row, n_pair]. Positions
+ * and angles are f32 products, as the reference computes them: at position 3000 the rounding of
  * the angle is larger than that of the cosine. */
 struct angles {
     const struct kv   *kv;

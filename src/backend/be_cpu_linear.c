@@ -46,8 +46,8 @@ static void finish(const struct linear *j, int m0, int m1, int row0, int row1)
     }
 }
 
-/* Blocks of rows are dealt out, or vectors where there are plenty, or both. Every result is one sum,
- * so none of this shows in it. */
+/* Blocks of rows are dealt out, or vectors where there are plenty, or both. Every result is one
+ * sum, so none of this shows in it. */
 static void linear_slice(void *arg, int i, int n)
 {
     const struct linear *j = arg;

@@ -8,11 +8,11 @@
 #include "base/mem.h"
 #include "base/os.h"
 
-#define LINE            64     /* each side's word on a cache line of its own */
-#define SPINS_A_LOOK    64     /* spins between two looks at the clock */
-#define SPINS_MAX       400000 /* about 10 ms: also ends a spin when a test owns the clock */
-#define LINGER_NS       50000  /* spinning after a region */
-#define LATE_NS         2000000 /* a wait inside a region that says: somebody else has our processor */
+#define LINE            64      /* each side's word on a cache line of its own */
+#define SPINS_A_LOOK    64      /* spins between two looks at the clock */
+#define SPINS_MAX       400000  /* about 10 ms: also ends a spin when a test owns the clock */
+#define LINGER_NS       50000   /* spinning after a region */
+#define LATE_NS         2000000 /* a wait inside a region: our processor is taken */
 #define CROWDED_NS      5000    /* spinning while the machine is crowded */
 #define LATE_MAX        4       /* late waits in a row of regions that make a crowd */
 #define CROWDED_REGIONS 256

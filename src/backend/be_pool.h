@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* be_pool: threads that run slices of one job after the other (spec/performance.md 6.7).
  *
- * Inside a region (begin .. end) the workers spin between jobs, so a job costs under a microsecond to
- * post; after the region they spin a little longer and sleep. Where threads are more than processors,
- * or something else takes the processors, spinning is given up for sleeping. One thread posts.
+ * Inside a region (begin .. end) the workers spin between jobs, so a job costs under a microsecond
+ * to post; after the region they spin a little longer and sleep. Where threads are more than
+ * processors, or something else takes the processors, spinning is given up for sleeping. One thread
+ * posts.
  */
 #ifndef BACKEND_BE_POOL_H
 #define BACKEND_BE_POOL_H

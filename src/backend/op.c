@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* op: the one door to a backend's row: nothing happens after a failure, shapes are checked once here,
- * and what a row does not bring is composed of what it must bring. */
+/* op: the one door to a backend's row: nothing happens after a failure, shapes are checked once
+ * here, and what a row does not bring is composed of what it must bring. */
 #include <string.h>
 
 #include "backend/be_impl.h"

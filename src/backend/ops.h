@@ -8,11 +8,12 @@
 
 #include "backend/be.h"
 
-/* How queries see keys. pos counts rows of the lane since its reset (kv->n_seen before this step). */
+/* How queries see keys. pos counts rows of the lane since its reset (kv->n_seen before this
+ * step). */
 struct attend {
-    int   n_head;      /* query heads; key/value heads are kv->n_head, repeated consecutively */
-    int   context;     /* key k is visible to query q iff 0 <= q - k < context ... */
-    bool  frame_rule;  /* ... and k > e - context, e the last position of this step (design 4.3) */
+    int   n_head;     /* query heads; key/value heads are kv->n_head, repeated consecutively */
+    int   context;    /* key k is visible to query q iff 0 <= q - k < context ... */
+    bool  frame_rule; /* ... and k > e - context, e the last position of this step (design 4.3) */
     float scale;
 };
 
@@ -45,50 +46,56 @@ enum err conv_state_open(struct conv_state *s, const struct conv *c, int n_lane)
 void     conv_state_close(struct conv_state *s);
 void     conv_state_reset(struct conv_state *s, int lane);
 
-#define OP_LIST(O)                                                                                \
+/* The form is ours here: clang-format takes the stars for products. */
+/* clang-format off */
+#define OP_LIST(O)                                                                                 \
     /* y [n, n_out] = x [n, n_in] w^T (+ bias) */                                                  \
-    O(linear, (struct be * be, struct tensor *y, const struct tensor *x, const struct weight *w))  \
+    O(linear, (struct be *be, struct tensor *y, const struct tensor *x, const struct weight *w))   \
     /* y += x w^T (+ bias) */                                                                      \
-    O(linear_add, (struct be * be, struct tensor *y, const struct tensor *x,                       \
+    O(linear_add, (struct be *be, struct tensor *y, const struct tensor *x,                        \
                    const struct weight *w))                                                        \
-    O(norm, (struct be * be, struct tensor *y, const struct tensor *x, const struct norm *n))      \
-    O(act, (struct be * be, struct tensor *y, const struct tensor *x, enum act act)) /* y may be x */ \
+    /* y may be x */                                                                               \
+    O(norm, (struct be *be, struct tensor *y, const struct tensor *x, const struct norm *n))       \
+    /* y may be x */                                                                               \
+    O(act, (struct be *be, struct tensor *y, const struct tensor *x, enum act act))                \
     /* y [n, H] = act(u[:, :H]) * u[:, H:] */                                                      \
-    O(glu, (struct be * be, struct tensor *y, const struct tensor *u, enum act act))               \
-    O(add, (struct be * be, struct tensor *y, const struct tensor *x)) /* y += x */                \
-    O(scale_add, (struct be * be, struct tensor *y, const struct tensor *x, const float *s))       \
-    /* qkv [n, (H + 2 Hkv) d]: rotates the queries and keys in place; positions go on from          \
-     * kv->n_seen of each lane. */                                                                 \
-    O(rope, (struct be * be, struct tensor *qkv, const struct kv *kv, int n_head,                  \
+    O(glu, (struct be *be, struct tensor *y, const struct tensor *u, enum act act))                \
+    /* y += x; y += s * x, s [n_col] */                                                            \
+    O(add, (struct be *be, struct tensor *y, const struct tensor *x))                              \
+    O(scale_add, (struct be *be, struct tensor *y, const struct tensor *x, const float *s))        \
+    /* qkv [n, (H + 2 Hkv) d]: rotates queries and keys; positions go on from kv->n_seen. */       \
+    O(rope, (struct be *be, struct tensor *qkv, const struct kv *kv, int n_head,                   \
              const struct rope *r))                                                                \
     /* Appends this step's keys and values, then attends: y [n, H d]. kv->n_seen moves on. */      \
-    O(attend, (struct be * be, struct tensor *y, const struct tensor *qkv, struct kv *kv,          \
+    O(attend, (struct be *be, struct tensor *y, const struct tensor *qkv, struct kv *kv,           \
                const struct attend *a))                                                            \
     /* Attends to a fixed source: k, v [n_src, H d] of each lane; no mask, no position. */         \
-    O(attend_cross, (struct be * be, struct tensor *y, const struct tensor *q,                     \
+    O(attend_cross, (struct be *be, struct tensor *y, const struct tensor *q,                      \
                      const float *const *k, const float *const *v, const int *n_src, int n_head,   \
                      float scale))                                                                 \
     /* y [n_lane * T / stride, n_out], or [n_lane * T * stride, n_out] when transposed */          \
-    O(conv, (struct be * be, struct tensor *y, const struct tensor *x, const struct conv *c,       \
+    O(conv, (struct be *be, struct tensor *y, const struct tensor *x, const struct conv *c,        \
              struct conv_state *s))                                                                \
-    /* y[i] = row ids[i] of the table; an id below 0 gives zeros. ids in [-n, n_out). */           \
-    O(embed, (struct be * be, struct tensor *y, const struct weight *table, const int32_t *ids))   \
-    O(embed_add, (struct be * be, struct tensor *y, const struct weight *table,                    \
+    /* y[i] = row ids[i] of the table; an id below 0 gives zeros, above its end ERR_USAGE. */      \
+    O(embed, (struct be *be, struct tensor *y, const struct weight *table, const int32_t *ids))    \
+    O(embed_add, (struct be *be, struct tensor *y, const struct weight *table,                     \
                   const int32_t *ids))
+/* clang-format on */
 
 #define O(name, args) void op_##name args;
 OP_LIST(O)
 #undef O
 
-/* One row of backends.c. linear_add, scale_add, glu and embed_add may be NULL: they are composed of the
- * others then; so may begin and end. */
+/* One row of backends.c. linear_add, scale_add, glu and embed_add may be NULL: they are composed
+ * of the others then; so may begin and end. */
 struct be_row {
     const char *name;
     enum err (*open)(struct be *be, const struct be_options *o);
     void (*close)(struct be *be);
     void (*begin)(struct be *be);
     void (*end)(struct be *be);
-    /* Runs fn(arg, i, n) for slices i of n on the host's threads, for be_parallel(); NULL: one slice. */
+    /* Runs fn(arg, i, n) for slices i of n on the host's threads, for be_parallel(); NULL: one
+     * slice. */
     void (*run)(struct be *be, void (*fn)(void *arg, int i, int n), void *arg);
 #define O(name, args) void(*name) args;
     OP_LIST(O)

@@ -18,7 +18,8 @@ static bool is_wrong[MAX_ISA]; /* failed the self-test */
 static int  in_use;
 static bool is_chosen;
 
-/* Before kern_choose() the definition must be there already: tests and tools may ask for nothing. */
+/* Before kern_choose() the definition must be there already: tests and tools may ask for
+ * nothing. */
 __attribute__((constructor)) static void start_with_c(void)
 {
     isas_overlay(&kern, 0);

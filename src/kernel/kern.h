@@ -18,22 +18,36 @@
 #include "kernel/dtype.h"
 #include "kernel/quant.h"
 
-enum act { ACT_NONE, ACT_SILU, ACT_GELU, ACT_RELU, ACT_SIGMOID, ACT_TANH, ACT_ELU,
-           ACT_LEAKY_RELU, ACT_MISH, ACT_SOFTSIGN, ACT_COUNT };
+enum act {
+    ACT_NONE,
+    ACT_SILU,
+    ACT_GELU,
+    ACT_RELU,
+    ACT_SIGMOID,
+    ACT_TANH,
+    ACT_ELU,
+    ACT_LEAKY_RELU,
+    ACT_MISH,
+    ACT_SOFTSIGN,
+    ACT_COUNT
+};
 
-/* The linear kernels write y[m][r] = sum_k w[r][k] * x[m][k] for r in [row0, row1) and m in
- * [0, n_vec), nothing else of y; y and x are arrays of row pointers, so that windows of a convolution
- * and scattered lanes need no copy. w may have any alignment: it lies in a file's mapping. */
-#define KERN_LINEAR_ARGS(type)                                                                    \
+/* The linear kernels write y[m][r] = sum_k w[r][k] * x[m][k] for r in [row0, row1) and m in [0,
+ * n_vec), nothing else of y; y and x are arrays of row pointers, so that windows of a
+ * convolution and scattered lanes need no copy. w may have any alignment: it lies in a file's
+ * mapping. */
+#define KERN_LINEAR_ARGS(type) \
     (float *const *y, const float *const *x, int n_vec, const type *w, int n_in, int row0, int row1)
-#define KERN_TILES_ARGS                                                                           \
-    (float *const *y, const float *const *x, int n_vec, const void *tiles, struct quant_shape s,   \
+#define KERN_TILES_ARGS                                                                          \
+    (float *const *y, const float *const *x, int n_vec, const void *tiles, struct quant_shape s, \
      int row0, int row1) /* row0 a multiple of 16 */
 
-#define KERN_LIST(K)                                                                              \
+/* The form is ours here: clang-format takes the stars for products. */
+/* clang-format off */
+#define KERN_LIST(K)                                                                               \
     K(float, dot_f32, (const float *a, const float *b, int n))                                     \
-    K(void, axpy_f32, (float *y, float a, const float *x, int n))          /* y += a x */          \
-    K(void, add_f32, (float *y, const float *x, int n))                    /* y += x */            \
+    K(void, axpy_f32, (float *y, float a, const float *x, int n)) /* y += a x */                   \
+    K(void, add_f32, (float *y, const float *x, int n)) /* y += x */                               \
     K(void, mul_add_f32, (float *y, const float *s, const float *x, int n)) /* y += s * x */       \
     K(void, linear_f32, KERN_LINEAR_ARGS(float))                                                   \
     K(void, linear_bf16, KERN_LINEAR_ARGS(uint16_t))                                               \
@@ -47,10 +61,12 @@ enum act { ACT_NONE, ACT_SILU, ACT_GELU, ACT_RELU, ACT_SIGMOID, ACT_TANH, ACT_EL
                              float eps))                                                           \
     K(void, softmax_f32, (float *x, int n))                                                        \
     K(void, act_f32, (float *y, const float *x, int n, enum act act)) /* y may be x */             \
-    K(void, glu_f32, (float *y, const float *a, const float *b, int n, enum act act)) /* act(a)*b */ \
-    /* Rotates n_pair complex pairs: (x[2i], x[2i+1]) when interleaved, else (x[i], x[i+n_pair]) */ \
-    K(void, rope_f32, (float *x, const float *cos, const float *sin, int n_pair, bool interleaved)) \
-    /* One query over n keys: out[d] = softmax(scale * q.k) . v. Key and value i lie in row         \
+    /* y = act(a) * b */                                                                           \
+    K(void, glu_f32, (float *y, const float *a, const float *b, int n, enum act act))              \
+    /* Rotates n_pair complex pairs: (x[2i], x[2i+1]) or (x[i], x[i+n_pair]) */                    \
+    K(void, rope_f32, (float *x, const float *cos, const float *sin, int n_pair,                   \
+                       bool interleaved))                                                          \
+    /* One query over n keys: out[d] = softmax(scale * q.k) . v. Key and value i lie in row        \
      * (first + i) % n_slot of `stride` floats, n <= n_slot; score: scratch of n floats. */        \
     K(void, attend_f32, (float *out, float *score, const float *q, const float *k, const float *v, \
                          int n, int first, int n_slot, int d, int stride, float scale))            \
@@ -60,6 +76,7 @@ enum act { ACT_NONE, ACT_SILU, ACT_GELU, ACT_RELU, ACT_SIGMOID, ACT_TANH, ACT_EL
     K(void, bf16_to_f32, (float *y, const uint16_t *x, int n))                                     \
     K(void, f16_to_f32, (float *y, const uint16_t *x, int n))                                      \
     K(void, f32_to_bf16, (uint16_t *y, const float *x, int n)) /* round to nearest even */
+/* clang-format on */
 
 struct kern {
     const char *name; /* "c", "avx2", ... */
@@ -72,12 +89,14 @@ struct kern {
  * forces. Chosen by kern_choose(); "c" before that. Any thread after kern_choose(). */
 extern struct kern kern;
 
-/* name: NULL or "auto" picks; else that instruction set: ERR_USAGE for an unknown name (the sentence
- * lists the known ones), ERR_HARDWARE when the CPU lacks it. Call once, before threads start. */
+/* name: NULL or "auto" picks; else that instruction set: ERR_USAGE for an unknown name (the
+ * sentence lists the known ones), ERR_HARDWARE when the CPU lacks it. Call once, before threads
+ * start. */
 enum err kern_choose(const char *name) MUST_CHECK;
 
-/* For `parley doctor`: row i of the known sets; false past the end. why: "in use: best of this CPU",
- * "not in this CPU: needs avx512f", "self-test failed", ... Static or thread-local storage. */
+/* For `parley doctor`: row i of the known sets; false past the end. why: "in use: best of this
+ * CPU", "not in this CPU: needs avx512f", "self-test failed", ... Static or thread-local
+ * storage. */
 struct kern_info {
     const char *name;
     bool        is_built, is_supported, is_in_use;

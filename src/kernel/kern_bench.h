@@ -14,8 +14,8 @@ struct kern_bench_row {
     double      gflop_s; /* at best; 0 where nothing is multiplied */
 };
 
-/* Measures for about ms_each milliseconds a row, tables from the plainest to the best of this CPU. Needs
- * 128 MiB: matrices that are called cold lie further apart than any cache reaches. */
+/* Measures for about ms_each milliseconds a row, tables from the plainest to the best of this
+ * CPU. Needs 128 MiB: matrices that are called cold lie further apart than any cache reaches. */
 enum err kern_bench(void (*on_row)(void *arg, const struct kern_bench_row *row), void *arg,
                     int ms_each) MUST_CHECK;
 

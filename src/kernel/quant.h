@@ -8,8 +8,8 @@
  *
  *   4-bit tile: 512 bytes: line l (64 bytes, l = 0..7), lane r (4 bytes, little endian) holds the
  *               columns 8l .. 8l+7 of row r, nibble j = column 8l + j
- *   8-bit tile: 1024 bytes: line l (l = 0..15), lane r holds the columns 4l .. 4l+3 of row r, byte j
- *               = column 4l + j
+ *   8-bit tile: 1024 bytes: line l (l = 0..15), lane r holds the columns 4l .. 4l+3 of row r,
+ *               byte j = column 4l + j
  *   then        64 / group rows of 16 scales (bf16), then as many rows of 16 biases (bf16).
  *
  * 4-bit, group 64: 576 bytes a tile = 4.5 bits a weight.
@@ -33,7 +33,7 @@ struct quant_shape {
 };
 
 size_t quant_tile_size(int bits, int group);
-size_t quant_size(struct quant_shape s); /* bytes of the whole matrix in tiles */
+size_t quant_size(struct quant_shape s);   /* bytes of the whole matrix in tiles */
 int    quant_n_tile(struct quant_shape s); /* tiles along n_in */
 
 /* Packs rows row0 .. row1-1 (row0 a multiple of 16; row1 likewise or n_out) of an MLX triple:
@@ -42,8 +42,9 @@ int    quant_n_tile(struct quant_shape s); /* tiles along n_in */
 void quant_pack_mlx(void *dst, struct quant_shape s, const uint32_t *words, const uint16_t *scales,
                     const uint16_t *biases, int row0, int row1);
 
-/* Quantises f32 rows exactly as mx.quantize does and packs them: codes from scale and bias in f32, which
- * are then kept as bf16, as for a bf16 model. w: [row1 - row0, n_in], n_in a multiple of group. */
+/* Quantises f32 rows exactly as mx.quantize does and packs them: codes from scale and bias in
+ * f32, which are then kept as bf16, as for a bf16 model. w: [row1 - row0, n_in], n_in a multiple
+ * of group. */
 void quant_pack_f32(void *dst, struct quant_shape s, const float *w, int row0, int row1);
 
 /* One row back to f32, for embeddings, tests and adapters. */

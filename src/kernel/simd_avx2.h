@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* simd_avx2: the vocabulary of simd_*.h for eight lanes. Include it before them; empty without AVX2.
+/* simd_avx2: the vocabulary of simd_*.h for eight lanes. Include it before them; empty without
+ * AVX2.
  *
  * _n forms take the first n lanes, 0 < n < SIMD_LANES, touch no other memory, and fill with zeros.
  */
@@ -151,7 +152,8 @@ static inline void simd_store_bf16(uint16_t *p, simd a)
     _mm_storeu_si128((__m128i *)p, _mm256_castsi256_si128(r));
 }
 
-/* Sums of lanes, alone, four and eight at a time: all in the order ((0+1)+(2+3)) + ((4+5)+(6+7)). */
+/* Sums of lanes, alone, four and eight at a time: all in the order ((0+1)+(2+3)) +
+ * ((4+5)+(6+7)). */
 static inline __m128 simd_sum4(const simd *a)
 {
     __m256 t = _mm256_hadd_ps(_mm256_hadd_ps(a[0], a[1]), _mm256_hadd_ps(a[2], a[3]));

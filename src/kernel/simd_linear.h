@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* simd_linear: the linear kernels, on the vocabulary included before.
  *
- * Every output is SIMD_LANES partial sums over k, added at the end in simd_sum()'s order, whatever the
- * tile of rows and vectors it is computed in.
+ * Every output is SIMD_LANES partial sums over k, added at the end in simd_sum()'s order, whatever
+ * the tile of rows and vectors it is computed in.
  */
 #ifndef KERNEL_SIMD_LINEAR_H
 #define KERNEL_SIMD_LINEAR_H
@@ -85,8 +85,8 @@ SIMD_INLINE void simd_linear_tile(const struct simd_linear *j, int row, int m0, 
     }
 }
 
-/* Asks for the bytes [from, to) of the four rows to come: what the CPU foresees itself are long streams,
- * and a model is many short rows. */
+/* Asks for the bytes [from, to) of the four rows to come: what the CPU foresees itself are long
+ * streams, and a model is many short rows. */
 SIMD_INLINE void simd_linear_fetch(const struct simd_linear *j, int row, int row1, size_t from,
                                    size_t to)
 {
@@ -96,7 +96,8 @@ SIMD_INLINE void simd_linear_fetch(const struct simd_linear *j, int row, int row
             simd_prefetch(j->w + (size_t)r * j->row_size + at);
 }
 
-/* Rows row .. row + n_row - 1. fetch: bytes of each of the next rows to ask for between two tiles. */
+/* Rows row .. row + n_row - 1. fetch: bytes of each of the next rows to ask for between two
+ * tiles. */
 SIMD_INLINE void simd_linear_vecs(const struct simd_linear *j, int row, int row1, int m0, int m1,
                                   int n_row, size_t fetch, simd_weight_fn load)
 {
@@ -108,10 +109,8 @@ SIMD_INLINE void simd_linear_vecs(const struct simd_linear *j, int row, int row1
     }
     if (m < m1)
         simd_linear_fetch(j, row + n_row, row1, at, at + fetch);
-#if SIMD_VECS > 3
-    for (; m + 3 <= m1; m += 3)
+    for (; SIMD_VECS > 3 && m + 3 <= m1; m += 3)
         simd_linear_tile(j, row, m, n_row, 3, load);
-#endif
     for (; m + 2 <= m1; m += 2)
         simd_linear_tile(j, row, m, n_row, 2, load);
     if (m < m1)

@@ -7,7 +7,8 @@
 #include "kernel/simd_linear.h"
 
 #if defined(SIMD_LANES)
-/* Walks i over n lanes by lanes: BODY(load, store) with whole registers, then once with the rest. */
+/* Walks i over n lanes by lanes: BODY(load, store) with whole registers, then once with the
+ * rest. */
 #define SIMD_WALK(n, BODY)                             \
     do {                                               \
         int i = 0;                                     \

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* simd_tiles: the linear kernels on the tiles of quant.h, on the vocabulary included before. Lanes are
- * rows, so a code is multiplied where it lies and no sum crosses lanes.
+/* simd_tiles: the linear kernels on the tiles of quant.h, on the vocabulary included before. Lanes
+ * are rows, so a code is multiplied where it lies and no sum crosses lanes.
  *
- * Each output takes group after group scale * (q . x) + bias * sum(x), with q . x in SIMD_TILE_SUMS sums
- * of every second or fourth column. Activations are f32: an instruction set with int8 products will want a
- * kernel of its own that quantises them, outside exact mode.
+ * Each output takes group after group scale * (q . x) + bias * sum(x), with q . x in SIMD_TILE_SUMS
+ * sums of every second or fourth column. Activations are f32: an instruction set with int8 products
+ * will want a kernel of its own that quantises them, outside exact mode.
  */
 #ifndef KERNEL_SIMD_TILES_H
 #define KERNEL_SIMD_TILES_H
@@ -30,8 +30,9 @@ SIMD_INLINE float simd_sum_group(const float *x, int n)
     return simd_sum(s);
 }
 
-/* One group of n_blk blocks of rows and n_vec vectors: total += scale * (q . x) + bias * sum(x). codes:
- * the group's first line, of the first block; scales likewise, the biases n_bias bytes after them. */
+/* One group of n_blk blocks of rows and n_vec vectors: total += scale * (q . x) + bias * sum(x).
+ * codes: the group's first line, of the first block; scales likewise, the biases n_bias bytes
+ * after them. */
 SIMD_INLINE void simd_tile_group(const struct simd_tiles *j, simd total[][SIMD_HALVES],
                                  const float *const *x, int n_blk, int n_vec, const uint8_t *codes,
                                  const uint8_t *scales, int group, int bits)
@@ -87,7 +88,8 @@ SIMD_INLINE void simd_tile_store(float *y, const simd *total, int n_row)
     }
 }
 
-/* n_blk blocks of 16 rows with n_vec vectors; one of the two is 1, so that their sum counts both. */
+/* n_blk blocks of 16 rows with n_vec vectors; one of the two is 1, so that their sum counts
+ * both. */
 SIMD_INLINE void simd_tile_block(const struct simd_tiles *j, int row, int m0, int n_blk, int n_vec,
                                  int group, int bits)
 {
@@ -133,10 +135,8 @@ SIMD_INLINE void simd_tile_all(const struct simd_tiles *j, int n_vec, int row0, 
         int m = 0;
         for (; m + SIMD_TILE_VECS <= n_vec; m += SIMD_TILE_VECS)
             simd_tile_block(j, row, m, 1, SIMD_TILE_VECS, group, bits);
-#if SIMD_TILE_VECS > 2
-        for (; m + 2 <= n_vec; m += 2)
+        for (; SIMD_TILE_VECS > 2 && m + 2 <= n_vec; m += 2)
             simd_tile_block(j, row, m, 1, 2, group, bits);
-#endif
         for (; m < n_vec; m++)
             simd_tile_block(j, row, m, 1, 1, group, bits);
     }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Rope and attention, as streams: rings that wrap, lanes that come and go, the codec's frame rule. */
+/* Rope and attention, as streams: rings that wrap, lanes that come and go, the codec's frame
+ * rule. */
 #include "backend/ops.h"
 #include "scene.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Convolutions: against plain loops in double over the whole stream, and streaming in pieces of any size
- * against one long call, bit for bit. */
+/* Convolutions: against plain loops in double over the whole stream, and streaming in pieces of
+ * any size against one long call, bit for bit. */
 #include "backend/ops.h"
 #include "scene.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Linear, norms, activations, embeddings: against plain loops in double, the same bits on any number of
- * threads, and the rules of a step. */
+/* Linear, norms, activations, embeddings: against plain loops in double, the same bits on any
+ * number of threads, and the rules of a step. */
 #include "backend/ops.h"
 
 #include "kernel/float_bits.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* scene: a computation that is run on one, two, three and five threads and must give the same bits. */
+/* scene: a computation that is run on one, two, three and five threads and must give the same
+ * bits. */
 #ifndef TESTS_BACKEND_SCENE_H
 #define TESTS_BACKEND_SCENE_H
 

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* guard: buffers between pages that nobody may touch. A buffer lies at the end of its pages, so that the
- * byte after it is fatal, or at their start, so that the byte before it is. */
+/* guard: buffers between pages that nobody may touch. A buffer lies at the end of its pages, so
+ * that the byte after it is fatal, or at their start, so that the byte before it is. */
 #ifndef TESTS_KERNEL_GUARD_H
 #define TESTS_KERNEL_GUARD_H
 
+#include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -24,7 +26,8 @@ static void guard_reset(bool is_at_end)
     guard_n_used = 0;
 }
 
-/* size bytes, filled with GUARD_FILL. At the start, `odd` bytes are left out to spoil the alignment. */
+/* size bytes, filled with GUARD_FILL. At the start, `odd` bytes are left out to spoil the
+ * alignment. */
 static void *guard_take(size_t size, size_t odd)
 {
     must(guard_n_used < GUARD_N && size + odd <= GUARD_ROOM);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Every kernel of every table against the definition, on odd lengths and alignments between guard pages.
- * Sums may differ by rounding: the bound is a share of the sum of magnitudes. */
+/* Every kernel of every table against the definition, on odd lengths and alignments between
+ * guard pages. Sums may differ by rounding: the bound is a share of the sum of magnitudes. */
 #include "kernel/kern.h"
 
 #include <math.h>

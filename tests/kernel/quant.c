@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Tiles: packing, unpacking and quantising, against MLX's own numbers and a decoder of its format written
- * from the format's description. */
+/* Tiles: packing, unpacking and quantising, against MLX's own numbers and a decoder of its
+ * format written from the format's description. */
 #include "kernel/quant.h"
 
 #include <math.h>
@@ -92,9 +92,9 @@ TEST(tiles_lie_as_the_header_says)
                 const uint8_t *p = tiles + (size_t)(r / 16 * quant_n_tile(s) + c / 64) * tile_size;
                 const uint8_t *scales = p + 16 * 64 * s.bits / 8;
                 int            lane = r % 16, col = c % 64, g = col / s.group;
-                unsigned       q = s.bits == 8
-                                       ? p[col / 4 * 64 + lane * 4 + col % 4]
-                                       : p[col / 8 * 64 + lane * 4 + col % 8 / 2] >> col % 2 * 4 & 15;
+                int            at = s.bits == 8 ? col / 4 * 64 + lane * 4 + col % 4
+                                                : col / 8 * 64 + lane * 4 + col % 8 / 2;
+                unsigned       q = s.bits == 8 ? p[at] : p[at] >> col % 2 * 4 & 15;
                 float          scale = bf16_float(half_load(scales + 2 * (g * 16 + lane)));
                 float bias = bf16_float(half_load(scales + 2 * ((64 / s.group + g) * 16 + lane)));
                 float want = r < s.n_out && c < s.n_in ? decode(&t, r, c) : 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* simde: AVX-512 in other instructions, so that isa_avx512.c really runs on machines without it. A test
- * build includes this before everything else; what Debian 12's SIMDe lacks is defined here. */
+/* simde: AVX-512 in other instructions, so that isa_avx512.c really runs on machines without it.
+ * A test build includes this before everything else; what Debian 12's SIMDe lacks is defined
+ * here. */
 #ifndef TESTS_KERNEL_SIMDE_H
 #define TESTS_KERNEL_SIMDE_H
 
