@@ -29,7 +29,7 @@ struct lm_gen {
     float          *room;   /* the sampler's */
 };
 
-/* --- open, close ------------------------------------------------------------------------------ */
+/* Open, close. */
 
 struct lm_gen_options lm_gen_defaults(const struct moshi *m)
 {
@@ -114,7 +114,7 @@ void lm_gen_reset(struct lm_gen *g, int lane, const struct lm_gen_options *o)
     moshi_reset(g->m, lane);
 }
 
-/* --- a step ----------------------------------------------------------------------------------- */
+/* A step. */
 
 static int32_t *slot(const struct lm_gen *g, const struct lane *l, int stream, int64_t step)
 {

@@ -6,7 +6,7 @@
 #include "model/moshi_impl.h"
 #include "model/moshi_key.h"
 
-/* --- open, close ------------------------------------------------------------------------------ */
+/* Open, close. */
 
 static enum err open_states(struct kv **out, const struct moshi_stack *s, struct arena *a,
                             int n_lane)
@@ -121,7 +121,7 @@ void moshi_reset(struct moshi *m, int lane)
     moshi_condition_reset(m, lane);
 }
 
-/* --- a step ----------------------------------------------------------------------------------- */
+/* A step. */
 
 static enum err check_tokens(const struct moshi *m, const struct step *s,
                              const int32_t *const *tokens)

@@ -8,7 +8,7 @@
 
 enum { MAX_SOURCE = 1 << 16 }; /* steps of one tensor condition */
 
-/* --- values ----------------------------------------------------------------------------------- */
+/* Values. */
 
 /* Runs input rows through the projection; ids or x. The be works on one lane here. */
 static enum err project(struct moshi *m, float *out, int i, const int32_t *id, const float *x,
@@ -79,7 +79,7 @@ static void drop_value(struct moshi_value *v)
     *v = (struct moshi_value){ 0 };
 }
 
-/* --- fusing ----------------------------------------------------------------------------------- */
+/* Fusing. */
 
 static void fuse_sum(const struct moshi *m, struct moshi_lane *lane)
 {
@@ -167,7 +167,7 @@ static enum err fuse_cross(struct moshi *m, struct moshi_lane *lane)
     return OK;
 }
 
-/* --- lanes ------------------------------------------------------------------------------------ */
+/* Lanes. */
 
 enum err moshi_condition_open(struct moshi *m)
 {
@@ -223,7 +223,7 @@ void moshi_condition_reset(struct moshi *m, int lane)
     memcpy(y->sum, m->dflt.sum, (size_t)m->c.main.dim * sizeof *y->sum);
 }
 
-/* --- setting ---------------------------------------------------------------------------------- */
+/* Setting. */
 
 static int find_condition(const struct moshi *m, const char *name)
 {

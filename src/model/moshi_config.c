@@ -40,7 +40,7 @@ static json_t *published_default(bool is_personaplex)
     return v;
 }
 
-/* --- streams ---------------------------------------------------------------------------------- */
+/* Streams. */
 
 static void read_delays(struct moshi_info *info, struct moshi_key *r)
 {
@@ -101,7 +101,7 @@ int32_t moshi_config_max_text(const struct moshi_config *c)
     return c->is_demux ? (n + 2) * (n + 1) - 1 : n;
 }
 
-/* --- transformers ----------------------------------------------------------------------------- */
+/* Transformers. */
 
 static enum moshi_norm read_norm(struct moshi_key *r, const char *key, const char *dflt)
 {
@@ -194,7 +194,7 @@ static void read_main(struct moshi_config *c, struct moshi_key *r)
     c->info.context = s->context;
 }
 
-/* --- depth transformer ------------------------------------------------------------------------ */
+/* Depth transformer. */
 
 /* The depth transformer's own key if the file has it, even as null, else the shared one. */
 static const char *own_or(const struct moshi_key *r, const char *own, const char *shared)
@@ -292,7 +292,7 @@ static void read_depth(struct moshi_config *c, struct moshi_key *r)
         c->depth_norm = read_norm(r, "depformer_norm", "");
 }
 
-/* --- the rest --------------------------------------------------------------------------------- */
+/* The rest. */
 
 static void read_generation(struct moshi_info *info, struct moshi_key *top)
 {

@@ -6,7 +6,7 @@
 
 #include "base/log.h"
 
-/* --- keys ------------------------------------------------------------------------------------- */
+/* Keys. */
 
 const json_t *moshi_key_value(const struct moshi_key *r, const char *key)
 {
@@ -81,7 +81,7 @@ int moshi_key_choice(struct moshi_key *r, const char *key, const char *dflt,
     return 0;
 }
 
-/* --- which keys there are --------------------------------------------------------------------- */
+/* Which keys there are. */
 
 /* Arguments of the reference's constructors: with none of them the file means Moshi 7B. */
 /* clang-format off */

@@ -22,7 +22,7 @@ struct loader {
 
 #define PREFIX_CAP 160
 
-/* --- pieces ----------------------------------------------------------------------------------- */
+/* Pieces. */
 
 static void load_norm(const struct loader *l, struct norm *out, enum moshi_norm kind, int n,
                       const char *prefix)
@@ -193,7 +193,7 @@ static void load_output(struct loader *l, struct weight *out, int n_out, int n_i
         out->bias = weights_vector(l->w, n_out, "%s.bias", prefix);
 }
 
-/* --- temporal transformer --------------------------------------------------------------------- */
+/* Temporal transformer. */
 
 static void load_main(struct loader *l)
 {
@@ -224,7 +224,7 @@ static void load_main(struct loader *l)
                        "extra_heads.%d.weight", i);
 }
 
-/* --- depth transformer ------------------------------------------------------------------------ */
+/* Depth transformer. */
 
 /* PyTorch: sets are shared by the schedule, embeddings and outputs are per step. */
 static void load_depth_sets(struct loader *l)
@@ -308,7 +308,7 @@ static void load_depth(struct loader *l)
     }
 }
 
-/* --- conditioners ----------------------------------------------------------------------------- */
+/* Conditioners. */
 
 static void load_conditions(struct loader *l)
 {
@@ -329,7 +329,7 @@ static void load_conditions(struct loader *l)
     }
 }
 
-/* --- all -------------------------------------------------------------------------------------- */
+/* All. */
 
 static enum naming find_naming(const struct weights *w)
 {

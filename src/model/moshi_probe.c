@@ -13,7 +13,7 @@ static bool claims(const struct model_files *f, const struct safetensors *in, co
     return !f->is_codec_only && strcmp(part, "codec") != 0 && safetensors_find(in, "codes") != NULL;
 }
 
-/* --- conditions ------------------------------------------------------------------------------- */
+/* Conditions. */
 
 static bool has_suffix(const char *s, const char *suffix)
 {
@@ -84,7 +84,7 @@ static enum err set_conditions(struct moshi *m, const struct probe_io *io)
     return err;
 }
 
-/* --- the pass --------------------------------------------------------------------------------- */
+/* The pass. */
 
 struct pass {
     struct moshi            *m;

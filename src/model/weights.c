@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "model/weights_impl.h"
 
-/* --- files ------------------------------------------------------------------------------------ */
+/* Files. */
 
 static enum err source_open(struct weights_source *s, const char *path)
 {
@@ -78,7 +78,7 @@ enum err weights_err(const struct weights *w)
     return w->err;
 }
 
-/* --- failures --------------------------------------------------------------------------------- */
+/* Failures. */
 
 void weights_fail(struct weights *w, enum err err)
 {
@@ -172,7 +172,7 @@ enum err weights_perform(struct weights *w)
     return OK;
 }
 
-/* --- names ------------------------------------------------------------------------------------ */
+/* Names. */
 
 /* The first tensor whose name is not before this one. safetensors_at() is in order of names. */
 static int lower_bound(const struct safetensors *st, const char *name)
@@ -278,7 +278,7 @@ void weights_skip(struct weights *w, const char *fmt, ...)
         weights_find(w, name);
 }
 
-/* --- numbers ---------------------------------------------------------------------------------- */
+/* Numbers. */
 
 bool weights_is_float(enum dtype t)
 {
@@ -338,7 +338,7 @@ void weights_floats_at(float *out, const struct safetensors_entry *e, size_t fro
     }
 }
 
-/* --- blocks ----------------------------------------------------------------------------------- */
+/* Blocks. */
 
 struct blocks {
     void (*fn)(void *arg, int row0, int row1, void *room);
@@ -386,7 +386,7 @@ bool weights_each_block(struct weights *w, const char *name, int n_row, size_t r
     return !w->err;
 }
 
-/* --- matrices --------------------------------------------------------------------------------- */
+/* Matrices. */
 
 static void from_floats(struct weights *w, struct weight *out, const struct weights_part *p,
                         const char *name)
@@ -482,7 +482,7 @@ void weights_table(struct weights *w, struct weight *out, int n_row, int n_col, 
         weights_quantise(w, out, name);
 }
 
-/* --- vectors ---------------------------------------------------------------------------------- */
+/* Vectors. */
 
 static float *take_floats(struct weights *w, const struct safetensors_entry *e, const char *name,
                           size_t n)

@@ -9,7 +9,7 @@
 
 enum { BF16_ONE = 0x3f80, BF16_MINUS_128 = 0xc300 };
 
-/* --- MLX -------------------------------------------------------------------------------------- */
+/* MLX. */
 
 struct triple {
     const struct safetensors_entry *words, *scales, *biases;
@@ -164,7 +164,7 @@ void weights_from_triple(struct weights *w, struct weight *out, const struct wei
     out->data = data;
 }
 
-/* --- PyTorch int8 ----------------------------------------------------------------------------- */
+/* PyTorch int8. */
 
 struct int8_job {
     struct quant_shape s;
@@ -247,7 +247,7 @@ void weights_from_int8(struct weights *w, struct weight *out, const struct weigh
     take_int8(w, out, p, name);
 }
 
-/* --- quant ------------------------------------------------------------------------------------ */
+/* Quant. */
 
 struct quant_job {
     struct quant_shape       s;

@@ -33,8 +33,8 @@ struct server_options {
 enum err server_open(struct server **out, const struct server_options *o) MUST_CHECK;
 /* The page's address, "http://127.0.0.1:PORT/", of listener i; NULL past the end. */
 const char *server_url(const struct server *s, int i);
-/* Serves talks on e until server_stop(); then drains: clients get a close, at most 2 s. e outlives the
- * server. */
+/* Serves talks on e until server_stop(); then drains: clients get a close, at most 2 s. e outlives
+ * the server. */
 enum err server_run(struct server *s, struct engine *e) MUST_CHECK;
 void     server_stop(void *server); /* any thread, also from a signal handler */
 void     server_close(struct server **s);

@@ -11,7 +11,7 @@
 #define RATE_HZ      24000
 #define FRAME_SMP    1920
 
-/* ---- heads ---- */
+/* Heads. */
 
 bool packet_is_known(uint8_t type)
 {
@@ -117,7 +117,7 @@ enum err packet_write_ack(struct buf *out, uint32_t seq, double time_ms, uint32_
     return packet_write(out, PACKET_ACK, seq, time_ms, bytes_of(payload, sizeof payload));
 }
 
-/* ---- sound ---- */
+/* Sound. */
 
 static float tame(float v)
 {
@@ -158,7 +158,7 @@ int packet_copy_samples(float *out, int n_cap, struct bytes payload, size_t at)
     return (int)n;
 }
 
-/* ---- text ---- */
+/* Text. */
 
 static bool is_blank(uint8_t c)
 {
@@ -201,7 +201,7 @@ enum err packet_read_ids(int *ids, int *n, int n_cap, struct bytes text)
     return OK;
 }
 
-/* ---- malformed packets ---- */
+/* Malformed packets. */
 
 bool packet_faults_add(struct packet_faults *f, int64_t now_ns)
 {
@@ -213,7 +213,7 @@ bool packet_faults_add(struct packet_faults *f, int64_t now_ns)
     return is_many;
 }
 
-/* ---- METADATA ---- */
+/* METADATA. */
 
 const char *packet_text_mode_name(enum packet_text_mode mode)
 {

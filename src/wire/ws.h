@@ -33,8 +33,8 @@ struct ws_head {
     uint64_t       len; /* of the payload */
 };
 
-/* Reads one client frame head from the front of in. OK: *n_used bytes belong to it. ERR_AGAIN: bring
- * more, none used. ERR_FORMAT: close with 1002. Whoever wants the payload bounds its length. */
+/* Reads one client frame head from the front of in. OK: *n_used bytes belong to it. ERR_AGAIN:
+ * bring more, none used. ERR_FORMAT: close with 1002. The payload's reader bounds its length. */
 enum err ws_read_head(struct ws_head *h, size_t *n_used, struct bytes in) MUST_CHECK;
 
 /* Whole messages out of frames. message grows up to its cap: fragments of one message. */

@@ -2,7 +2,7 @@
 /* cases: text files of bytes and of what must be read from them, tests/wire/<proto>/NAME.txt.
  *
  *     # what this is
- *     in 81 "hello\r\n" 3*00        bytes: hex, text with \r \n \t \\ \" \xNN, N*one of both, - for none
+ *     in 81 "hello\r\n" 3*00        bytes: hex, text with C's escapes, N*one of both, - for none
  *     some fact                     one line a fact about the bytes above; the test knows the words
  *
  * tests/fuzz/seeds.py reads the same files. Include it once a program, behind check.h.

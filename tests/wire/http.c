@@ -4,8 +4,8 @@
 #include "check.h"
 #include "wire/cases.h"
 
-/* Facts: head METHOD PATH QUERY minor=N used=N | header NAME=VALUE | absent NAME |
- * token NAME TOKEN | no token NAME TOKEN | query NAME=VALUE | no query NAME | again | format | limit */
+/* Facts: head METHOD PATH QUERY minor=N used=N | header NAME=VALUE | absent NAME | token NAME
+ * TOKEN | no token NAME TOKEN | query NAME=VALUE | no query NAME | again | format | limit */
 
 static void say_head(char *out, size_t cap, const struct http_head *h, size_t n_used)
 {

@@ -6,8 +6,8 @@
 #include "check.h"
 #include "wire/cases.h"
 
-/* Facts about a message: kind N len=N | empty. About a query: tt= at= (temperatures, - when absent),
- * tk= ak= (top-k), ts= as= (seeds), bad=N. */
+/* Facts about a message: kind N len=N | empty. About a query: tt= at= (temperatures, - when
+ * absent), tk= ak= (top-k), ts= as= (seeds), bad=N. */
 
 static void say_temperature(char out[16], double v)
 {

@@ -4,7 +4,8 @@
 #include "check.h"
 #include "wire/cases.h"
 
-/* The lengths of all packets, and whether a fault was counted, when in comes in pieces of that size. */
+/* The lengths of all packets, and whether a fault was counted, when in comes in pieces of that
+ * size. */
 static void read_stream(struct buf *out, struct bytes in, size_t piece)
 {
     struct ogg_in *o;

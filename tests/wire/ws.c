@@ -7,7 +7,8 @@
 #define MESSAGE_MAX 1000
 
 /* Facts: gives EVENT[, EVENT...] | close CODE | close bad. Events: NAME len=N HEX.. | fail CODE |
- * more N (bytes that wait for the rest of a frame); read whole and byte by byte, both give the same. */
+ * more N (bytes that wait for the rest of a frame); read whole and byte by byte, both give the
+ * same. */
 
 static const char *name_of(enum ws_opcode opcode)
 {

@@ -5,7 +5,7 @@
 
 #include "check.h"
 
-/* Sound through the encoder and the decoder: the loudest lag of the correlation with what went in. */
+/* Sound through encoder and decoder: the best correlation with what went in, and its lag. */
 static double best_match(int rate_hz, int packet_smp, int *lag)
 {
     enum { N = 48000 };

@@ -32,11 +32,9 @@ TEST(wav_out_writes_16_bit)
 
     write_wav(&b, pcm, 7, WAV_S16);
     CHECK_INT(b.len, 44 + 14);
-    CHECK(
-        memcmp(
-            b.p,
-            "RIFF\x32\0\0\0WAVEfmt \x10\0\0\0\1\0\1\0\xc0\x5d\0\0\x80\xbb\0\0\2\0\x10\0data\x0e\0\0\0",
-            44) == 0);
+    static const char head[] = "RIFF\x32\0\0\0WAVEfmt \x10\0\0\0\1\0\1\0\xc0\x5d\0\0"
+                               "\x80\xbb\0\0\2\0\x10\0data\x0e\0\0\0";
+    CHECK(memcmp(b.p, head, 44) == 0);
     const int16_t want[] = { 0, 32767, -32767, 32767, -32767, 0, 16384 };
     for (int i = 0; i < 7; i++)
         CHECK_INT((int16_t)bytes_le(b.p + 44 + 2 * i, 2), want[i]);
@@ -51,11 +49,9 @@ TEST(wav_out_writes_floats_as_they_are)
     write_wav(&b, pcm, 3, WAV_F32);
     CHECK_INT(b.len, 58 + 12);
     CHECK_INT(bytes_le(b.p + 4, 4), 58 + 12 - 8);
-    CHECK(
-        memcmp(
-            b.p + 12,
-            "fmt \x12\0\0\0\3\0\1\0\xc0\x5d\0\0\0\x77\1\0\4\0\x20\0\0\0fact\4\0\0\0\3\0\0\0data\x0c\0\0\0",
-            46) == 0);
+    static const char head[] = "fmt \x12\0\0\0\3\0\1\0\xc0\x5d\0\0\0\x77\1\0\4\0\x20\0\0\0"
+                               "fact\4\0\0\0\3\0\0\0data\x0c\0\0\0";
+    CHECK(memcmp(b.p + 12, head, 46) == 0);
     CHECK(memcmp(b.p + 58, pcm, sizeof pcm) == 0);
     buf_fini(&b);
 }

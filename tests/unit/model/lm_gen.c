@@ -79,7 +79,7 @@ TEST(lm_gen_returns_what_the_reference_returns)
     be_close(&be);
 }
 
-/* --- lanes ------------------------------------------------------------------------------------ */
+/* Lanes. */
 
 enum { N_STEP = 24, N_OUT = 5 };
 

@@ -5,7 +5,7 @@
 
 #include "moshi_fixture.h"
 
-/* --- against the reference -------------------------------------------------------------------- */
+/* Against the reference. */
 
 /* Folders of tests/golden and their probes; the outputs are the reference's (tests/oracle). */
 static const struct {
@@ -123,7 +123,7 @@ TEST(moshi_gives_the_logits_of_the_reference)
     be_close(&be);
 }
 
-/* --- lanes ------------------------------------------------------------------------------------ */
+/* Lanes. */
 
 enum { N_LANE = 3, N_STEP = 30, N_TEXT = 41, N_CARD = 28, N_DEPTH = 4 };
 
@@ -242,7 +242,7 @@ TEST(moshi_refuses_ids_out_of_range_and_moves_nothing)
     be_close(&be);
 }
 
-/* --- conditions ------------------------------------------------------------------------------- */
+/* Conditions. */
 
 static void one_step(struct moshi *m, int lane, float *out)
 {
@@ -316,7 +316,7 @@ TEST(moshi_attends_to_each_lane_s_own_source)
     be_close(&be);
 }
 
-/* --- broken folders --------------------------------------------------------------------------- */
+/* Broken folders. */
 
 static enum err open_changed(const char *from, const char *changes)
 {
@@ -533,7 +533,7 @@ TEST(moshi_of_personaplex_speaks_with_half_of_what_it_predicts)
     be_close(&be);
 }
 
-/* --- the probe's own input -------------------------------------------------------------------- */
+/* The probe's own input. */
 
 static enum err probe_with(const char *dir, const struct safetensors_entry *e, int n)
 {

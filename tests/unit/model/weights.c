@@ -7,7 +7,7 @@
 #include "check.h"
 #include "kernel/quant.h"
 
-/* --- files ------------------------------------------------------------------------------------ */
+/* Files. */
 
 enum { N_ENTRY = 16 };
 
@@ -116,7 +116,7 @@ static void check_refused(struct weights *w, const char *tensor, const char *wor
     weights_close(&w);
 }
 
-/* --- as stored -------------------------------------------------------------------------------- */
+/* As stored. */
 
 TEST(weights_gives_matrices_as_they_are_stored)
 {
@@ -167,7 +167,7 @@ TEST(weights_gives_vectors_as_floats)
     weights_close(&w);
 }
 
-/* --- refused ---------------------------------------------------------------------------------- */
+/* Refused. */
 
 static struct weights *open_plain(void)
 {
@@ -265,7 +265,7 @@ TEST(weights_rehearses_without_touching_numbers)
     check_refused(w, "b", "1 more"); /* marks begin again */
 }
 
-/* --- quantised -------------------------------------------------------------------------------- */
+/* Quantised. */
 
 /* An MLX triple of 5 rows and 64 columns with known codes. */
 struct triple {
@@ -475,7 +475,7 @@ TEST(weights_quantises_linear_matrices_that_divide_into_groups)
     weights_close(&w);
 }
 
-/* --- LoRA ------------------------------------------------------------------------------------- */
+/* LoRA. */
 
 enum { OUT = 6, IN = 5, RANK = 2 };
 
