@@ -70,12 +70,19 @@ class Server:
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        self.process.stdout.close()
-        self.log.close()
+    def __exit__(self, failure, *_):
+        """Ends it as an operator would, so that a leak or a race that a sanitizer saw is a failure."""
+        try:
+            if failure is None and self.process.poll() is None:
+                code = self.stop()
+                self.log.seek(0)
+                assert code == 0, f"exit {code}: {self.log.read()[-300:]!r}"
+        finally:
+            if self.process.poll() is None:
+                self.process.kill()
+                self.process.wait()
+            self.process.stdout.close()
+            self.log.close()
 
 
 def until(is_true, seconds, what):
