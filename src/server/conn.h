@@ -5,9 +5,9 @@
  * Bytes come in through conn_on_bytes and go out through conn_take_output; host_lws.c moves them.
  * Requests are answered by routes.c; after an upgrade messages go to the room.
  *
- * Output is a queue of messages by importance. A client that reads too slowly first loses text
- * partials, then sound, when they are older than 2 s; what must not be lost waits, and 1 MiB of it
- * ends the connection with 1008.
+ * Output is a queue of messages by importance. Over half of its 1 MiB a room makes no more, so that
+ * the lane of a client that reads too slowly waits. What must be said pushes out text partials, then
+ * sound, that are older than 2 s; when even that finds no room the connection ends with 1008.
  */
 #ifndef SERVER_CONN_H
 #define SERVER_CONN_H
