@@ -25,6 +25,8 @@ enum err opus_enc_open(struct opus_enc **out, int rate_hz)
         opus_enc_close(&e);
         return err_set(ERR_FAIL, "Opus encoder at %d Hz: %s", rate_hz, opus_strerror(failed));
     }
+    /* libopus' 9 takes 0.7 ms for 40 ms of sound here, 5 takes 0.4 and 4 % more bytes. */
+    opus_encoder_ctl(e->enc, OPUS_SET_COMPLEXITY(5));
     *out = e;
     return OK;
 }

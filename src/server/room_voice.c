@@ -162,8 +162,8 @@ static enum err read_wishes(struct lm_gen_options *gen, struct conn *c, struct b
         gen->temp_text = (float)q.text_temperature;
     gen->top_k = q.audio_topk > 0 ? q.audio_topk : gen->top_k;
     gen->top_k_text = q.text_topk > 0 ? q.text_topk : gen->top_k_text;
-    if (q.audio_seed >= 0)
-        gen->seed = (uint64_t)q.audio_seed;
+    if (q.audio_seed >= 0 || q.text_seed >= 0) /* one generator draws both */
+        gen->seed = (uint64_t)(q.audio_seed >= 0 ? q.audio_seed : q.text_seed);
     return OK;
 }
 
