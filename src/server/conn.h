@@ -6,8 +6,8 @@
  * Requests are answered by routes.c; after an upgrade messages go to the room.
  *
  * Output is a queue of messages by importance. Over half of its 1 MiB a room makes no more, so that
- * the lane of a client that reads too slowly waits. What must be said pushes out text partials, then
- * sound, that are older than 2 s; when even that finds no room the connection ends with 1008.
+ * the lane of a client that reads too slowly waits. What must be said pushes out text partials,
+ * then sound, that are older than 2 s; when even that finds no room the connection ends with 1008.
  */
 #ifndef SERVER_CONN_H
 #define SERVER_CONN_H
