@@ -43,7 +43,7 @@ static void wav_make(struct buf *b, const struct wav_spec *s, const void *data, 
     wav_number(b, (uint64_t)s->format, 2);
     wav_number(b, (uint64_t)s->n_channel, 2);
     wav_number(b, (uint64_t)s->rate_hz, 4);
-    wav_number(b, (uint64_t)(s->rate_hz * block), 4);
+    wav_number(b, (uint64_t)s->rate_hz * (uint64_t)block, 4);
     wav_number(b, (uint64_t)block, 2);
     wav_number(b, (uint64_t)s->n_bit, 2);
     if (s->has_list) {
