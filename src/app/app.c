@@ -55,7 +55,7 @@ const char *app_operand(const struct app *app, int i)
 
 enum err app_print(struct bytes data)
 {
-    if (fwrite(data.p, 1, data.len, stdout) != data.len || fflush(stdout) != 0)
+    if ((data.len && fwrite(data.p, 1, data.len, stdout) != data.len) || fflush(stdout) != 0)
         return err_set(ERR_IO, "cannot write to standard output: %s", strerror(errno));
     return OK;
 }
