@@ -45,6 +45,8 @@ static sf_count_t source_read(void *p, sf_count_t count, void *user)
 
     if (count > left)
         count = left;
+    if (count <= 0)
+        return 0;
     memcpy(p, s->view.p + s->at, (size_t)count);
     s->at += count;
     return count;
