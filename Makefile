@@ -59,7 +59,7 @@ $(BUILD)/parley: $(BUILD)/src/app/main.o $(BUILD)/libparley.a
 $(BUILD)/libparley.a: $(LIB_OBJ)
 	$(Q)rm -f $@ && ar rcsD $@ $^
 
-$(BUILD)/%.o: %.c Makefile
+$(BUILD)/%.o: %.c Makefile VERSION
 	@mkdir -p $(@D)
 	@echo "  cc    $<"
 	$(Q)$(CC) $(ALL_C) $(if $(findstring /isa_,$<),$(ISA_FLAGS_$(word 2,$(subst _, ,$(basename $(notdir $<)))))) \
