@@ -91,7 +91,7 @@ def check_played(page):
     result = page.evaluate("tapCompare()", 60)
     check(result["loud"] > 0.02, f"the server sent silence: {result}")
     check(result["playedRms"] > 0.002, f"silence was played: {result}")
-    # The rest touched a gap, which a busy machine has.
+    # The rest touched a gap or was cut to catch up, which a busy machine does.
     check(result["nHeard"] >= 0.7 * result["nVoiced"] > 5,
           f"what was played is not what the server sent: {result} {page.facts()}")
 

@@ -58,41 +58,52 @@ function rms(samples) {
     return Math.sqrt(samples.reduce((sum, x) => sum + x * x, 0) / Math.max(1, samples.length));
 }
 
-/* Whether a frame was played from `at` on, to the last bit that a likeness of floats can show. */
-function isAt(frame, frameRms, played, at) {
-    let dot = 0;
-    let power = 0;
-    for (let i = 0; i < frame.length; i++) {
-        dot += frame[i] * played[at + i];
-        power += played[at + i] ** 2;
-    }
-    const gain = Math.sqrt(power / frame.length) / frameRms;
-    return Math.abs(gain - 1) < 0.005 && dot / (frameRms ** 2 * gain * frame.length) > 0.995;
+/* Where a piece is loudest: the one sample that tells most places apart. */
+function loudest(piece) {
+    return piece.reduce((best, x, i) => (Math.abs(x) > Math.abs(piece[best]) ? i : best), 0);
 }
 
-function find(frame, played, from, to) {
-    const frameRms = rms(frame);
-    for (let at = Math.max(0, from); at < Math.min(to, played.length - frame.length); at++)
-        if (isAt(frame, frameRms, played, at))
+/* Whether a piece was played from `at` on, to the last bit that a likeness of floats can show. */
+function isAt(piece, pieceRms, played, at) {
+    let dot = 0;
+    let power = 0;
+    for (let i = 0; i < piece.length; i++) {
+        dot += piece[i] * played[at + i];
+        power += played[at + i] ** 2;
+    }
+    const gain = Math.sqrt(power / piece.length) / pieceRms;
+    return Math.abs(gain - 1) < 0.005 && dot / (pieceRms ** 2 * gain * piece.length) > 0.995;
+}
+
+function find(piece, played, from, to) {
+    const pieceRms = rms(piece);
+    const peak = loudest(piece);
+    for (let at = Math.max(0, from); at < Math.min(to, played.length - piece.length); at++)
+        if (Math.abs(played[at + peak] - piece[peak]) < 0.02 * Math.abs(piece[peak])
+            && isAt(piece, pieceRms, played, at))
             return at;
     return -1;
 }
 
-/* Of the frames with a voice in them that the server sent, how many were heard, in their order and
- * as they were sent. Gaps push later frames back and cuts pull them forward, so each is looked for
- * around where the one before it was found. */
+/* Of the 20 ms pieces with a voice in them that the server sent, how many were heard, in their
+ * order and as they were sent. Gaps push what follows back and cuts pull it forward, so each is
+ * looked for around the place that follows from the one before it. */
 window.tapCompare = () => {
-    const { received } = window.tap;
+    const PIECE = 480;
+    const sent = joined(window.tap.received);
     const played = joined(window.tap.played);
-    const loud = Math.max(0, ...received.map(rms));
-    const voiced = received.map((frame, i) => ({ i, frame }))
-        .filter(({ frame }) => rms(frame) > loud / 2);
+    const pieces = [];
+    for (let at = 0; at + PIECE <= sent.length; at += PIECE)
+        pieces.push(sent.subarray(at, at + PIECE));
+    const loud = Math.max(0, ...pieces.map(rms));
+    const voiced = pieces.map((piece, i) => ({ piece, i }))
+        .filter(({ piece }) => rms(piece) > loud / 4);
     let last = null;
     let nHeard = 0;
-    for (const { i, frame } of voiced) {
-        const due = last ? last.at + (i - last.i) * frame.length : 0;
-        const at = last ? find(frame, played, due - 4000, due + 8000)
-            : find(frame, played, 0, played.length);
+    for (const { piece, i } of voiced) {
+        const due = last ? last.at + (i - last.i) * PIECE : 0;
+        const at = last ? find(piece, played, Math.max(last.at + PIECE, due - 12000), due + 12000)
+            : find(piece, played, 0, played.length);
         if (at < 0)
             continue;
         nHeard += 1;
