@@ -48,10 +48,11 @@ static enum err print_help(const struct command *c)
     return err;
 }
 
+/* A verb that ends by itself says what went wrong in its one sentence; only serve needs a log. */
 static enum err set_log_level(const struct app *app)
 {
     const char    *name = app_str(app, OPT_LOG_LEVEL);
-    enum log_level level = strcmp(app->command->name, "serve") == 0 ? LOG_INFO : LOG_ERROR;
+    enum log_level level = strcmp(app->command->name, "serve") == 0 ? LOG_INFO : LOG_NONE;
     enum err       err = OK;
 
     if (name && strcmp(name, "auto") != 0)

@@ -52,7 +52,12 @@ enum err log_parse_level(enum log_level *out, const char *name)
             *out = (enum log_level)i;
             return OK;
         }
-    return err_set(ERR_USAGE, "log level '%s' is none of error, warn, info, debug, trace", name);
+    if (strcmp(name, "none") == 0) {
+        *out = LOG_NONE;
+        return OK;
+    }
+    return err_set(ERR_USAGE, "log level '%s' is not one of none, error, warn, info, debug, trace",
+                   name);
 }
 
 bool log_is_on(enum log_level level)

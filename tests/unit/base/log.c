@@ -155,6 +155,7 @@ TEST(log_level_has_a_name)
 
     CHECK(log_parse_level(&level, "debug") == OK && level == LOG_DEBUG);
     CHECK(log_parse_level(&level, "loud") == ERR_USAGE);
+    CHECK(log_parse_level(&level, "none") == OK && level == LOG_NONE);
     CHECK(strstr(err_text(ERR_USAGE), "loud"));
 }
 
