@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* buf: bytes that grow up to a cap declared at birth. One thread.
  *
- * An append that fails (cap or memory) leaves what was there and is remembered: a writer may
- * append in a row and ask once, with buf_err().
+ * An append that fails (cap or memory) leaves what was there and is remembered, and those after it
+ * do nothing: a writer may append in a row and ask once, with buf_err().
  */
 #ifndef BASE_BUF_H
 #define BASE_BUF_H

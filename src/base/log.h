@@ -2,8 +2,9 @@
 /* log: lines for people, on stderr; any thread, nobody waits for it.
  *
  * error: someone must act. warn: we coped. info: life. debug: per message. trace: per frame.
- * Words, then key=value. Threads write into their own ring; the keeper drains them (log_start),
- * a full ring drops and counts. Before log_start and after log_stop lines are written at once.
+ * Words, then key=value. Lines go through one queue of 1,024 that never makes a writer wait or
+ * allocate; the keeper prints them (log_start), a full queue drops and counts. Before log_start and
+ * after log_stop lines are written at once.
  * A secret is logged as log_secret(s): "***".
  */
 #ifndef BASE_LOG_H
