@@ -499,6 +499,18 @@ static float *take_floats(struct weights *w, const struct safetensors_entry *e, 
     return out;
 }
 
+/* The tensor that fmt and args name; NULL after a failure, its own included. */
+static const struct safetensors_entry *find_named(struct weights *w, char *name, const char *fmt,
+                                                  va_list args)
+{
+    if (!format_name(w, name, fmt, args) || w->err)
+        return NULL;
+    const struct safetensors_entry *e = weights_find(w, name);
+    if (!e)
+        weights_fail_missing(w, name);
+    return e;
+}
+
 const float *weights_vector(struct weights *w, int n, const char *fmt, ...)
 {
     char    name[WEIGHTS_NAME_CAP];
@@ -506,15 +518,10 @@ const float *weights_vector(struct weights *w, int n, const char *fmt, ...)
     size_t  n_have = 1;
 
     va_start(args, fmt);
-    bool is_go = format_name(w, name, fmt, args) && !w->err;
+    const struct safetensors_entry *e = find_named(w, name, fmt, args);
     va_end(args);
-    if (!is_go)
+    if (!e)
         return NULL;
-    const struct safetensors_entry *e = weights_find(w, name);
-    if (!e) {
-        weights_fail_missing(w, name);
-        return NULL;
-    }
     for (int i = 0; i < e->n_dim; i++)
         n_have *= (size_t)e->n[i];
     if (n_have != (size_t)n) {
@@ -533,15 +540,10 @@ float *weights_floats(struct weights *w, int n0, int n1, int n2, const char *fmt
     size_t    n = 1;
 
     va_start(args, fmt);
-    bool is_go = format_name(w, name, fmt, args) && !w->err;
+    const struct safetensors_entry *e = find_named(w, name, fmt, args);
     va_end(args);
-    if (!is_go)
+    if (!e)
         return NULL;
-    const struct safetensors_entry *e = weights_find(w, name);
-    if (!e) {
-        weights_fail_missing(w, name);
-        return NULL;
-    }
     bool fits = e->n_dim == n_want;
     for (int i = 0; fits && i < n_want; i++) {
         fits = e->n[i] == want[i];
