@@ -45,12 +45,54 @@ void op_linear_add(struct be *be, struct tensor *y, const struct tensor *x, cons
     op_add(be, y, t);
 }
 
+static void check_norm(const struct tensor *x, const struct norm *n)
+{
+    must(n->kind == NORM_NONE || n->n == x->n_col);
+    must(n->kind != NORM_RMS || n->w);
+}
+
+void op_norm_linear(struct be *be, struct tensor *y, const struct tensor *x, const struct norm *n,
+                    const struct weight *w)
+{
+    if (!is_going(be))
+        return;
+    check_linear(y, x, w);
+    check_norm(x, n);
+    if (be->row->norm_linear) {
+        be->row->norm_linear(be, y, x, n, w);
+        return;
+    }
+    if (n->kind != NORM_NONE) {
+        struct tensor *h = be_like(be, x);
+        op_norm(be, h, x, n);
+        x = h;
+    }
+    op_linear(be, y, x, w);
+}
+
+void op_glu_linear(struct be *be, struct tensor *y, const struct tensor *x, const struct norm *n,
+                   const struct weight *w, enum act act)
+{
+    if (!is_going(be))
+        return;
+    must(x->n_row > 0 && x->n_row == y->n_row && x->p != y->p);
+    must(x->n_col == w->n_in && 2 * (int64_t)y->n_col == w->n_out && (unsigned)act < ACT_COUNT);
+    check_norm(x, n);
+    if (be->row->glu_linear) {
+        be->row->glu_linear(be, y, x, n, w, act);
+        return;
+    }
+    struct tensor *u = be_scratch(be, x->n_row, w->n_out);
+    op_norm_linear(be, u, x, n, w);
+    op_glu(be, y, u, act);
+}
+
 void op_norm(struct be *be, struct tensor *y, const struct tensor *x, const struct norm *n)
 {
     if (!is_going(be))
         return;
-    must(is_same_shape(x, y) && (n->kind == NORM_NONE || n->n == x->n_col));
-    must(n->kind != NORM_RMS || n->w);
+    must(is_same_shape(x, y));
+    check_norm(x, n);
     be->row->norm(be, y, x, n);
 }
 

@@ -54,6 +54,12 @@ void     conv_state_reset(struct conv_state *s, int lane);
     /* y += x w^T (+ bias) */                                                                      \
     O(linear_add, (struct be *be, struct tensor *y, const struct tensor *x,                        \
                    const struct weight *w))                                                        \
+    /* y = norm(x) w^T (+ bias); a NORM_NONE is op_linear() */                                     \
+    O(norm_linear, (struct be *be, struct tensor *y, const struct tensor *x,                       \
+                    const struct norm *n, const struct weight *w))                                 \
+    /* y [n, H] = act(g) * u with [g; u] = norm(x) w^T (+ bias), w [2H, n_in] */                   \
+    O(glu_linear, (struct be *be, struct tensor *y, const struct tensor *x,                        \
+                   const struct norm *n, const struct weight *w, enum act act))                    \
     /* y may be x */                                                                               \
     O(norm, (struct be *be, struct tensor *y, const struct tensor *x, const struct norm *n))       \
     /* y may be x */                                                                               \
@@ -86,8 +92,8 @@ void     conv_state_reset(struct conv_state *s, int lane);
 OP_LIST(O)
 #undef O
 
-/* One row of backends.c. linear_add, scale_add, glu and embed_add may be NULL: they are composed
- * of the others then; so may begin and end. */
+/* One row of backends.c. linear_add, norm_linear, glu_linear, glu and embed_add may be NULL: they are
+ * composed of the others then; so may begin and end. */
 struct be_row {
     const char *name;
     enum err (*open)(struct be *be, const struct be_options *o);

@@ -126,6 +126,55 @@ TEST(a_row_does_not_feel_the_rows_beside_it)
     be_close(&be);
 }
 
+/* The fused ops against the ops that they are made of. */
+static void fused_scene(struct be *be, float *out, size_t *n, const void *arg)
+{
+    const struct linear_case *c = arg;
+    struct matrix             m = make_matrix(c->dtype, c->n_out, c->n_in, c->group, c->is_dressed);
+    float      *nw = scene_floats((size_t)c->n_in), *nb = scene_floats((size_t)c->n_in);
+    int         lane = 0, half = c->n_out / 2;
+    struct norm norms[] = { { .kind = NORM_NONE },
+                            { NORM_RMS, 1e-8f, c->n_in, nw, NULL },
+                            { NORM_LAYER, 1e-5f, c->n_in, nw, nb } };
+    be_begin(be, &(struct step){ 1, &lane });
+    struct tensor *x = scene_tensor(be, c->n_row, c->n_in), *h = be_like(be, x);
+    for (int k = 0; k < 3; k++) {
+        struct tensor *want = be_scratch(be, c->n_row, c->n_out), *got = be_like(be, want);
+        struct tensor *want_glu = be_scratch(be, c->n_row, half), *got_glu = be_like(be, want_glu);
+        op_norm(be, h, x, &norms[k]);
+        op_linear(be, want, h, &m.w);
+        op_glu(be, want_glu, want, ACT_SILU);
+        op_norm_linear(be, got, x, &norms[k], &m.w);
+        op_glu_linear(be, got_glu, x, &norms[k], &m.w, ACT_SILU);
+        for (int i = 0; i < c->n_row * c->n_out; i++)
+            CHECK(fabsf(want->p[i] - got->p[i]) <= 1e-6f * (1 + fabsf(want->p[i])));
+        for (int i = 0; i < c->n_row * half; i++)
+            CHECK(fabsf(want_glu->p[i] - got_glu->p[i]) <= 1e-6f * (1 + fabsf(want_glu->p[i])));
+        scene_put(out, n, got);
+        scene_put(out, n, got_glu);
+    }
+    CHECK(be_end(be) == OK);
+    free_matrix(&m);
+    free(nw);
+    free(nb);
+}
+
+static const struct linear_case fused_cases[] = {
+    { DT_F32, 1, 300, 65, 0, true },    { DT_F32, 3, 18, 128, 0, false },
+    { DT_BF16, 1, 130, 96, 0, true },   { DT_F16, 7, 70, 33, 0, true },
+    { DT_Q8T, 2, 130, 96, 32, true },   { DT_Q4T, 5, 78, 128, 64, false },
+    { DT_Q4T, 1, 640, 192, 32, true },  { DT_Q8T, 1, 1000, 64, 64, false },
+    { DT_BF16, 40, 96, 256, 0, false }, { DT_Q4T, 70, 64, 64, 32, false },
+};
+
+TEST(fused_linear_is_what_its_parts_give)
+{
+    for (size_t i = 0; i < sizeof fused_cases / sizeof *fused_cases; i++) {
+        size_t n = 0;
+        scene_run(fused_scene, &fused_cases[i], &n);
+    }
+}
+
 static void rows_scene(struct be *be, float *out, size_t *n, const void *arg)
 {
     int         n_row = ((const int *)arg)[0], n_col = ((const int *)arg)[1], lane = 0;
@@ -263,10 +312,13 @@ TEST(composed_ops_give_what_own_ops_give)
     struct be_row        poor = *be->row;
     const struct be_row *rich = be->row;
     struct matrix        m = make_matrix(DT_F32, 30, 20, 0, true);
+    struct norm          norm = { NORM_LAYER, 1e-5f, 20, m.plain, m.plain + 20 };
     int32_t              ids[3] = { 4, -1, 29 };
-    float                want[3][3 * 40];
+    float                want[5][3 * 40];
     int                  lane = 0;
     poor.linear_add = NULL;
+    poor.norm_linear = NULL;
+    poor.glu_linear = NULL;
     poor.glu = NULL;
     poor.embed_add = NULL;
     for (int turn = 0; turn < 2; turn++) {
@@ -275,12 +327,15 @@ TEST(composed_ops_give_what_own_ops_give)
         be_begin(be, &(struct step){ 1, &lane });
         struct tensor *x = scene_tensor(be, 3, 20), *y = scene_tensor(be, 3, 30);
         struct tensor *u = scene_tensor(be, 3, 40), *g = be_scratch(be, 3, 20);
-        struct tensor *e = scene_tensor(be, 3, 20), *all[3] = { y, g, e };
+        struct tensor *e = scene_tensor(be, 3, 20), *nl = be_like(be, y);
+        struct tensor *gl = be_scratch(be, 3, 15), *all[5] = { y, g, e, nl, gl };
         op_linear_add(be, y, x, &m.w);
         op_glu(be, g, u, ACT_GELU);
         op_embed_add(be, e, &m.w, ids);
+        op_norm_linear(be, nl, x, &norm, &m.w);
+        op_glu_linear(be, gl, x, &norm, &m.w, ACT_SILU);
         CHECK(be->err == OK);
-        for (int i = 0; i < 3; i++)
+        for (int i = 0; i < 5; i++)
             for (int j = 0; j < 3 * all[i]->n_col; j++)
                 if (turn)
                     CHECK(fabsf(want[i][j] - all[i]->p[j]) < 1e-6f);
