@@ -4,6 +4,7 @@
 
 #include "kernel/simd_avx2.h"
 
+#include "kernel/simd_attend.h"
 #include "kernel/simd_linear.h"
 #include "kernel/simd_rows.h"
 #include "kernel/simd_tiles.h"
@@ -25,6 +26,8 @@ const struct kern isa_avx2 = {
     .act_f32 = act_f32,
     .glu_f32 = glu_f32,
     .attend_f32 = attend_f32,
+    .attend_score = attend_score,
+    .attend_mix = attend_mix,
     .argmax_f32 = argmax_f32,
     .nearest_f32 = nearest_f32,
     .bf16_to_f32 = bf16_to_f32,

@@ -42,6 +42,13 @@ enum act {
     (float *const *y, const float *const *x, int n_vec, const void *tiles, struct quant_shape s, \
      int row0, int row1) /* row0 a multiple of 16 */
 
+/* Rows that lie one after the other: keys or values of a head. */
+struct kern_rows {
+    enum dtype   dtype; /* DT_F32, DT_BF16 or DT_I8 */
+    const void  *p;
+    const float *scale; /* a factor for each row, or NULL */
+};
+
 /* The form is ours here: clang-format takes the stars for products. */
 /* clang-format off */
 #define KERN_LIST(K)                                                                               \
@@ -70,6 +77,11 @@ enum act {
      * (first + i) % n_slot of `stride` floats, n <= n_slot; score: scratch of n floats. */        \
     K(void, attend_f32, (float *out, float *score, const float *q, const float *k, const float *v, \
                          int n, int first, int n_slot, int d, int stride, float scale))            \
+    /* score[i] = scale * (q . key i) for n keys of d numbers */                                   \
+    K(void, attend_score, (float *score, const float *q, struct kern_rows keys, int n, int d,      \
+                           float scale))                                                           \
+    /* y += score[i] * value i, value after value */                                               \
+    K(void, attend_mix, (float *y, const float *score, struct kern_rows values, int n, int d))     \
     K(int, argmax_f32, (const float *x, int n)) /* the first maximum; a NaN never wins */          \
     /* The first row of table [n, d] nearest to x in Euclidean distance. */                        \
     K(int, nearest_f32, (const float *x, const float *table, int n, int d))                        \

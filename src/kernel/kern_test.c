@@ -113,6 +113,22 @@ CASE(attend_f32)
     float score[N_ROW];
     k->attend_f32(out, score, in->b[0], in->a, in->a + 13, 15, 9, N_ROW - 1, 13, 27, 0.3f);
 }
+CASE(attend_score)
+{
+    struct kern_rows f32 = { DT_F32, in->a, NULL }, bf16 = { DT_BF16, in->bf16, NULL },
+                     i8 = { DT_I8, in->q8, in->b[1] };
+    k->attend_score(out, in->b[0], f32, 11, 13, 0.3f);
+    k->attend_score(out + 11, in->b[0], bf16, 11, 13, 0.3f);
+    k->attend_score(out + 22, in->b[0], i8, 11, 13, 0.03f);
+}
+CASE(attend_mix)
+{
+    struct kern_rows f32 = { DT_F32, in->a, NULL }, bf16 = { DT_BF16, in->bf16, NULL },
+                     i8 = { DT_I8, in->q8, in->b[1] };
+    k->attend_mix(out, in->b[0], f32, 11, 29);
+    k->attend_mix(out + 29, in->b[0], bf16, 11, 29);
+    k->attend_mix(out + 58, in->b[0], i8, 11, 29);
+}
 CASE(argmax_f32)
 {
     out[0] = (float)k->argmax_f32(in->a, N);

@@ -579,6 +579,76 @@ TEST(attend_does_not_care_where_the_ring_begins)
     }
 }
 
+/* n rows of d numbers in memory that ends where they do. */
+static struct kern_rows rows_of(enum dtype dtype, int n, int d)
+{
+    struct kern_rows r = { dtype, NULL, NULL };
+    float           *x = floats(n * d);
+    if (dtype == DT_F32)
+        r.p = x;
+    if (dtype == DT_BF16) {
+        uint16_t *h = guard_take(2 * (size_t)(n * d), 0);
+        isa_c.f32_to_bf16(h, x, n * d);
+        r.p = h;
+    }
+    if (dtype == DT_I8) {
+        int8_t *q = guard_take((size_t)(n * d), 0);
+        for (int i = 0; i < n * d; i++)
+            q[i] = (int8_t)(next_int(255) - 127);
+        r.p = q;
+        r.scale = floats(n);
+    }
+    return r;
+}
+
+TEST(keys_are_scored_and_values_mixed_in_every_dtype)
+{
+    static const int        ds[] = { 1, 5, 8, 16, 24, 33, 64, 100, 128 };
+    static const enum dtype dtypes[] = { DT_F32, DT_BF16, DT_I8 };
+    EACH_TABLE(k)
+    for (int t = 0; t < 3; t++)
+        for (int i = 0; i < 9; i++)
+            for (int n = 1; n <= 35; n++) {
+                guard_reset(guard_is_at_end);
+                int              d = ds[i];
+                struct kern_rows r = rows_of(dtypes[t], n, d);
+                float            size = t == 2 ? 127 : 1, *q = floats(d);
+                float *want = guard_take(4 * (size_t)n, 0), *got = guard_take(4 * (size_t)n, 0);
+                float *y = floats(d), *z = guard_take(4 * (size_t)d, 0);
+                memcpy(z, y, 4 * (size_t)d);
+                isa_c.attend_score(want, q, r, n, d, 0.3f);
+                k->attend_score(got, q, r, n, d, 0.3f);
+                for (int j = 0; j < n; j++)
+                    near("attend_score", k, "key", want[j], got[j], 1e-5f * size);
+                isa_c.attend_mix(y, want, r, n, d);
+                k->attend_mix(z, want, r, n, d);
+                for (int j = 0; j < d; j++)
+                    near("attend_mix", k, "element", y[j], z[j], 1e-4f * size * size);
+            }
+}
+
+/* A ring may be cut into runs anywhere. */
+TEST(attention_does_not_feel_where_a_run_ends)
+{
+    EACH_TABLE(k)
+    for (int cut = 0; cut <= 21; cut++) {
+        float            key[21 * 24], q[24], whole[21], parts[21], y[24] = { 0 }, z[24] = { 0 };
+        struct kern_rows r = { DT_F32, key, NULL }, rest = { DT_F32, key + cut * 24, NULL };
+        for (int i = 0; i < 21 * 24; i++)
+            key[i] = next();
+        for (int i = 0; i < 24; i++)
+            q[i] = next();
+        k->attend_score(whole, q, r, 21, 24, 0.5f);
+        k->attend_score(parts, q, r, cut, 24, 0.5f);
+        k->attend_score(parts + cut, q, rest, 21 - cut, 24, 0.5f);
+        CHECK(memcmp(whole, parts, sizeof whole) == 0);
+        k->attend_mix(y, whole, r, 21, 24);
+        k->attend_mix(z, whole, r, cut, 24);
+        k->attend_mix(z, whole + cut, rest, 21 - cut, 24);
+        CHECK(memcmp(y, z, sizeof y) == 0);
+    }
+}
+
 TEST(argmax_finds_the_first_maximum)
 {
     EACH_TABLE(k)

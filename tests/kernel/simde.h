@@ -49,6 +49,16 @@ static inline simde__m512 test_cvtepi32_ps(simde__m512i a)
     return simde_mm512_loadu_ps(f);
 }
 
+static inline simde__m512i test_cvtepi8_epi32(__m128i a)
+{
+    int8_t  q[16];
+    int32_t n[16];
+    _mm_storeu_si128((__m128i *)q, a);
+    for (int i = 0; i < 16; i++)
+        n[i] = q[i];
+    return simde_mm512_loadu_si512(n);
+}
+
 static inline simde__m512i test_cvtps_epi32(simde__m512 a)
 {
     float f[16];
@@ -95,11 +105,13 @@ static inline __m256i test_cvtepi32_epi16(simde__m512i a)
 #undef _mm512_maskz_loadu_ps
 #undef _mm512_mask_storeu_ps
 #undef _mm512_cvtph_ps
+#undef _mm512_cvtepi8_epi32
 #undef _mm512_cvtepi32_ps
 #undef _mm512_cvtps_epi32
 #define _mm512_maskz_loadu_ps(k, p)    test_maskz_loadu_ps(k, p)
 #define _mm512_mask_storeu_ps(p, k, a) test_mask_storeu_ps(p, k, a)
 #define _mm512_cvtph_ps(h)             test_cvtph_ps(h)
+#define _mm512_cvtepi8_epi32(a)        test_cvtepi8_epi32(a)
 #define _mm512_cvtepi32_ps(a)          test_cvtepi32_ps(a)
 #define _mm512_cvtps_epi32(a)          test_cvtps_epi32(a)
 #endif
