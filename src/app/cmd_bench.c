@@ -30,10 +30,10 @@ static enum err step(struct bench *b, float *mic, float *speaker)
     if (!err)
         err = step_times_add(&b->encode, t.encode_ns);
     if (!err)
-        err = step_times_add(&b->lm, t.lm_ns);
+        err = step_times_add(&b->lm, t.temporal_ns + t.depth_ns);
     if (!err)
         err = step_times_add(&b->decode, t.decode_ns);
-    return err ? err : step_times_add(&b->frame, t.encode_ns + t.lm_ns + t.decode_ns);
+    return err ? err : step_times_add(&b->frame, t.encode_ns + t.temporal_ns + t.depth_ns + t.decode_ns);
 }
 
 /* Noise from a linear congruence: what is encoded does not change the time. */

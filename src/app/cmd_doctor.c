@@ -85,8 +85,8 @@ static void check_model(struct report *r, const struct app *app)
         return;
     }
     struct duplex_times t = duplex_last_times(d);
-    double              step_ms = (double)(t.encode_ns + t.lm_ns + t.decode_ns) / 1e6;
-    double              frame_ms = 1e3 / duplex_codec(d)->frame_rate_hz;
+    double step_ms = (double)(t.encode_ns + t.temporal_ns + t.depth_ns + t.decode_ns) / 1e6;
+    double frame_ms = 1e3 / duplex_codec(d)->frame_rate_hz;
     add_fmt(r, "model", true, "%s loads in %.0f ms", dir, (double)(os_now_ns() - t0_ns) / 1e6);
     add_fmt(r, "real time", step_ms < frame_ms, "one frame takes %.1f of %.0f ms", step_ms,
             frame_ms);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/os.h"
 #include "model/sampler.h"
 
 enum { UNGENERATED = -2, DEFAULT_SEED = 42424242 };
@@ -20,6 +21,7 @@ struct lm_gen {
     int                      n_lane;
     int                      n_slot; /* max delay + 2 */
     struct lane             *lane;   /* [n_lane] */
+    struct lm_gen_times      times;
     /* room for one step, by active lane */
     int32_t        *input;  /* [n_lane, 1 + n_q] */
     int32_t        *now;    /* [n_lane, 1 + dep_q]: what this step samples */
@@ -179,10 +181,12 @@ static enum err draw(struct lm_gen *g, const struct step *s, int stream, int n_v
 static enum err generate(struct lm_gen *g, const struct step *s, const int32_t *forced)
 {
     const struct moshi_info *info = g->info;
+    int64_t                  t0_ns = os_now_ns();
     enum err                 err = moshi_step(g->m, s, g->tokens, g->logits);
 
     if (!err)
         err = draw(g, s, 0, info->text_card_out, forced);
+    int64_t t1_ns = os_now_ns();
     for (int k = 0; k < info->dep_q && !err; k++) {
         for (int a = 0; a < s->n_lane; a++)
             g->before[a] = g->now[(size_t)a * (size_t)(1 + info->n_q) + (size_t)k];
@@ -190,7 +194,13 @@ static enum err generate(struct lm_gen *g, const struct step *s, const int32_t *
         if (!err)
             err = draw(g, s, 1 + k, info->card, NULL);
     }
+    g->times = (struct lm_gen_times){ t1_ns - t0_ns, os_now_ns() - t1_ns };
     return err;
+}
+
+struct lm_gen_times lm_gen_last_times(const struct lm_gen *g)
+{
+    return g->times;
 }
 
 /* Generated tokens are kept at the step that makes them and leave aligned in time. */

@@ -34,4 +34,11 @@ struct lm_gen_frame {
 enum err lm_gen_step(struct lm_gen *g, const struct step *s, const int32_t *const *user, int n_user,
                      const int32_t *forced_text, struct lm_gen_frame *out) MUST_CHECK;
 
+/* Time of the parts of the last step, ns; the rest of it is nothing. */
+struct lm_gen_times {
+    int64_t temporal_ns; /* until the text token is drawn */
+    int64_t depth_ns;
+};
+struct lm_gen_times lm_gen_last_times(const struct lm_gen *g);
+
 #endif

@@ -157,11 +157,10 @@ static enum err set_info(struct mimi *m, const struct model_files *f, int n_code
 enum err mimi_open(struct mimi **out, const struct model_files *f, const struct model_options *o,
                    enum mimi_parts parts, int n_codebook)
 {
-    struct weights_options wo = {
-        .quant = WEIGHTS_QUANT_NONE
-    }; /* no published codec is quantised */
-    struct mimi *m = mem_zalloc(sizeof *m);
-    enum err     err;
+    struct weights_options wo = { .quant = WEIGHTS_QUANT_NONE, /* no published codec is quantised */
+                                  .noise_seed = f->is_noise };
+    struct mimi           *m = mem_zalloc(sizeof *m);
+    enum err               err;
 
     if (!m)
         return err_set(ERR_NOMEM, "%s: out of memory", f->dir);

@@ -29,6 +29,7 @@ struct model_files {
     char    lora_path[MODEL_PATH_CAP];
     char    model_type[32]; /* "moshi", "hibiki", "stt", "tts", "mimi" */
     bool    is_codec_only;
+    bool    is_noise; /* no weights are read: noise of the configs' shapes (model_shape.h) */
 };
 
 /* dir or config.json missing: ERR_MISSING; broken: ERR_FORMAT. Names may be plain or relative; they

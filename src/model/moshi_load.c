@@ -392,7 +392,8 @@ enum err moshi_load(struct moshi *m, const struct model_files *f, const struct m
                                   .lora_path = m->c.has_lora ? f->lora_path : NULL,
                                   .lora_scaling = m->c.lora_scaling,
                                   .lora_rank = m->c.lora_rank,
-                                  .is_exact = be_is_exact(o->be) };
+                                  .is_exact = be_is_exact(o->be),
+                                  .noise_seed = f->is_noise };
     struct loader          l = { .m = m };
 
     enum err err = weights_open(&m->w, f->lm_path, &wo);

@@ -39,7 +39,7 @@ enum err weights_open(struct weights **out, const char *path, const struct weigh
         err = err_set(ERR_NOMEM, "%s: out of memory", path);
         goto fail;
     }
-    err = source_open(&w->model, path);
+    err = o->noise_seed ? OK : source_open(&w->model, path);
     if (!err && o->lora_path)
         err = source_open(&w->lora, o->lora_path);
     if (err)
@@ -166,7 +166,8 @@ enum err weights_perform(struct weights *w)
     if (err)
         return err;
     w->is_rehearsal = false;
-    memset(w->model.is_used, 0, (size_t)safetensors_count(w->model.st));
+    if (w->model.st)
+        memset(w->model.is_used, 0, (size_t)safetensors_count(w->model.st));
     if (w->lora.st)
         memset(w->lora.is_used, 0, (size_t)safetensors_count(w->lora.st));
     return OK;
@@ -412,6 +413,10 @@ static void from_floats(struct weights *w, struct weight *out, const struct weig
 static void take_matrix(struct weights *w, struct weight *out, struct weights_part p,
                         const char *name, bool is_linear)
 {
+    if (w->o.noise_seed) {
+        weights_noise_matrix(w, out, name, is_linear);
+        return;
+    }
     p.e = weights_find(w, name);
     if (!p.e) {
         weights_fail_missing(w, name);
@@ -506,7 +511,7 @@ static const struct safetensors_entry *find_named(struct weights *w, char *name,
     if (!format_name(w, name, fmt, args) || w->err)
         return NULL;
     const struct safetensors_entry *e = weights_find(w, name);
-    if (!e)
+    if (!e && !w->o.noise_seed)
         weights_fail_missing(w, name);
     return e;
 }
@@ -521,7 +526,7 @@ const float *weights_vector(struct weights *w, int n, const char *fmt, ...)
     const struct safetensors_entry *e = find_named(w, name, fmt, args);
     va_end(args);
     if (!e)
-        return NULL;
+        return w->o.noise_seed && !w->err ? weights_noise_vector(w, n, name) : NULL;
     for (int i = 0; i < e->n_dim; i++)
         n_have *= (size_t)e->n[i];
     if (n_have != (size_t)n) {
@@ -543,7 +548,7 @@ float *weights_floats(struct weights *w, int n0, int n1, int n2, const char *fmt
     const struct safetensors_entry *e = find_named(w, name, fmt, args);
     va_end(args);
     if (!e)
-        return NULL;
+        return w->o.noise_seed && !w->err ? weights_noise_floats(w, n0, n1, n2, name) : NULL;
     bool fits = e->n_dim == n_want;
     for (int i = 0; fits && i < n_want; i++) {
         fits = e->n[i] == want[i];

@@ -61,6 +61,15 @@ void weights_from_int8(struct weights *w, struct weight *out, const struct weigh
 /* Turns a float matrix into tiles when its rows divide into groups. */
 void weights_quantise(struct weights *w, struct weight *out, const char *name);
 
+/* What --quant makes of a matrix; false: it stays as it is. */
+bool weights_quant_shape(const struct weights *w, struct quant_shape *s, int n_out, int n_in);
+
+/* weights_noise.c: the same from noise. can_quant: --quant applies. */
+void   weights_noise_matrix(struct weights *w, struct weight *out, const char *name,
+                            bool can_quant);
+float *weights_noise_vector(struct weights *w, int n, const char *name);
+float *weights_noise_floats(struct weights *w, int n0, int n1, int n2, const char *name);
+
 /* weights_lora.c: adds the adapter's pair for this matrix. */
 void weights_fold(struct weights *w, struct weight *out, const struct weights_part *p,
                   const char *name);

@@ -265,16 +265,23 @@ static void quantise_block(void *arg, int row0, int row1, void *room)
     quant_pack_f32(job->tiles, job->s, room, row0, row1);
 }
 
+bool weights_quant_shape(const struct weights *w, struct quant_shape *s, int n_out, int n_in)
+{
+    bool is_q8 = w->o.quant == WEIGHTS_QUANT_Q8;
+
+    *s = (struct quant_shape){ n_out, n_in, is_q8 ? 8 : 4, is_q8 ? 64 : 32 };
+    return w->o.quant != WEIGHTS_QUANT_NONE && n_in % s->group == 0;
+}
+
 void weights_quantise(struct weights *w, struct weight *out, const char *name)
 {
-    bool             is_q8 = w->o.quant == WEIGHTS_QUANT_Q8;
-    struct quant_job job = { .s = { out->n_out, out->n_in, is_q8 ? 8 : 4, is_q8 ? 64 : 32 },
-                             .e = { .dtype = out->dtype, .data = out->data } };
+    struct quant_job job = { .e = { .dtype = out->dtype, .data = out->data } };
 
     /* What is quantised already stays; so does a matrix whose rows do not divide into groups. */
-    if (!weights_is_float(out->dtype) || out->row_scale || out->n_in % job.s.group != 0)
+    if (!weights_is_float(out->dtype) || out->row_scale ||
+        !weights_quant_shape(w, &job.s, out->n_out, out->n_in))
         return;
-    out->dtype = is_q8 ? DT_Q8T : DT_Q4T;
+    out->dtype = job.s.bits == 8 ? DT_Q8T : DT_Q4T;
     out->group = job.s.group;
     if (w->is_rehearsal)
         return;

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/os.h"
+#include "model/model_shape.h"
 
 struct duplex {
     struct model_files   *files;
@@ -55,6 +56,8 @@ static enum err open_scratch(struct duplex *d)
 
 static enum err open_tokenizer(struct duplex *d)
 {
+    if (d->files->is_noise)
+        return OK; /* its words mean nothing */
     enum err err = os_map_open(&d->tok_map, d->files->tokenizer_path);
     if (!err)
         err = sentencepiece_open(&d->tok, d->tok_map.view, d->files->tokenizer_path);
@@ -124,9 +127,10 @@ enum err duplex_open(struct duplex **out, const struct duplex_options *o)
         return ERR_NOMEM;
     d->n_lane = o->n_lane > 0 ? o->n_lane : 1;
 
-    enum err err = model_files_open(&d->files, o->model_dir);
+    enum err err = o->shape ? model_shape_open(&d->files, o->shape)
+                            : model_files_open(&d->files, o->model_dir);
     if (!err && d->files->is_codec_only)
-        err = err_set(ERR_USAGE, "%s: a codec alone cannot talk", o->model_dir);
+        err = err_set(ERR_USAGE, "%s: a codec alone cannot talk", d->files->dir);
     if (!err)
         err = be_open(&d->be, &o->be);
     struct model_options mo = { d->be, d->n_lane, o->quant };
@@ -310,6 +314,8 @@ enum err duplex_step(struct duplex *d, const struct step *s, struct duplex_frame
     int64_t t2_ns = os_now_ns();
     if (!err)
         err = speak(d, s, f);
-    d->times = (struct duplex_times){ t1_ns - t0_ns, t2_ns - t1_ns, os_now_ns() - t2_ns };
+    struct lm_gen_times lm = lm_gen_last_times(d->gen);
+    d->times = (struct duplex_times){ t1_ns - t0_ns, t2_ns - t1_ns - lm.depth_ns, lm.depth_ns,
+                                      os_now_ns() - t2_ns };
     return err;
 }

@@ -16,7 +16,8 @@
 struct duplex;
 
 struct duplex_options {
-    const char        *model_dir;
+    const char *model_dir;
+    const char *shape; /* not NULL: instead of model_dir, noise of this shape (model_shape.h) */
     struct be_options  be;
     enum weights_quant quant;
     int                n_lane;
@@ -28,7 +29,7 @@ void     duplex_close(struct duplex **d);
 
 const struct mimi_info     *duplex_codec(const struct duplex *d);
 const struct moshi_info    *duplex_lm(const struct duplex *d);
-const struct sentencepiece *duplex_tokenizer(const struct duplex *d);
+const struct sentencepiece *duplex_tokenizer(const struct duplex *d); /* NULL: noise has none */
 const char                 *duplex_model_type(const struct duplex *d);
 struct lm_gen_options       duplex_defaults(const struct duplex *d);
 
@@ -55,7 +56,7 @@ enum err duplex_step(struct duplex *d, const struct step *s, struct duplex_frame
 
 /* Time of the parts of the last step, ns. */
 struct duplex_times {
-    int64_t encode_ns, lm_ns, decode_ns;
+    int64_t encode_ns, temporal_ns, depth_ns, decode_ns;
 };
 struct duplex_times duplex_last_times(const struct duplex *d);
 
