@@ -6,6 +6,7 @@
 
 #include "kernel/simd_attend.h"
 #include "kernel/simd_linear.h"
+#include "kernel/simd_quantise.h"
 #include "kernel/simd_rows.h"
 #include "kernel/simd_tiles.h"
 
@@ -33,5 +34,6 @@ const struct kern isa_avx2 = {
     .bf16_to_f32 = bf16_to_f32,
     .f16_to_f32 = f16_to_f32,
     .f32_to_bf16 = f32_to_bf16,
+    .quantise_f32 = quantise_f32,
 };
 #endif

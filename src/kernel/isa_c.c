@@ -208,6 +208,39 @@ static void f32_to_bf16(uint16_t *y, const float *x, int n)
         y[i] = bf16_of_float(x[i]);
 }
 
+/* MLX's choice for one group: the edge of larger magnitude is met exactly, and zero is a code. */
+static void choose_scale(float *scale, float *bias, const float *w, int n, float code_max)
+{
+    float min = INFINITY, max = -INFINITY;
+    for (int i = 0; i < n; i++) {
+        max = w[i] > max ? w[i] : max;
+        min = w[i] < min ? w[i] : min;
+    }
+    bool  is_min = fabsf(min) > fabsf(max);
+    float edge = is_min ? min : max;
+    *scale = fmaxf((max - min) / code_max, QUANT_SCALE_MIN);
+    *scale = is_min ? *scale : -*scale;
+    *bias = 0;
+    float q0 = rintf(edge / *scale);
+    if (q0 != 0) {
+        *scale = edge / q0;
+        *bias = edge;
+    }
+}
+
+static void quantise_f32(uint8_t *codes, float *scale, float *bias, const float *w, int n_group,
+                         int group, int code_max)
+{
+    for (int g = 0; g < n_group; g++, w += group) {
+        choose_scale(&scale[g], &bias[g], w, group, (float)code_max);
+        for (int i = 0; i < group; i++) {
+            float q = rintf((w[i] - bias[g]) / scale[g]);
+            q = q > 0 ? q : 0; /* a NaN too */
+            *codes++ = (uint8_t)(q < (float)code_max ? q : (float)code_max);
+        }
+    }
+}
+
 const struct kern isa_c = {
     .name = "c",
     .dot_f32 = dot_f32,
@@ -233,4 +266,5 @@ const struct kern isa_c = {
     .bf16_to_f32 = bf16_to_f32,
     .f16_to_f32 = f16_to_f32,
     .f32_to_bf16 = f32_to_bf16,
+    .quantise_f32 = quantise_f32,
 };

@@ -87,7 +87,11 @@ struct kern_rows {
     K(int, nearest_f32, (const float *x, const float *table, int n, int d))                        \
     K(void, bf16_to_f32, (float *y, const uint16_t *x, int n))                                     \
     K(void, f16_to_f32, (float *y, const uint16_t *x, int n))                                      \
-    K(void, f32_to_bf16, (uint16_t *y, const float *x, int n)) /* round to nearest even */
+    K(void, f32_to_bf16, (uint16_t *y, const float *x, int n)) /* round to nearest even */         \
+    /* n_group groups of 32 or 64 numbers to codes 0 .. code_max, a byte each, and their scales    \
+     * and biases, exactly as mx.quantize does: tables agree in every bit. */                      \
+    K(void, quantise_f32, (uint8_t *codes, float *scale, float *bias, const float *w, int n_group, \
+                           int group, int code_max))
 /* clang-format on */
 
 struct kern {

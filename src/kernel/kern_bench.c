@@ -129,6 +129,12 @@ static void run_nearest(struct bench *b, const struct item *i)
     b->out[0] = (float)b->k->nearest_f32(b->in, b->in, i->n_row, i->n_in);
 }
 
+static void run_quantise(struct bench *b, const struct item *i)
+{
+    uint8_t *codes = (uint8_t *)(b->out + 2 * MAX_DIM);
+    b->k->quantise_f32(codes, b->out, b->out + MAX_DIM, b->in, i->n_in / 32, 32, 15);
+}
+
 static const struct item items[] = {
     { "linear_f32", "256x256, 1 vector", 256, 256, 1, false, run_f32, 32, 2 },
     { "linear_f32", "64x448, 1920 vectors", 64, 448, 1920, false, run_f32, 32, 2 },
@@ -151,6 +157,7 @@ static const struct item items[] = {
     { "attend_f32", "750 keys of 128", 750, 128, 1, false, run_attend, 64, 4 },
     { "argmax_f32", "4096", 1, 4096, 1, false, run_argmax, 32, 0 },
     { "nearest_f32", "2048 rows of 256", 2048, 256, 1, false, run_nearest, 32, 3 },
+    { "quantise_f32", "4096 in groups of 32", 1, 4096, 1, false, run_quantise, 32, 0 },
 };
 
 static int compare(const void *a, const void *b)

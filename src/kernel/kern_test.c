@@ -152,6 +152,13 @@ CASE(f32_to_bf16)
     for (int i = 0; i < N; i++)
         out[i] = h[i];
 }
+CASE(quantise_f32)
+{
+    uint8_t codes[64];
+    k->quantise_f32(codes, out, out + 2, in->a + 1, 2, 32, 15);
+    for (int i = 0; i < 64; i++)
+        out[4 + i] = codes[i];
+}
 
 static const struct {
     const char *name;

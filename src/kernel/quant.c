@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "kernel/quant.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "base/err.h"
 #include "kernel/float_bits.h"
-
-/* MLX's smallest scale: an all-equal group must not divide by zero. */
-#define SCALE_MIN 1e-7f
+#include "kernel/kern.h"
 
 static void check_shape(struct quant_shape s)
 {
@@ -55,12 +52,6 @@ static size_t code_at(int bits, int row, int col)
                      : (size_t)(c / 8 * 64 + r * 4 + c % 8 / 2);
 }
 
-static void put_code(uint8_t *tile, int bits, int row, int col, unsigned q)
-{
-    uint8_t *p = tile + code_at(bits, row, col);
-    *p = bits == 8 ? (uint8_t)q : (uint8_t)(*p | q << col % 2 * 4);
-}
-
 static unsigned get_code(const uint8_t *tile, int bits, int row, int col)
 {
     unsigned v = tile[code_at(bits, row, col)];
@@ -75,90 +66,144 @@ static uint8_t *param_at(uint8_t *tile, struct quant_shape s, int row, int col, 
     return tile + scales_at(s.bits) + (size_t)i * sizeof(uint16_t);
 }
 
-/* Zeroes the tiles of the row blocks that row0 .. row1-1 fill: padding is q = scale = bias = 0. */
-static void clear_rows(void *dst, struct quant_shape s, int row0, int row1)
+/* Rows to be packed. Zeroes their blocks where there is padding: q = scale = bias = 0. */
+static void begin_rows(void *dst, struct quant_shape s, int row0, int row1)
 {
     check_shape(s);
     must(row0 % QUANT_ROWS == 0 && (row1 % QUANT_ROWS == 0 || row1 == s.n_out));
     must(row0 >= 0 && row0 <= row1 && row1 <= s.n_out && s.n_in % s.group == 0);
     size_t n_block = (size_t)(row1 - row0 + QUANT_ROWS - 1) / QUANT_ROWS;
-    memset(tile_at(dst, s, row0, 0), 0,
-           n_block * (size_t)quant_n_tile(s) * quant_tile_size(s.bits, s.group));
+    if ((row1 - row0) % QUANT_ROWS != 0 || s.n_in % QUANT_COLS != 0)
+        memset(tile_at(dst, s, row0, 0), 0,
+               n_block * (size_t)quant_n_tile(s) * quant_tile_size(s.bits, s.group));
 }
 
-static uint32_t load_word(const uint32_t *words, size_t i)
+/* The rows of one block in one tile, as MLX has them: words, scales and biases. A word is what a
+ * lane of a line is: the same columns in the same bits. */
+struct tile_rows {
+    const uint8_t *words, *scales, *biases;
+    size_t         word_stride, param_stride; /* from row to row, bytes */
+    int            n_row, n_word, n_group;
+};
+
+static void put_tile(uint8_t *tile, struct quant_shape s, const struct tile_rows *t)
 {
-    uint32_t v;
-    memcpy(&v, (const uint8_t *)words + i * sizeof v, sizeof v);
-    return v;
+    uint8_t *scales = tile + scales_at(s.bits);
+    uint8_t *biases = scales + (size_t)(QUANT_COLS / s.group) * QUANT_ROWS * sizeof(uint16_t);
+
+    for (int r = 0; r < t->n_row; r++) {
+        const uint8_t *from = t->words + (size_t)r * t->word_stride;
+        uint8_t       *to = tile + (size_t)r * 4;
+        for (int i = 0; i < t->n_word; i++, from += 4, to += 4 * QUANT_ROWS)
+            memcpy(to, from, 4);
+        for (int g = 0; g < t->n_group; g++) {
+            size_t at = (size_t)(g * QUANT_ROWS + r) * 2, in = (size_t)r * t->param_stride;
+            memcpy(scales + at, t->scales + in + 2 * (size_t)g, 2);
+            memcpy(biases + at, t->biases + in + 2 * (size_t)g, 2);
+        }
+    }
+}
+
+/* Columns of a tile that a matrix of n_in has from col on. */
+static int cols_at(int n_in, int col)
+{
+    return n_in - col < QUANT_COLS ? n_in - col : QUANT_COLS;
 }
 
 void quant_pack_mlx(void *dst, struct quant_shape s, const uint32_t *words, const uint16_t *scales,
                     const uint16_t *biases, int row0, int row1)
 {
+    struct tile_rows t = { .word_stride = (size_t)s.n_in * (size_t)s.bits / 8,
+                           .param_stride = (size_t)(s.n_in / s.group) * 2 };
+
     if (row0 >= row1)
         return;
-    clear_rows(dst, s, row0, row1);
-    int    per_word = 32 / s.bits;
-    size_t n_word = (size_t)s.n_in / (size_t)per_word, n_group = (size_t)s.n_in / (size_t)s.group;
-    for (int row = row0; row < row1; row++) {
-        for (int col = 0; col < s.n_in; col++) {
-            uint32_t word = load_word(words, (size_t)row * n_word + (size_t)(col / per_word));
-            unsigned q = word >> col % per_word * s.bits & ((1u << s.bits) - 1);
-            put_code(tile_at(dst, s, row, col), s.bits, row, col, q);
-        }
-        for (int col = 0; col < s.n_in; col += s.group) {
-            uint8_t *tile = tile_at(dst, s, row, col);
-            size_t   i = ((size_t)row * n_group + (size_t)(col / s.group)) * sizeof(uint16_t);
-            memcpy(param_at(tile, s, row, col, 0), (const uint8_t *)scales + i, 2);
-            memcpy(param_at(tile, s, row, col, 1), (const uint8_t *)biases + i, 2);
+    begin_rows(dst, s, row0, row1);
+    for (int row = row0; row < row1; row += QUANT_ROWS) {
+        t.n_row = row1 - row < QUANT_ROWS ? row1 - row : QUANT_ROWS;
+        for (int col = 0; col < s.n_in; col += QUANT_COLS) {
+            size_t param = (size_t)row * t.param_stride + (size_t)(col / s.group) * 2;
+            t.n_word = cols_at(s.n_in, col) * s.bits / 32;
+            t.n_group = cols_at(s.n_in, col) / s.group;
+            t.words = (const uint8_t *)words + (size_t)row * t.word_stride +
+                      (size_t)col * (size_t)s.bits / 8;
+            t.scales = (const uint8_t *)scales + param;
+            t.biases = (const uint8_t *)biases + param;
+            put_tile(tile_at(dst, s, row, col), s, &t);
         }
     }
 }
 
-/* MLX's choice for one group: the edge of larger magnitude is met exactly, and zero is a code. */
-static void choose_scale(float *scale, float *bias, const float *w, int n, float n_bin)
+/* Columns that are quantised in one go: their codes stay in the first cache. */
+enum { CHUNK = 8 * QUANT_COLS, CHUNK_GROUPS = CHUNK / 32 };
+
+/* What becomes of a chunk of one block of rows: MLX words, scales and biases. */
+struct chunk {
+    uint8_t  words[QUANT_ROWS][CHUNK];
+    uint16_t scales[QUANT_ROWS][CHUNK_GROUPS], biases[QUANT_ROWS][CHUNK_GROUPS];
+};
+
+/* Two codes a byte, in place: eight codes become four bytes. */
+static void join_codes(uint8_t *p, int n)
 {
-    float min = INFINITY, max = -INFINITY;
-    for (int i = 0; i < n; i++) {
-        max = w[i] > max ? w[i] : max;
-        min = w[i] < min ? w[i] : min;
-    }
-    bool  is_min = fabsf(min) > fabsf(max);
-    float edge = is_min ? min : max;
-    *scale = fmaxf((max - min) / n_bin, SCALE_MIN);
-    *scale = is_min ? *scale : -*scale;
-    *bias = 0;
-    float q0 = rintf(edge / *scale);
-    if (q0 != 0) {
-        *scale = edge / q0;
-        *bias = edge;
+    for (int i = 0; i < n; i += 8) {
+        uint64_t x;
+        uint32_t word;
+        memcpy(&x, p + i, sizeof x);
+        x = (x | x >> 4) & 0x00ff00ff00ff00ff;
+        x = (x | x >> 8) & 0x0000ffff0000ffff;
+        word = (uint32_t)(x | x >> 16);
+        memcpy(p + i / 2, &word, sizeof word);
     }
 }
 
-static void put_group(uint8_t *tile, struct quant_shape s, const float *w, int row, int col)
+static void quantise_row(struct chunk *c, struct quant_shape s, int r, const float *w, int n)
 {
-    float scale, bias, n_bin = (float)((1 << s.bits) - 1);
-    choose_scale(&scale, &bias, w, s.group, n_bin);
-    for (int i = 0; i < s.group; i++) {
-        float q = rintf((w[i] - bias) / scale);
-        q = q > 0 ? q : 0; /* a NaN too */
-        put_code(tile, s.bits, row, col + i, (unsigned)(q < n_bin ? q : n_bin));
+    float scale[CHUNK_GROUPS], bias[CHUNK_GROUPS];
+    int   n_group = n / s.group;
+
+    kern.quantise_f32(c->words[r], scale, bias, w, n_group, s.group, (1 << s.bits) - 1);
+    if (s.bits == 4)
+        join_codes(c->words[r], n);
+    kern.f32_to_bf16(c->scales[r], scale, n_group);
+    kern.f32_to_bf16(c->biases[r], bias, n_group);
+}
+
+/* Columns col .. col+n-1 of the n_row rows from row on. */
+static void put_chunk(void *dst, struct quant_shape s, const struct chunk *c, int row, int n_row,
+                      int col, int n)
+{
+    struct tile_rows t = { .word_stride = sizeof c->words[0],
+                           .param_stride = sizeof c->scales[0],
+                           .n_row = n_row };
+
+    for (int at = 0; at < n; at += QUANT_COLS) {
+        t.words = c->words[0] + at * s.bits / 8;
+        t.scales = (const uint8_t *)&c->scales[0][at / s.group];
+        t.biases = (const uint8_t *)&c->biases[0][at / s.group];
+        t.n_word = cols_at(n, at) * s.bits / 32;
+        t.n_group = cols_at(n, at) / s.group;
+        put_tile(tile_at(dst, s, row, col + at), s, &t);
     }
-    uint16_t param[2] = { bf16_of_float(scale), bf16_of_float(bias) };
-    memcpy(param_at(tile, s, row, col, 0), &param[0], 2);
-    memcpy(param_at(tile, s, row, col, 1), &param[1], 2);
 }
 
 void quant_pack_f32(void *dst, struct quant_shape s, const float *w, int row0, int row1)
 {
+    struct chunk c;
+    size_t       n_in = (size_t)s.n_in;
+
     if (row0 >= row1)
         return;
-    clear_rows(dst, s, row0, row1);
-    for (int row = row0; row < row1; row++)
-        for (int col = 0; col < s.n_in; col += s.group)
-            put_group(tile_at(dst, s, row, col), s, w + (size_t)(row - row0) * (size_t)s.n_in + col,
-                      row, col);
+    begin_rows(dst, s, row0, row1);
+    for (int row = row0; row < row1; row += QUANT_ROWS) {
+        int n_row = row1 - row < QUANT_ROWS ? row1 - row : QUANT_ROWS;
+        for (int col = 0; col < s.n_in; col += CHUNK) {
+            int n = s.n_in - col < CHUNK ? s.n_in - col : CHUNK;
+            for (int r = 0; r < n_row; r++)
+                quantise_row(&c, s, r, w + (size_t)(row - row0 + r) * n_in + col, n);
+            put_chunk(dst, s, &c, row, n_row, col, n);
+        }
+    }
 }
 
 void quant_row(float *out, struct quant_shape s, const void *tiles, int row)

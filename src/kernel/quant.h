@@ -26,6 +26,13 @@
 #define QUANT_ROWS 16
 #define QUANT_COLS 64
 
+/* Of what packing writes: another number where the same weights give other bytes, so that tiles
+ * kept by an older program are made anew. */
+#define QUANT_VERSION 1
+
+/* MLX's smallest scale: an all-equal group must not divide by zero. */
+#define QUANT_SCALE_MIN 1e-7f
+
 struct quant_shape {
     int n_out, n_in;
     int bits;  /* 4 or 8 */

@@ -758,3 +758,32 @@ TEST(short_conversions_stay_inside)
         CHECK(memcmp(y, z, 4 * (size_t)n) == 0);
     }
 }
+
+/* Kept tiles must not depend on the machine that made them: equal to the bit. */
+TEST(quantise_gives_the_bits_of_the_definition)
+{
+    static const float odd[] = { 0, -0.0f, 1e-9f, 65504, NAN, INFINITY, -INFINITY, -3 };
+    EACH_TABLE(k)
+    for (int i = 0; i < 200; i++) {
+        guard_reset(guard_is_at_end);
+        int      group = i % 2 ? 64 : 32, n_group = 1 + next_int(19), n = n_group * group;
+        int      code_max = i / 2 % 2 ? 255 : 15;
+        float   *w = floats(n);
+        uint8_t *p = guard_take((size_t)n, 0), *q = guard_take((size_t)n, 0);
+        float   *scale = guard_take((size_t)n_group * 4, 0),
+              *bias = guard_take((size_t)n_group * 4, 0);
+        float *scale2 = guard_take((size_t)n_group * 4, 0),
+              *bias2 = guard_take((size_t)n_group * 4, 0);
+        for (int j = 0; j < n && i % 3; j++)
+            w[j] = i % 3 == 1 ? bf16_float(bf16_of_float(w[j])) : w[j - j % group];
+        for (int j = 0; j < i / 8; j++)
+            w[next_int(n)] = odd[j % (i < 100 ? 4 : 8)];
+        isa_c.quantise_f32(p, scale, bias, w, n_group, group, code_max);
+        k->quantise_f32(q, scale2, bias2, w, n_group, group, code_max);
+        CHECK(memcmp(p, q, (size_t)n) == 0);
+        for (int g = 0; g < n_group; g++) {
+            CHECK(memcmp(&scale[g], &scale2[g], 4) == 0 || (isnan(scale[g]) && isnan(scale2[g])));
+            CHECK(memcmp(&bias[g], &bias2[g], 4) == 0);
+        }
+    }
+}
