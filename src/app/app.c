@@ -111,6 +111,11 @@ enum err app_be_options(const struct app *app, struct be_options *out, bool is_e
     out->device = app_str(app, OPT_DEVICE);
     out->n_thread = (int)app_int(app, OPT_THREADS);
     out->is_exact = is_exact;
+    out->kv = app_str(app, OPT_KV);
+    if (!out->kv || (strcmp(out->kv, "auto") != 0 && strcmp(out->kv, "f32") != 0 &&
+                     strcmp(out->kv, "bf16") != 0 && strcmp(out->kv, "int8") != 0))
+        return err_set(ERR_USAGE, "--kv: '%s' is none of auto, f32, bf16, int8",
+                       out->kv ? out->kv : "");
     if (!out->device || (strcmp(out->device, "auto") != 0 && strcmp(out->device, "cpu") != 0 &&
                          strcmp(out->device, "cuda") != 0))
         return err_set(ERR_USAGE, "--device: '%s' is none of auto, cpu, cuda",

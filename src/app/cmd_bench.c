@@ -33,7 +33,8 @@ static enum err step(struct bench *b, float *mic, float *speaker)
         err = step_times_add(&b->lm, t.temporal_ns + t.depth_ns);
     if (!err)
         err = step_times_add(&b->decode, t.decode_ns);
-    return err ? err : step_times_add(&b->frame, t.encode_ns + t.temporal_ns + t.depth_ns + t.decode_ns);
+    return err ? err
+               : step_times_add(&b->frame, t.encode_ns + t.temporal_ns + t.depth_ns + t.decode_ns);
 }
 
 /* Noise from a linear congruence: what is encoded does not change the time. */
@@ -203,8 +204,9 @@ static enum err run(struct app *app)
     return err;
 }
 
-static const enum option options[] = { OPT_MODEL, OPT_THREADS,          OPT_DEVICE, OPT_QUANT,
-                                       OPT_STEPS, OPT_REQUIRE_REALTIME, OPT_JSON,   OPTION_COUNT };
+static const enum option options[] = { OPT_MODEL,   OPT_THREADS, OPT_DEVICE,           OPT_QUANT,
+                                       OPT_KV,      OPT_STEPS,   OPT_REQUIRE_REALTIME, OPT_JSON,
+                                       OPTION_COUNT };
 
 const struct command cmd_bench = {
     .name = "bench",

@@ -113,8 +113,8 @@ static enum err run(struct app *app)
     return err;
 }
 
-static const enum option options[] = { OPT_MODEL, OPT_THREADS, OPT_DEVICE,
-                                       OPT_QUANT, OPT_JSON,    OPTION_COUNT };
+static const enum option options[] = { OPT_MODEL, OPT_THREADS, OPT_DEVICE,  OPT_QUANT,
+                                       OPT_KV,    OPT_JSON,    OPTION_COUNT };
 
 const struct command cmd_doctor = {
     .name = "doctor",

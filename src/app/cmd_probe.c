@@ -60,8 +60,8 @@ static enum err run(struct app *app)
     return err;
 }
 
-static const enum option options[] = { OPT_MODEL, OPT_THREADS, OPT_DEVICE,  OPT_QUANT,
-                                       OPT_PART,  OPT_FAST,    OPTION_COUNT };
+static const enum option options[] = { OPT_MODEL, OPT_THREADS, OPT_DEVICE, OPT_QUANT,
+                                       OPT_KV,    OPT_PART,    OPT_FAST,   OPTION_COUNT };
 
 const struct command cmd_probe = {
     .name = "probe",

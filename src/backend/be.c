@@ -30,15 +30,34 @@ static enum err open_row(struct be *be, const struct be_options *o)
     return err_set(ERR_USAGE, "unknown device '%s': use auto, cpu or cuda", name);
 }
 
+static enum err choose_kv(struct be *be, const char *name)
+{
+    static const struct {
+        const char *name;
+        enum dtype  dtype;
+    } known[] = { { "f32", DT_F32 }, { "bf16", DT_BF16 }, { "int8", DT_I8 } };
+
+    be->kv_dtype = be->is_exact ? DT_F32 : DT_BF16;
+    if (!name || !*name || strcmp(name, "auto") == 0)
+        return OK;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(name, known[i].name) == 0) {
+            be->kv_dtype = known[i].dtype;
+            return OK;
+        }
+    return err_set(ERR_USAGE, "unknown kind of keys and values '%s': use auto, f32, bf16 or int8",
+                   name);
+}
+
 enum err be_open(struct be **out, const struct be_options *o)
 {
     struct be *be = mem_zalloc(sizeof *be);
     if (!be)
         return err_set(ERR_NOMEM, "out of memory");
-    enum err err = OK;
     be->is_exact = o->is_exact;
+    enum err err = choose_kv(be, o->kv);
     be->dummy.p = mem_alloc(DUMMY_SIZE);
-    if (!be->dummy.p)
+    if (!err && !be->dummy.p)
         err = err_set(ERR_NOMEM, "out of memory");
     if (!err)
         err = open_row(be, o);
@@ -78,6 +97,31 @@ bool be_is_exact(const struct be *be)
     return be->is_exact;
 }
 
+enum dtype be_kv_dtype(const struct be *be)
+{
+    return be->kv_dtype;
+}
+
+void be_hold(struct be *be)
+{
+    must(!be->is_in_step);
+    if (be->n_hold++ == 0 && be->row->hold)
+        be->row->hold(be);
+}
+
+void be_release(struct be *be)
+{
+    must(!be->is_in_step && be->n_hold > 0);
+    if (--be->n_hold == 0 && be->row->release)
+        be->row->release(be);
+}
+
+void be_rouse(struct be *be)
+{
+    if (be->row->rouse)
+        be->row->rouse(be);
+}
+
 void be_begin(struct be *be, const struct step *s)
 {
     must(!be->is_in_step && s->n_lane > 0);
@@ -86,6 +130,7 @@ void be_begin(struct be *be, const struct step *s)
     be->step = *s;
     be->err = OK;
     be->is_in_step = true;
+    be->angles = NULL;
     be_arena_reset(&be->arena);
     if (be->row->begin)
         be->row->begin(be);

@@ -19,6 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "backend/kv.h"
 #include "base/err.h"
 #include "kernel/kern.h"
 
@@ -28,6 +29,8 @@ struct be_options {
     const char *device;   /* "auto", "cpu", "cuda" */
     int         n_thread; /* 0: all processors */
     bool        is_exact; /* f32 arithmetic on the stored weights; activations never quantised */
+    const char *kv;       /* keys and values: "auto" or NULL (exact: f32, else bf16), "f32", "bf16",
+                             "int8" */
 };
 
 enum err    be_open(struct be **out, const struct be_options *o) MUST_CHECK;
@@ -35,6 +38,7 @@ void        be_close(struct be **be);
 const char *be_name(const struct be *be);
 int         be_thread_count(const struct be *be);
 bool        be_is_exact(const struct be *be);
+enum dtype  be_kv_dtype(const struct be *be); /* what kv_open() is to be given */
 
 /* Activations. */
 struct tensor {
@@ -79,19 +83,15 @@ struct tensor *be_scratch(struct be *be, int n_row, int n_col);
 struct tensor *be_like(struct be *be, const struct tensor *x);
 void          *be_scratch_bytes(struct be *be, size_t size);
 
+/* Several steps that follow each other at once, with little between them, are one region: the
+ * threads stay awake from hold to release. No step may be under way; calls nest. */
+void be_hold(struct be *be);
+void be_release(struct be *be);
+/* Work comes within a millisecond: the threads wake up now. */
+void be_rouse(struct be *be);
+
 /* Runs fn(arg, i) for i in [0, n) on all threads of the step; returns when all are done. The order
  * is not promised; fn must not call back into be. For the host-side parts of a step. */
 void be_parallel(struct be *be, void (*fn)(void *arg, int i), void *arg, int n);
-
-/* Keys and values of one layer: a ring of n_slot positions a lane; position p is in slot
- * p % n_slot. Layout [lane][head][slot][d_head], so that a head's keys are contiguous. */
-struct kv {
-    int      n_lane, n_head, d_head, n_slot;
-    float   *k, *v;
-    int64_t *n_seen; /* [n_lane] positions written since the lane was reset */
-};
-enum err kv_open(struct kv *kv, int n_lane, int n_head, int d_head, int n_slot) MUST_CHECK;
-void     kv_close(struct kv *kv);
-void     kv_reset(struct kv *kv, int lane);
 
 #endif

@@ -38,6 +38,21 @@ static void end(struct be *be)
     be_pool_end(be->impl);
 }
 
+static void hold(struct be *be)
+{
+    be_pool_hold(be->impl);
+}
+
+static void release(struct be *be)
+{
+    be_pool_release(be->impl);
+}
+
+static void rouse(struct be *be)
+{
+    be_pool_rouse(be->impl);
+}
+
 static void run(struct be *be, be_pool_fn fn, void *arg)
 {
     be_pool_run(be->impl, fn, arg);
@@ -226,6 +241,9 @@ const struct be_row be_cpu = {
     .close = close,
     .begin = begin,
     .end = end,
+    .hold = hold,
+    .release = release,
+    .rouse = rouse,
     .run = run,
     .linear = be_cpu_linear,
     .linear_add = be_cpu_linear_add,
@@ -234,7 +252,6 @@ const struct be_row be_cpu = {
     .glu = glu,
     .add = add,
     .scale_add = scale_add,
-    .rope = be_cpu_rope,
     .attend = be_cpu_attend,
     .attend_cross = be_cpu_attend_cross,
     .conv = be_cpu_conv,

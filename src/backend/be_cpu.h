@@ -24,9 +24,7 @@ void be_cpu_linear_vecs(struct be *be, float *const *y, const float *const *x, i
 void be_cpu_linear(struct be *be, struct tensor *y, const struct tensor *x, const struct weight *w);
 void be_cpu_linear_add(struct be *be, struct tensor *y, const struct tensor *x,
                        const struct weight *w);
-void be_cpu_rope(struct be *be, struct tensor *qkv, const struct kv *kv, int n_head,
-                 const struct rope *r);
-void be_cpu_attend(struct be *be, struct tensor *y, const struct tensor *qkv, struct kv *kv,
+void be_cpu_attend(struct be *be, struct tensor *y, struct tensor *qkv, struct kv *kv,
                    const struct attend *a);
 void be_cpu_attend_cross(struct be *be, struct tensor *y, const struct tensor *q,
                          const float *const *k, const float *const *v, const int *n_src, int n_head,

@@ -5,142 +5,167 @@
 #include "backend/be_cpu.h"
 #include "base/mem.h"
 
-/* Cosines and sines of the step's rows: cos [n_row, n_pair], then sin [n_row, n_pair]. Positions
- * and angles are f32 products, as the reference computes them: at position 3000 the rounding of
- * the angle is larger than that of the cosine. */
+/* Cosines and sines of the step's rows, the same in every layer of a model: made once a step and
+ * kept in its arena. Positions and angles are f32 products, as the reference computes them: at
+ * position 3000 the rounding of the angle is larger than that of the cosine. */
 struct angles {
-    const struct kv   *kv;
-    const struct step *step;
-    const struct rope *rope;
-    int                n_row, n_each;
-    float             *freq; /* [n_pair] */
-    float             *cos, *sin;
+    struct angles *next; /* of this step, for other ropes or rows */
+    struct rope    rope;
+    int            n_row, n_pair;
+    int64_t       *at;        /* [n_row] positions */
+    float         *freq;      /* [n_pair] */
+    float         *cos, *sin; /* [n_row, n_pair] */
 };
 
-static void angle_rows(void *arg, int i, int n)
+static int64_t position(const struct be *be, const struct kv *kv, int row, int n_each)
 {
-    const struct angles *j = arg;
-    int                  from, to, n_pair = j->kv->d_head / 2;
-    be_cpu_slice(&from, &to, j->n_row, i, n);
-    for (int r = from; r < to; r++) {
-        int64_t at = j->kv->n_seen[j->step->lane[r / j->n_each]] + r % j->n_each;
-        float   pos = (float)at * j->rope->time_scale;
-        for (int p = 0; p < n_pair; p++) {
-            j->cos[(size_t)r * (size_t)n_pair + (size_t)p] = cosf(j->freq[p] * pos);
-            j->sin[(size_t)r * (size_t)n_pair + (size_t)p] = sinf(j->freq[p] * pos);
-        }
-    }
+    return kv->n_seen[be->step.lane[row / n_each]] + row % n_each;
 }
 
-static bool make_angles(struct be *be, struct angles *j)
+static bool is_for(const struct angles *g, const struct be *be, const struct kv *kv,
+                   const struct rope *r, int n_row)
 {
-    int            n_pair = j->kv->d_head / 2;
-    struct tensor *t = be_scratch(be, 2 * j->n_row + 1, n_pair);
-    if (be->err)
+    if (g->n_row != n_row || g->n_pair != kv->d_head / 2 || g->rope.max_period != r->max_period ||
+        g->rope.time_scale != r->time_scale)
         return false;
-    j->freq = t->p;
-    j->cos = j->freq + n_pair;
-    j->sin = j->cos + (size_t)j->n_row * (size_t)n_pair;
-    float step = (float)(-log((double)j->rope->max_period) * 2 / j->kv->d_head);
-    for (int p = 0; p < n_pair; p++)
-        j->freq[p] = expf((float)p * step);
-    be_cpu_run(be, (int64_t)j->n_row * n_pair * 100, angle_rows, j);
+    for (int i = 0; i < n_row; i++)
+        if (g->at[i] != position(be, kv, i, be_rows_each(be, n_row)))
+            return false;
     return true;
 }
 
-struct rotate {
-    struct tensor       *qkv;
-    const struct angles *angles;
-    int                  n_head; /* queries and keys */
-    bool                 is_interleaved;
-};
-
-static void rotate_slice(void *arg, int i, int n)
+static void angle_rows(void *arg, int i, int n)
 {
-    const struct rotate *j = arg;
-    int                  d = j->angles->kv->d_head, from, to;
-    be_cpu_slice(&from, &to, j->qkv->n_row * j->n_head, i, n);
+    const struct angles *g = arg;
+    int                  from, to;
+    be_cpu_slice(&from, &to, g->n_row * g->n_pair, i, n);
     for (; from < to; from++) {
-        size_t row = (size_t)(from / j->n_head), at = row * (size_t)(d / 2);
-        float *x = j->qkv->p + row * (size_t)j->qkv->n_col + (size_t)(from % j->n_head) * (size_t)d;
-        kern.rope_f32(x, j->angles->cos + at, j->angles->sin + at, d / 2, j->is_interleaved);
+        float pos = (float)g->at[from / g->n_pair] * g->rope.time_scale;
+        float angle = g->freq[from % g->n_pair] * pos;
+        g->cos[from] = cosf(angle);
+        g->sin[from] = sinf(angle);
     }
 }
 
-void be_cpu_rope(struct be *be, struct tensor *qkv, const struct kv *kv, int n_head,
-                 const struct rope *r)
+/* NULL when there is no rope, or no memory (then the step has failed). */
+static const struct angles *angles_of(struct be *be, const struct kv *kv, const struct rope *r,
+                                      int n_row)
 {
-    struct angles angles = { .kv = kv,
-                             .step = &be->step,
-                             .rope = r,
-                             .n_row = qkv->n_row,
-                             .n_each = be_rows_each(be, qkv->n_row) };
-    if (!make_angles(be, &angles))
-        return;
-    struct rotate j = { qkv, &angles, n_head + kv->n_head, r->kind == ROPE_INTERLEAVED };
-    be_cpu_run(be, (int64_t)qkv->n_row * j.n_head * kv->d_head * 3, rotate_slice, &j);
+    int n_pair = kv->d_head / 2, n_each = be_rows_each(be, n_row);
+    if (r->kind == ROPE_NONE)
+        return NULL;
+    for (const struct angles *g = be->angles; g; g = g->next)
+        if (is_for(g, be, kv, r, n_row))
+            return g;
+    struct angles *g = be_scratch_bytes(be, sizeof *g);
+    int64_t       *at = be_scratch_bytes(be, (size_t)n_row * sizeof *at);
+    struct tensor *t = be_scratch(be, 2 * n_row + 1, n_pair);
+    if (be->err)
+        return NULL;
+    *g = (struct angles){ be->angles, *r, n_row, n_pair, at, t->p, NULL, NULL };
+    g->cos = g->freq + n_pair;
+    g->sin = g->cos + (size_t)n_row * (size_t)n_pair;
+    float step = (float)(-log((double)r->max_period) * 2 / kv->d_head);
+    for (int p = 0; p < n_pair; p++)
+        g->freq[p] = expf((float)p * step);
+    for (int i = 0; i < n_row; i++)
+        g->at[i] = position(be, kv, i, n_each);
+    be_cpu_run(be, (int64_t)n_row * n_pair * 100, angle_rows, g);
+    be->angles = g;
+    return g;
 }
 
+/* Attention of a step: a head of a lane is one piece of work, from its keys' turning to its
+ * queries' output, so that nothing has to wait in between. */
 struct attention {
     float               *y; /* [n_row, n_head * d] */
     const struct tensor *qkv;
     struct kv           *kv;
     const struct attend *a;
     const struct step   *step;
+    const struct angles *angles;
     int                  n_each;
     float               *score; /* [n_thread, n_score] */
     size_t               n_score;
 };
 
-static float *ring_row(const struct kv *kv, float *ring, int lane, int head, int64_t pos)
+static float *row_of(const struct attention *j, int row)
 {
-    size_t at = ((size_t)lane * (size_t)kv->n_head + (size_t)head) * (size_t)kv->n_slot +
-                (size_t)(pos % kv->n_slot);
-    return ring + at * (size_t)kv->d_head;
+    return j->qkv->p + (size_t)row * (size_t)j->qkv->n_col;
+}
+
+static void rotate(const struct attention *j, float *x, int row)
+{
+    const struct angles *g = j->angles;
+    if (g)
+        kern.rope_f32(x, g->cos + (size_t)row * (size_t)g->n_pair,
+                      g->sin + (size_t)row * (size_t)g->n_pair, g->n_pair,
+                      j->a->rope.kind == ROPE_INTERLEAVED);
 }
 
 /* All keys and values of the step, before any query looks. */
-static void append(const struct attention *j)
+static void append(const struct attention *j, int a, int head)
 {
-    struct kv *kv = j->kv;
-    size_t     d = (size_t)kv->d_head;
-    for (int r = 0; r < j->qkv->n_row; r++) {
-        int          lane = j->step->lane[r / j->n_each];
-        int64_t      pos = kv->n_seen[lane] + r % j->n_each;
-        const float *k = j->qkv->p + (size_t)r * (size_t)j->qkv->n_col + (size_t)j->a->n_head * d;
-        for (int h = 0; h < kv->n_head; h++) {
-            memcpy(ring_row(kv, kv->k, lane, h, pos), k + (size_t)h * d, d * sizeof *k);
-            memcpy(ring_row(kv, kv->v, lane, h, pos), k + (size_t)(kv->n_head + h) * d,
-                   d * sizeof *k);
-        }
+    int    lane = j->step->lane[a];
+    size_t d = (size_t)j->kv->d_head, n_kv = (size_t)j->kv->n_head * d;
+    for (int t = 0; t < j->n_each; t++) {
+        int    row = a * j->n_each + t;
+        float *k = row_of(j, row) + ((size_t)j->a->n_head + (size_t)head) * d;
+        rotate(j, k, row);
+        kv_write(j->kv, lane, head, j->kv->n_seen[lane] + t, k, k + n_kv);
+    }
+}
+
+/* One query against the keys at [first, end). */
+static void attend_one(const struct attention *j, float *y, float *score, const float *q, int lane,
+                       int head, int64_t first, int64_t end)
+{
+    int              n = (int)(end - first), d = j->kv->d_head, n_run;
+    struct kern_rows k, v;
+    for (int i = 0; i < n; i += n_run) {
+        n_run = kv_run(j->kv, lane, head, first + i, n - i, &k, &v);
+        kern.attend_score(score + i, q, k, n_run, d, j->a->scale);
+    }
+    kern.softmax_f32(score, n);
+    memset(y, 0, (size_t)d * sizeof *y);
+    for (int i = 0; i < n; i += n_run) {
+        n_run = kv_run(j->kv, lane, head, first + i, n - i, &k, &v);
+        kern.attend_mix(y, score + i, v, n_run, d);
+    }
+}
+
+/* The queries that share a head of keys. */
+static void attend_head(const struct attention *j, float *score, int a, int kv_head)
+{
+    const struct kv *kv = j->kv;
+    int              lane = j->step->lane[a], n_group = j->a->n_head / kv->n_head;
+    size_t           d = (size_t)kv->d_head;
+    append(j, a, kv_head);
+    for (int i = 0; i < j->n_each * n_group; i++) {
+        int     t = i / n_group, row = a * j->n_each + t;
+        size_t  head = (size_t)kv_head * (size_t)n_group + (size_t)(i % n_group);
+        int64_t q = kv->n_seen[lane] + t;
+        int64_t end = j->a->frame_rule ? kv->n_seen[lane] + j->n_each - 1 : q;
+        int64_t first = end - j->a->context + 1 > 0 ? end - j->a->context + 1 : 0;
+        if (end - kv->n_slot + 1 > first) /* a ring shorter than the context */
+            first = end - kv->n_slot + 1;
+        rotate(j, row_of(j, row) + head * d, row);
+        attend_one(j, j->y + ((size_t)row * (size_t)j->a->n_head + head) * d, score,
+                   row_of(j, row) + head * d, lane, kv_head, first, q + 1);
     }
 }
 
 static void attend_slice(void *arg, int i, int n)
 {
     const struct attention *j = arg;
-    const struct kv        *kv = j->kv;
-    int                     n_head = j->a->n_head, d = kv->d_head, from, to;
-    be_cpu_slice(&from, &to, j->qkv->n_row * n_head, i, n);
-    for (; from < to; from++) {
-        int     row = from / n_head, head = from % n_head;
-        int     lane = j->step->lane[row / j->n_each];
-        int     kv_head = head / (n_head / kv->n_head);
-        int64_t q = kv->n_seen[lane] + row % j->n_each;
-        int64_t end = j->a->frame_rule ? kv->n_seen[lane] + j->n_each - 1 : q;
-        int64_t first = end - j->a->context + 1 > 0 ? end - j->a->context + 1 : 0;
-        if (end - kv->n_slot + 1 > first) /* a ring shorter than the context */
-            first = end - kv->n_slot + 1;
-        kern.attend_f32(j->y + ((size_t)row * (size_t)n_head + (size_t)head) * (size_t)d,
-                        j->score + (size_t)i * j->n_score,
-                        j->qkv->p + (size_t)row * (size_t)j->qkv->n_col + (size_t)head * (size_t)d,
-                        ring_row(kv, kv->k, lane, kv_head, 0),
-                        ring_row(kv, kv->v, lane, kv_head, 0), (int)(q - first + 1),
-                        (int)(first % kv->n_slot), kv->n_slot, d, d, j->a->scale);
-    }
+    int                     from, to;
+    be_cpu_slice(&from, &to, j->step->n_lane * j->kv->n_head, i, n);
+    for (; from < to; from++)
+        attend_head(j, j->score + (size_t)i * j->n_score, from / j->kv->n_head,
+                    from % j->kv->n_head);
 }
 
-void be_cpu_attend(struct be *be, struct tensor *y, const struct tensor *qkv, struct kv *kv,
+void be_cpu_attend(struct be *be, struct tensor *y, struct tensor *qkv, struct kv *kv,
                    const struct attend *a)
 {
     int              n_score = a->context < kv->n_slot ? a->context : kv->n_slot;
@@ -149,12 +174,12 @@ void be_cpu_attend(struct be *be, struct tensor *y, const struct tensor *qkv, st
                            .kv = kv,
                            .a = a,
                            .step = &be->step,
+                           .angles = angles_of(be, kv, &a->rope, qkv->n_row),
                            .n_each = be_rows_each(be, y->n_row) };
     j.n_score = ((size_t)n_score + 15) / 16 * 16; /* for the largest step, so that none allocates */
     j.score = be_scratch_bytes(be, mem_size((size_t)be->n_thread, j.n_score * sizeof *j.score));
     if (be->err)
         return;
-    append(&j);
     int64_t n_key = 0;
     for (int l = 0; l < be->step.n_lane; l++) {
         int64_t n = kv->n_seen[be->step.lane[l]] + j.n_each;

@@ -12,12 +12,15 @@ struct be {
     void                *impl; /* the row's own: be_cpu's threads */
     int                  n_thread;
     bool                 is_exact;
+    enum dtype           kv_dtype;
+    int                  n_hold; /* be_hold() without be_release() */
     /* the step */
     struct step     step;
     enum err        err; /* the first thing that went wrong */
     bool            is_in_step;
-    struct be_arena arena; /* scratch */
-    struct tensor   dummy; /* what be_scratch() gives after a failure */
+    struct be_arena arena;  /* scratch */
+    struct tensor   dummy;  /* what be_scratch() gives after a failure */
+    void           *angles; /* be_cpu's, of this step; in the arena */
 };
 
 /* Rows of the step's tensors: n_row = n_lane * be_rows_each(). */

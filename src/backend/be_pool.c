@@ -12,6 +12,7 @@
 #define SPINS_A_LOOK    64      /* spins between two looks at the clock */
 #define SPINS_MAX       400000  /* about 10 ms: also ends a spin when a test owns the clock */
 #define LINGER_NS       50000   /* spinning after a region */
+#define ROUSED_NS       1000000 /* spinning after be_pool_rouse() */
 #define LATE_NS         2000000 /* a wait inside a region: our processor is taken */
 #define CROWDED_NS      5000    /* spinning while the machine is crowded */
 #define LATE_MAX        4       /* late waits in a row of regions that make a crowd */
@@ -30,7 +31,8 @@ struct be_pool {
     int  n;
     bool is_crowded_always; /* more threads than processors */
     /* poster only */
-    int n_late;
+    int  n_late;
+    bool is_held;
     /* the poster writes, then counts epoch up; workers read after they have seen it */
     be_pool_fn fn;
     void      *arg;
@@ -40,8 +42,9 @@ struct be_pool {
     _Atomic uint32_t epoch; /* jobs posted */
     char             pad_b[LINE];
     _Atomic uint32_t is_in_region;
-    _Atomic int      crowded;  /* regions until spinning is tried again */
-    _Atomic int      n_asleep; /* workers asleep on epoch */
+    _Atomic int64_t  roused_ns; /* until when idle workers spin */
+    _Atomic int      crowded;   /* regions until spinning is tried again */
+    _Atomic int      n_asleep;  /* workers asleep on epoch */
     _Atomic uint32_t is_poster_asleep;
     char             pad_c[LINE];
     struct worker    worker[]; /* [n - 1] */
@@ -62,8 +65,10 @@ static bool spin(struct be_pool *p, _Atomic uint32_t *word, uint32_t old, bool i
         os_cpu_relax();
         if (i % SPINS_A_LOOK)
             continue;
-        int64_t spent_ns = os_now_ns() - t0_ns;
+        int64_t now_ns = os_now_ns(), spent_ns = now_ns - t0_ns;
         bool    idle = is_worker && !atomic_load_explicit(&p->is_in_region, memory_order_relaxed);
+        if (idle && now_ns < atomic_load_explicit(&p->roused_ns, memory_order_relaxed))
+            continue;
         if (spent_ns > (is_crowded(p) ? CROWDED_NS : idle ? LINGER_NS : LATE_NS))
             return false;
     }
@@ -168,10 +173,8 @@ int be_pool_count(const struct be_pool *p)
     return p->n;
 }
 
-void be_pool_begin(struct be_pool *p)
+static void enter(struct be_pool *p)
 {
-    if (p->n == 1)
-        return;
     atomic_store_explicit(&p->is_in_region, 1, memory_order_relaxed);
     int crowded = atomic_load_explicit(&p->crowded, memory_order_relaxed);
     if (crowded > 0)
@@ -182,9 +185,42 @@ void be_pool_begin(struct be_pool *p)
         os_futex_wake(&p->epoch, INT_MAX);
 }
 
-void be_pool_end(struct be_pool *p)
+static void leave(struct be_pool *p)
 {
     atomic_store_explicit(&p->is_in_region, 0, memory_order_relaxed);
+}
+
+void be_pool_begin(struct be_pool *p)
+{
+    if (p->n > 1 && !p->is_held)
+        enter(p);
+}
+
+void be_pool_end(struct be_pool *p)
+{
+    if (!p->is_held)
+        leave(p);
+}
+
+void be_pool_hold(struct be_pool *p)
+{
+    be_pool_begin(p);
+    p->is_held = true;
+}
+
+void be_pool_release(struct be_pool *p)
+{
+    p->is_held = false;
+    be_pool_end(p);
+}
+
+void be_pool_rouse(struct be_pool *p)
+{
+    if (p->n == 1 || is_crowded(p))
+        return;
+    atomic_store_explicit(&p->roused_ns, os_now_ns() + ROUSED_NS, memory_order_relaxed);
+    if (atomic_load(&p->n_asleep) > 0)
+        os_futex_wake(&p->epoch, INT_MAX);
 }
 
 void be_pool_run(struct be_pool *p, be_pool_fn fn, void *arg)

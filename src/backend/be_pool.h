@@ -24,6 +24,11 @@ void     be_pool_close(struct be_pool **p);
 int      be_pool_count(const struct be_pool *p);
 void     be_pool_begin(struct be_pool *p);
 void     be_pool_end(struct be_pool *p);
-void     be_pool_run(struct be_pool *p, be_pool_fn fn, void *arg); /* returns when all have run */
+/* One region around several: begin and end inside change nothing. */
+void be_pool_hold(struct be_pool *p);
+void be_pool_release(struct be_pool *p);
+/* Wakes the workers, who spin for up to a millisecond: a region is about to begin. */
+void be_pool_rouse(struct be_pool *p);
+void be_pool_run(struct be_pool *p, be_pool_fn fn, void *arg); /* returns when all have run */
 
 #endif

@@ -1,24 +1,34 @@
 /* SPDX-License-Identifier: MIT */
+#include "backend/kv.h"
+
+#include <math.h>
 #include <string.h>
 
-#include "backend/be.h"
 #include "base/mem.h"
+#include "base/os.h"
 
-/* Floats of one lane's keys; SIZE_MAX when that overflows. */
-static size_t lane_size(const struct kv *kv)
+static int n_block(const struct kv *kv)
 {
-    return mem_size(mem_size((size_t)kv->n_head, (size_t)kv->d_head), (size_t)kv->n_slot);
+    return (kv->n_slot + KV_BLOCK - 1) / KV_BLOCK;
 }
 
-enum err kv_open(struct kv *kv, int n_lane, int n_head, int d_head, int n_slot)
+enum err kv_open(struct kv *kv, int n_lane, int n_head, int d_head, int n_slot, enum dtype dtype)
 {
     must(n_lane > 0 && n_head > 0 && d_head > 0 && n_slot > 0);
-    *kv = (struct kv){ .n_lane = n_lane, .n_head = n_head, .d_head = d_head, .n_slot = n_slot };
-    size_t size = mem_size(mem_size(lane_size(kv), (size_t)n_lane), sizeof(float));
-    kv->k = mem_zalloc(size);
-    kv->v = mem_zalloc(size);
+    must(dtype == DT_F32 || dtype == DT_BF16 || dtype == DT_I8);
+    *kv = (struct kv){
+        .n_lane = n_lane, .n_head = n_head, .d_head = d_head, .n_slot = n_slot, .dtype = dtype
+    };
+    size_t row = mem_size((size_t)d_head, dtype_size(dtype));
+    size_t factor = dtype == DT_I8 ? sizeof(float) : 0;
+    kv->head_size = mem_size(KV_BLOCK, row < SIZE_MAX - factor ? row + factor : SIZE_MAX);
+    kv->block_size = mem_size((size_t)n_head, kv->head_size);
+    kv->lane_size = mem_size((size_t)n_block(kv), kv->block_size);
+    kv->k = mem_zalloc(mem_size((size_t)n_lane, kv->lane_size));
+    kv->v = mem_zalloc(mem_size((size_t)n_lane, kv->lane_size));
     kv->n_seen = mem_zalloc(mem_size((size_t)n_lane, sizeof *kv->n_seen));
-    if (kv->k && kv->v && kv->n_seen)
+    kv->n_warm = mem_zalloc(mem_size((size_t)n_lane, sizeof *kv->n_warm));
+    if (kv->k && kv->v && kv->n_seen && kv->n_warm)
         return OK;
     kv_close(kv);
     return err_set(ERR_NOMEM, "out of memory for keys and values of %d positions", n_slot);
@@ -29,8 +39,10 @@ void kv_close(struct kv *kv)
     mem_free(kv->k);
     mem_free(kv->v);
     mem_free(kv->n_seen);
+    mem_free(kv->n_warm);
     kv->k = kv->v = NULL;
     kv->n_seen = NULL;
+    kv->n_warm = NULL;
 }
 
 /* What was written stays: no query sees a position that was not written since. */
@@ -38,4 +50,80 @@ void kv_reset(struct kv *kv, int lane)
 {
     must(lane >= 0 && lane < kv->n_lane);
     kv->n_seen[lane] = 0;
+}
+
+void kv_warm(struct kv *kv, int lane, int n_ahead)
+{
+    int64_t slot = kv->n_seen[lane] + n_ahead - 1;
+    int     n = slot < kv->n_slot ? (int)(slot / KV_BLOCK) + 1 : n_block(kv);
+    if (n <= kv->n_warm[lane])
+        return;
+    size_t from = (size_t)lane * kv->lane_size + (size_t)kv->n_warm[lane] * kv->block_size;
+    size_t size = (size_t)(n - kv->n_warm[lane]) * kv->block_size;
+    os_touch(kv->k + from, size);
+    os_touch(kv->v + from, size);
+    kv->n_warm[lane] = n;
+}
+
+/* A head's part of the block of a slot. */
+static uint8_t *head_at(const struct kv *kv, uint8_t *ring, int lane, int head, int slot)
+{
+    return ring + (size_t)lane * kv->lane_size + (size_t)(slot / KV_BLOCK) * kv->block_size +
+           (size_t)head * kv->head_size;
+}
+
+/* A factor for the row and its numbers in int8. */
+static void round_row(int8_t *q, float *factor, const float *x, int n)
+{
+    float max = 0;
+    for (int i = 0; i < n; i++)
+        max = fmaxf(max, fabsf(x[i]));
+    float inverse = max > 0 ? 127 / max : 0;
+    for (int i = 0; i < n; i++)
+        q[i] = (int8_t)lrintf(x[i] * inverse);
+    *factor = max / 127;
+}
+
+static void write_row(const struct kv *kv, uint8_t *head, int row, const float *x)
+{
+    size_t   at = (size_t)row * (size_t)kv->d_head;
+    uint8_t *to = head + at * dtype_size(kv->dtype);
+    if (kv->dtype == DT_F32)
+        memcpy(to, x, (size_t)kv->d_head * sizeof *x);
+    else if (kv->dtype == DT_BF16)
+        kern.f32_to_bf16((uint16_t *)(void *)to, x, kv->d_head);
+    else {
+        float factor;
+        round_row((int8_t *)to, &factor, x, kv->d_head);
+        memcpy(head + KV_BLOCK * (size_t)kv->d_head + (size_t)row * sizeof factor, &factor,
+               sizeof factor);
+    }
+}
+
+void kv_write(struct kv *kv, int lane, int head, int64_t pos, const float *k, const float *v)
+{
+    int slot = (int)(pos % kv->n_slot);
+    write_row(kv, head_at(kv, kv->k, lane, head, slot), slot % KV_BLOCK, k);
+    write_row(kv, head_at(kv, kv->v, lane, head, slot), slot % KV_BLOCK, v);
+}
+
+/* The rows of one ring from a slot on. */
+static struct kern_rows rows_at(const struct kv *kv, uint8_t *ring, int lane, int head, int slot)
+{
+    const uint8_t *p = head_at(kv, ring, lane, head, slot);
+    size_t         d = (size_t)kv->d_head, row = (size_t)(slot % KV_BLOCK);
+    const float   *factor = (const float *)(const void *)(p + KV_BLOCK * d);
+    return (struct kern_rows){ kv->dtype, p + row * d * dtype_size(kv->dtype),
+                               kv->dtype == DT_I8 ? factor + row : NULL };
+}
+
+int kv_run(const struct kv *kv, int lane, int head, int64_t pos, int n, struct kern_rows *k,
+           struct kern_rows *v)
+{
+    int slot = (int)(pos % kv->n_slot);
+    int to_block = KV_BLOCK - slot % KV_BLOCK, to_end = kv->n_slot - slot;
+    n = n < to_block ? n : to_block;
+    *k = rows_at(kv, kv->k, lane, head, slot);
+    *v = rows_at(kv, kv->v, lane, head, slot);
+    return n < to_end ? n : to_end;
 }

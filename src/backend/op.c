@@ -141,17 +141,7 @@ void op_scale_add(struct be *be, struct tensor *y, const struct tensor *x, const
     be->row->scale_add(be, y, x, s);
 }
 
-void op_rope(struct be *be, struct tensor *qkv, const struct kv *kv, int n_head,
-             const struct rope *r)
-{
-    if (!is_going(be) || r->kind == ROPE_NONE)
-        return;
-    must(qkv->n_col == (n_head + 2 * kv->n_head) * kv->d_head && kv->d_head % 2 == 0);
-    must(be->step.lane[be->step.n_lane - 1] < kv->n_lane);
-    be->row->rope(be, qkv, kv, n_head, r);
-}
-
-void op_attend(struct be *be, struct tensor *y, const struct tensor *qkv, struct kv *kv,
+void op_attend(struct be *be, struct tensor *y, struct tensor *qkv, struct kv *kv,
                const struct attend *a)
 {
     if (!is_going(be))
@@ -160,6 +150,7 @@ void op_attend(struct be *be, struct tensor *y, const struct tensor *qkv, struct
     must(qkv->n_row == y->n_row && y->n_col == a->n_head * kv->d_head);
     must(qkv->n_col == (a->n_head + 2 * kv->n_head) * kv->d_head);
     must(kv->n_head > 0 && a->n_head % kv->n_head == 0 && a->context > 0);
+    must(a->rope.kind == ROPE_NONE || kv->d_head % 2 == 0);
     must(be->step.lane[be->step.n_lane - 1] < kv->n_lane);
     /* A key that a query may see must not have been overwritten by this step's own. */
     must(n_each <= kv->n_slot);

@@ -8,20 +8,21 @@
 
 #include "backend/be.h"
 
-/* How queries see keys. pos counts rows of the lane since its reset (kv->n_seen before this
- * step). */
-struct attend {
-    int   n_head;     /* query heads; key/value heads are kv->n_head, repeated consecutively */
-    int   context;    /* key k is visible to query q iff 0 <= q - k < context ... */
-    bool  frame_rule; /* ... and k > e - context, e the last position of this step (design 4.3) */
-    float scale;
-};
-
 enum rope_kind { ROPE_NONE, ROPE_INTERLEAVED, ROPE_HALVES };
 struct rope {
     enum rope_kind kind;
     float          max_period;
     float          time_scale; /* multiplies the position; 1 */
+};
+
+/* How queries see keys. pos counts rows of the lane since its reset (kv->n_seen before this
+ * step). */
+struct attend {
+    int         n_head;  /* query heads; key/value heads are kv->n_head, repeated consecutively */
+    int         context; /* key k is visible to query q iff 0 <= q - k < context ... */
+    bool        frame_rule; /* ... and k > e - context, e the last position of this step (4.3) */
+    float       scale;
+    struct rope rope; /* turns queries and keys first; positions go on from kv->n_seen */
 };
 
 /* A streaming convolution in channels-last form. Input rows are time steps, [T, n_in]. */
@@ -69,11 +70,9 @@ void     conv_state_reset(struct conv_state *s, int lane);
     /* y += x; y += s * x, s [n_col] */                                                            \
     O(add, (struct be *be, struct tensor *y, const struct tensor *x))                              \
     O(scale_add, (struct be *be, struct tensor *y, const struct tensor *x, const float *s))        \
-    /* qkv [n, (H + 2 Hkv) d]: rotates queries and keys; positions go on from kv->n_seen. */       \
-    O(rope, (struct be *be, struct tensor *qkv, const struct kv *kv, int n_head,                   \
-             const struct rope *r))                                                                \
-    /* Appends this step's keys and values, then attends: y [n, H d]. kv->n_seen moves on. */      \
-    O(attend, (struct be *be, struct tensor *y, const struct tensor *qkv, struct kv *kv,           \
+    /* qkv [n, (H + 2 Hkv) d]: turns its queries and keys in place, keeps keys and values, then     \
+     * attends: y [n, H d]. kv->n_seen moves on. */                                                \
+    O(attend, (struct be *be, struct tensor *y, struct tensor *qkv, struct kv *kv,                 \
                const struct attend *a))                                                            \
     /* Attends to a fixed source: k, v [n_src, H d] of each lane; no mask, no position. */         \
     O(attend_cross, (struct be *be, struct tensor *y, const struct tensor *q,                      \
@@ -93,13 +92,17 @@ OP_LIST(O)
 #undef O
 
 /* One row of backends.c. linear_add, norm_linear, glu_linear, glu and embed_add may be NULL: they are
- * composed of the others then; so may begin and end. */
+ * composed of the others then; begin, end, hold, release and rouse may be NULL too. */
 struct be_row {
     const char *name;
     enum err (*open)(struct be *be, const struct be_options *o);
     void (*close)(struct be *be);
     void (*begin)(struct be *be);
     void (*end)(struct be *be);
+    /* be_hold() and be_release() of the outermost, be_rouse(). */
+    void (*hold)(struct be *be);
+    void (*release)(struct be *be);
+    void (*rouse)(struct be *be);
     /* Runs fn(arg, i, n) for slices i of n on the host's threads, for be_parallel(); NULL: one
      * slice. */
     void (*run)(struct be *be, void (*fn)(void *arg, int i, int n), void *arg);

@@ -64,6 +64,10 @@ void os_futex_wait(_Atomic uint32_t *word, uint32_t expect, int64_t deadline_ns)
 void os_futex_wake(_Atomic uint32_t *word, int n); /* INT_MAX: all */
 void os_cpu_relax(void);                           /* in a spin loop */
 
+/* Makes the memory of our own pages be there: each is written once, with what it holds. Nobody else
+ * may write there meanwhile. */
+void os_touch(void *p, size_t len);
+
 enum err os_random(void *p, size_t len) MUST_CHECK;
 bool     os_is_terminal(int fd);
 int      os_terminal_width(void);

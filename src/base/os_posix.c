@@ -192,6 +192,16 @@ void os_guard_streams(void)
             return;
 }
 
+void os_touch(void *p, size_t len)
+{
+    enum { PAGE = 4096 }; /* the smallest there is */
+    volatile uint8_t *at = p;
+    for (size_t i = 0; i < len; i += PAGE)
+        at[i] = at[i];
+    if (len > 0)
+        at[len - 1] = at[len - 1];
+}
+
 struct os_lib {
     void *handle;
 };

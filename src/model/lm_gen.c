@@ -232,7 +232,9 @@ enum err lm_gen_step(struct lm_gen *g, const struct step *s, const int32_t *cons
     if (err)
         return err;
     gather(g, s, user);
+    be_hold(moshi_be(g->m)); /* the chain of codebooks is one region: nobody goes to sleep in it */
     err = generate(g, s, forced_text);
+    be_release(moshi_be(g->m));
     if (err)
         return err;
     scatter(g, s, out);

@@ -96,14 +96,14 @@ static enum err open_states(struct mimi *m, int n_lane)
     if (m->parts & MIMI_ENCODER) {
         err = seanet_open(&m->encoder, n_lane);
         if (!err)
-            err = transformer_open(&m->encoder_transformer, n_lane);
+            err = transformer_open(&m->encoder_transformer, n_lane, be_kv_dtype(m->be));
         if (!err && is_resampled(m))
             err = conv_layer_open(&m->down, n_lane);
     }
     if (!err && m->parts & MIMI_DECODER) {
         err = seanet_open(&m->decoder, n_lane);
         if (!err)
-            err = transformer_open(&m->decoder_transformer, n_lane);
+            err = transformer_open(&m->decoder_transformer, n_lane, be_kv_dtype(m->be));
         if (!err && is_resampled(m))
             err = conv_layer_open(&m->up, n_lane);
     }
@@ -225,6 +225,14 @@ void mimi_reset_decoder(struct mimi *m, int lane)
     transformer_reset(&m->decoder_transformer, lane);
     if (is_resampled(m))
         conv_layer_reset(&m->up, lane);
+}
+
+void mimi_warm(struct mimi *m, int lane)
+{
+    if (m->parts & MIMI_ENCODER)
+        transformer_warm(&m->encoder_transformer, lane);
+    if (m->parts & MIMI_DECODER)
+        transformer_warm(&m->decoder_transformer, lane);
 }
 
 /* Steps. */

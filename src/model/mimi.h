@@ -35,6 +35,8 @@ const struct mimi_info *mimi_info(const struct mimi *m);
 
 void mimi_reset_encoder(struct mimi *m, int lane);
 void mimi_reset_decoder(struct mimi *m, int lane);
+/* Between steps: the memory of the lane's next frames is there, so that no step waits for pages. */
+void mimi_warm(struct mimi *m, int lane);
 
 /* pcm[a]: frame_size samples of lane s->lane[a]; codes[a]: n_codebook codes out; latent[a]:
  * d_latent floats before the quantizer out (latent may be NULL). */

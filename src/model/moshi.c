@@ -9,14 +9,14 @@
 /* Open, close. */
 
 static enum err open_states(struct kv **out, const struct moshi_stack *s, struct arena *a,
-                            int n_lane)
+                            int n_lane, enum dtype dtype)
 {
     struct kv *kv = arena_take(a, (size_t)s->n_layer * sizeof *kv);
     enum err   err = kv ? OK : err_set(ERR_NOMEM, "out of memory for keys and values");
 
     *out = kv;
     for (int i = 0; i < s->n_layer && !err; i++)
-        err = kv_open(&kv[i], n_lane, s->n_kv_head, s->dim / s->n_head, s->context);
+        err = kv_open(&kv[i], n_lane, s->n_kv_head, s->dim / s->n_head, s->context, dtype);
     return err;
 }
 
@@ -76,9 +76,9 @@ enum err moshi_open(struct moshi **out, const struct model_files *f, const struc
     if (!err)
         err = make_room(m);
     if (!err)
-        err = open_states(&m->kv, &m->c.main, m->arena, m->n_lane);
-    if (!err)
-        err = open_states(&m->depth_kv, &m->c.depth, m->arena, m->n_lane);
+        err = open_states(&m->kv, &m->c.main, m->arena, m->n_lane, be_kv_dtype(m->be));
+    if (!err) /* a dozen positions: nothing to save */
+        err = open_states(&m->depth_kv, &m->c.depth, m->arena, m->n_lane, DT_F32);
     if (!err)
         err = moshi_condition_open(m);
     if (err) {
@@ -112,6 +112,11 @@ const struct moshi_info *moshi_info(const struct moshi *m)
     return &m->c.info;
 }
 
+struct be *moshi_be(const struct moshi *m)
+{
+    return m->be;
+}
+
 void moshi_reset(struct moshi *m, int lane)
 {
     must(lane >= 0 && lane < m->n_lane);
@@ -119,6 +124,12 @@ void moshi_reset(struct moshi *m, int lane)
         kv_reset(&m->kv[i], lane);
     m->n_step[lane] = 0;
     moshi_condition_reset(m, lane);
+}
+
+void moshi_warm(struct moshi *m, int lane)
+{
+    for (int i = 0; i < m->c.main.n_layer; i++)
+        kv_warm(&m->kv[i], lane, KV_BLOCK);
 }
 
 /* A step. */

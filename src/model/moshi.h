@@ -38,7 +38,10 @@ enum err moshi_open(struct moshi **out, const struct model_files *f, const struc
     MUST_CHECK;
 void                     moshi_close(struct moshi **m);
 const struct moshi_info *moshi_info(const struct moshi *m);
+struct be               *moshi_be(const struct moshi *m); /* the one of the options */
 void                     moshi_reset(struct moshi *m, int lane);
+/* Between steps: the memory of the lane's next steps is there, so that no step waits for pages. */
+void moshi_warm(struct moshi *m, int lane);
 
 /* Conditions hold for the lane until its reset: index -1 is "absent"; the model type's defaults
  * hold for conditions that are not set. ERR_USAGE: no such condition, or out of range. */

@@ -23,14 +23,12 @@ static void self_attention(struct be *be, struct tensor *x, const struct moshi_l
 {
     struct tensor      *h = be_like(be, x);
     struct tensor      *qkv = be_scratch(be, x->n_row, l->in_proj.n_out);
-    const struct rope   rope = { s->rope, s->max_period, 1 };
-    const struct attend attend = { s->n_head, s->context, false,
-                                   1.0f / sqrtf((float)(s->dim / s->n_head)) };
+    const struct attend attend = { .n_head = s->n_head,
+                                   .context = s->context,
+                                   .scale = 1.0f / sqrtf((float)(s->dim / s->n_head)),
+                                   .rope = { s->rope, s->max_period, 1 } };
 
-    op_norm(be, h, x, &l->norm1);
-    op_linear(be, qkv, h, &l->in_proj);
-    if (s->rope != ROPE_NONE)
-        op_rope(be, qkv, kv, s->n_head, &rope);
+    op_norm_linear(be, qkv, x, &l->norm1, &l->in_proj);
     op_attend(be, h, qkv, kv, &attend);
     add_scaled(be, x, h, &l->out_proj, l->scale1);
 }
@@ -40,8 +38,7 @@ static void cross_attention(struct be *be, struct tensor *x, const struct moshi_
 {
     struct tensor *h = be_like(be, x), *q = be_like(be, x);
 
-    op_norm(be, h, x, &l->norm_cross);
-    op_linear(be, q, h, &l->cross_q);
+    op_norm_linear(be, q, x, &l->norm_cross, &l->cross_q);
     op_attend_cross(be, h, q, c->k, c->v, c->n_src, s->n_head,
                     1.0f / sqrtf((float)(s->dim / s->n_head)));
     add_scaled(be, x, h, &l->cross_out, l->scale_cross);
@@ -50,16 +47,12 @@ static void cross_attention(struct be *be, struct tensor *x, const struct moshi_
 static void feed_forward(struct be *be, struct tensor *x, const struct moshi_layer *l,
                          const struct moshi_stack *s)
 {
-    struct tensor *h = be_like(be, x);
-    struct tensor *u = be_scratch(be, x->n_row, l->ff_in.n_out);
+    struct tensor *u = be_scratch(be, x->n_row, l->ff_out.n_in);
 
-    op_norm(be, h, x, &l->norm2);
-    op_linear(be, u, h, &l->ff_in);
     if (s->is_gated) {
-        struct tensor *g = be_scratch(be, x->n_row, l->ff_out.n_in);
-        op_glu(be, g, u, s->act);
-        u = g;
+        op_glu_linear(be, u, x, &l->norm2, &l->ff_in, s->act);
     } else {
+        op_norm_linear(be, u, x, &l->norm2, &l->ff_in);
         op_act(be, u, u, s->act);
     }
     add_scaled(be, x, u, &l->ff_out, l->scale2);

@@ -49,13 +49,8 @@ enum err moshi_depth_step(struct moshi *m, const struct step *s, int k, const in
     const struct moshi_layer *layer = m->depth_layer + (size_t)m->c.set[k] * (size_t)stack->n_layer;
     for (int i = 0; i < stack->n_layer; i++)
         moshi_block(m->be, x, &layer[i], stack, &m->depth_kv[i], NULL);
-    if (m->depth_norm[k].kind != NORM_NONE) {
-        struct tensor *y = be_like(m->be, x);
-        op_norm(m->be, y, x, &m->depth_norm[k]);
-        x = y;
-    }
     struct tensor *out = be_scratch(m->be, s->n_lane, m->c.info.card);
-    op_linear(m->be, out, x, &m->linear[k]);
+    op_norm_linear(m->be, out, x, &m->depth_norm[k], &m->linear[k]);
     err = be_end(m->be);
     for (int a = 0; a < s->n_lane && !err; a++)
         logits[a] = out->p + (size_t)a * (size_t)m->c.info.card;

@@ -304,8 +304,20 @@ static enum err speak(struct duplex *d, const struct step *s, const struct duple
                             moshi_info(d->lm)->dep_q, d->speaker);
 }
 
+void duplex_warm(struct duplex *d, int lane)
+{
+    mimi_warm(d->codec, lane);
+    moshi_warm(d->lm, lane);
+}
+
+void duplex_rouse(struct duplex *d)
+{
+    be_rouse(d->be);
+}
+
 enum err duplex_step(struct duplex *d, const struct step *s, struct duplex_frame *f)
 {
+    be_hold(d->be);
     int64_t  t0_ns = os_now_ns();
     enum err err = hear(d, s, f);
     int64_t  t1_ns = os_now_ns();
@@ -317,5 +329,6 @@ enum err duplex_step(struct duplex *d, const struct step *s, struct duplex_frame
     struct lm_gen_times lm = lm_gen_last_times(d->gen);
     d->times = (struct duplex_times){ t1_ns - t0_ns, t2_ns - t1_ns - lm.depth_ns, lm.depth_ns,
                                       os_now_ns() - t2_ns };
+    be_release(d->be);
     return err;
 }

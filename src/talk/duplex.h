@@ -34,6 +34,10 @@ const char                 *duplex_model_type(const struct duplex *d);
 struct lm_gen_options       duplex_defaults(const struct duplex *d);
 
 void duplex_reset(struct duplex *d, int lane, const struct lm_gen_options *o);
+/* Between steps: the memory of the lane's next frames is there, so that no step waits for pages. */
+void duplex_warm(struct duplex *d, int lane);
+/* A step comes within a millisecond: its threads wake up now. */
+void duplex_rouse(struct duplex *d);
 
 /* One frame of lane s->lane[a]. */
 struct duplex_frame {

@@ -320,6 +320,8 @@ static void tick(struct engine *e, int n_ready)
         else
             deliver(e, t, &e->frame[a], tick_ns);
     }
+    for (int a = 0; !err && a < n_ready; a++) /* after everybody has its sound */
+        duplex_warm(e->duplex, e->lane[a]);
 }
 
 static void count_queues(struct engine *e)

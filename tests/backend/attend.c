@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* Rope and attention, as streams: rings that wrap, lanes that come and go, the codec's frame
- * rule. */
+/* Rope and attention, as streams: rings that wrap, lanes that come and go, the codec's frame rule,
+ * keys and values in fewer bits. */
 #include "backend/ops.h"
+#include "kernel/isas.h"
 #include "scene.h"
 
 #define LANES   3
 #define HISTORY 64
 
 struct attend_case {
-    int  n_head, n_kv_head, d, context, n_slot, n_each, n_step;
-    bool frame_rule;
+    int        n_head, n_kv_head, d, context, n_slot, n_each, n_step;
+    bool       frame_rule;
+    enum dtype dtype;
 };
 
 /* All keys and values of a lane since its reset, for the plain loop. */
@@ -38,14 +40,35 @@ static void attend_exact(double *out, const struct attend_case *c, const struct 
     }
 }
 
+/* What is left of a row of a head in fewer bits. */
+static void keep_row(float *out, const float *x, int n, enum dtype dtype)
+{
+    float max = 0;
+    for (int i = 0; i < n; i++)
+        max = fmaxf(max, fabsf(x[i]));
+    for (int i = 0; i < n; i++) {
+        uint16_t h;
+        out[i] = x[i];
+        if (dtype == DT_BF16) {
+            isa_c.f32_to_bf16(&h, x + i, 1);
+            isa_c.bf16_to_f32(out + i, &h, 1);
+        }
+        if (dtype == DT_I8)
+            out[i] = rintf(x[i] * (127 / max)) * (max / 127);
+    }
+}
+
 static void check_lane(const struct attend_case *c, struct history *h, const float *qkv,
                        const float *y)
 {
     int n_kv = c->n_kv_head * c->d, n_q = c->n_head * c->d, first = h->n;
     for (int t = 0; t < c->n_each; t++, h->n++) {
         must(h->n < HISTORY);
-        memcpy(h->k[h->n], qkv + t * (n_q + 2 * n_kv) + n_q, (size_t)n_kv * sizeof(float));
-        memcpy(h->v[h->n], qkv + t * (n_q + 2 * n_kv) + n_q + n_kv, (size_t)n_kv * sizeof(float));
+        const float *k = qkv + t * (n_q + 2 * n_kv) + n_q;
+        for (int at = 0; at < n_kv; at += c->d) {
+            keep_row(h->k[h->n] + at, k + at, c->d, c->dtype);
+            keep_row(h->v[h->n] + at, k + n_kv + at, c->d, c->dtype);
+        }
     }
     for (int t = 0; t < c->n_each; t++)
         for (int head = 0; head < c->n_head; head++) {
@@ -62,9 +85,9 @@ static void attend_scene(struct be *be, float *out, size_t *n, const void *arg)
 {
     const struct attend_case *c = arg;
     static struct history     history[LANES];
-    struct attend             a = { c->n_head, c->context, c->frame_rule, 0.7f };
+    struct attend             a = { c->n_head, c->context, c->frame_rule, 0.7f, { 0 } };
     struct kv                 kv;
-    CHECK(kv_open(&kv, LANES, c->n_kv_head, c->d, c->n_slot) == OK);
+    CHECK(kv_open(&kv, LANES, c->n_kv_head, c->d, c->n_slot, c->dtype) == OK);
     memset(history, 0, sizeof history);
     for (int s = 0; s < c->n_step; s++) {
         int lanes[LANES], n_lane = 0, set = 1 + s * 5 % 7;
@@ -94,14 +117,20 @@ static void attend_scene(struct be *be, float *out, size_t *n, const void *arg)
 TEST(attention_sees_its_window_and_nothing_else)
 {
     static const struct attend_case cases[] = {
-        { 2, 2, 8, 6, 6, 1, 30, false },  /* the ring is the context */
-        { 2, 2, 8, 6, 11, 1, 30, false }, /* a longer ring */
-        { 4, 2, 5, 7, 9, 3, 15, false },  /* heads repeat; context + T - 1 slots */
-        { 4, 1, 16, 7, 30, 3, 15, false },
-        { 2, 2, 8, 6, 6, 2, 24, true }, /* the codec: keys before queries, ring = context */
-        { 3, 3, 4, 10, 10, 5, 9, true },
-        { 2, 1, 32, 4, 4, 4, 9, true },    /* a step as long as the context */
-        { 2, 2, 8, 100, 60, 2, 20, false } /* a context longer than the talk */
+        { 2, 2, 8, 6, 6, 1, 30, false, DT_F32 },  /* the ring is the context */
+        { 2, 2, 8, 6, 11, 1, 30, false, DT_F32 }, /* a longer ring */
+        { 4, 2, 5, 7, 9, 3, 15, false, DT_F32 },  /* heads repeat; context + T - 1 slots */
+        { 4, 1, 16, 7, 30, 3, 15, false, DT_F32 },
+        { 2, 2, 8, 6, 6, 2, 24, true, DT_F32 }, /* the codec: keys before queries, ring = context */
+        { 3, 3, 4, 10, 10, 5, 9, true, DT_F32 },
+        { 2, 1, 32, 4, 4, 4, 9, true, DT_F32 },     /* a step as long as the context */
+        { 2, 2, 8, 100, 60, 2, 20, false, DT_F32 }, /* a context longer than the talk */
+        { 2, 2, 8, 40, 40, 1, 60, false, DT_F32 },  /* blocks end inside the ring */
+        { 2, 1, 16, 45, 50, 2, 30, true, DT_F32 },
+        { 4, 2, 5, 40, 41, 2, 30, false, DT_BF16 },
+        { 2, 2, 16, 45, 45, 1, 60, false, DT_BF16 },
+        { 4, 2, 5, 40, 41, 2, 30, false, DT_I8 },
+        { 2, 1, 16, 45, 45, 3, 20, true, DT_I8 }
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         size_t             n = 0;
@@ -116,18 +145,16 @@ TEST(attention_sees_its_window_and_nothing_else)
 TEST(a_lane_does_not_feel_the_lanes_beside_it)
 {
     struct be    *be = scene_open(3);
-    struct attend a = { 2, 6, false, 0.4f };
-    struct rope   r = { ROPE_INTERLEAVED, 10000, 1 };
+    struct attend a = { 2, 6, false, 0.4f, { ROPE_INTERLEAVED, 10000, 1 } };
     struct kv     alone, among;
     float         mine[20][48], heard[20][16];
     int           all[] = { 0, 1, 2 }, zero = 0;
-    CHECK(kv_open(&alone, 1, 2, 8, 6) == OK && kv_open(&among, 3, 2, 8, 6) == OK);
+    CHECK(kv_open(&alone, 1, 2, 8, 6, DT_F32) == OK && kv_open(&among, 3, 2, 8, 6, DT_F32) == OK);
     scene_fill(mine[0], 20 * 48);
     for (int s = 0; s < 20; s++) {
         be_begin(be, &(struct step){ 1, &zero });
         struct tensor *x = be_scratch(be, 1, 48), *y = be_scratch(be, 1, 16);
         memcpy(x->p, mine[s], sizeof mine[s]);
-        op_rope(be, x, &alone, 2, &r);
         op_attend(be, y, x, &alone, &a);
         memcpy(heard[s], y->p, sizeof heard[s]);
         CHECK(be_end(be) == OK);
@@ -139,7 +166,6 @@ TEST(a_lane_does_not_feel_the_lanes_beside_it)
         struct tensor *y = be_scratch(be, x->n_row, 16);
         int            row = has_others ? 1 : 0;
         memcpy(x->p + row * 48, mine[s], sizeof mine[s]);
-        op_rope(be, x, &among, 2, &r);
         op_attend(be, y, x, &among, &a);
         CHECK(memcmp(heard[s], y->p + row * 16, sizeof heard[s]) == 0);
         CHECK(be_end(be) == OK);
@@ -153,18 +179,16 @@ TEST(a_lane_does_not_feel_the_lanes_beside_it)
 TEST(steps_of_one_and_of_many_are_the_same_bits)
 {
     struct be    *be = scene_open(2);
-    struct attend a = { 2, 9, false, 0.4f };
-    struct rope   r = { ROPE_HALVES, 500, 1 };
+    struct attend a = { 2, 9, false, 0.4f, { ROPE_HALVES, 500, 1 } };
     struct kv     one, many;
     float         x[24][48], y[24][16];
     int           zero = 0;
-    CHECK(kv_open(&one, 1, 2, 8, 12) == OK && kv_open(&many, 1, 2, 8, 12) == OK);
+    CHECK(kv_open(&one, 1, 2, 8, 12, DT_F32) == OK && kv_open(&many, 1, 2, 8, 12, DT_F32) == OK);
     scene_fill(x[0], 24 * 48);
     for (int s = 0; s < 24; s++) {
         be_begin(be, &(struct step){ 1, &zero });
         struct tensor *in = be_scratch(be, 1, 48), *out = be_scratch(be, 1, 16);
         memcpy(in->p, x[s], sizeof x[s]);
-        op_rope(be, in, &one, 2, &r);
         op_attend(be, out, in, &one, &a);
         memcpy(y[s], out->p, sizeof y[s]);
         CHECK(be_end(be) == OK);
@@ -173,7 +197,6 @@ TEST(steps_of_one_and_of_many_are_the_same_bits)
         be_begin(be, &(struct step){ 1, &zero });
         struct tensor *in = be_scratch(be, 4, 48), *out = be_scratch(be, 4, 16);
         memcpy(in->p, x[s], 4 * sizeof x[s]);
-        op_rope(be, in, &many, 2, &r);
         op_attend(be, out, in, &many, &a);
         CHECK(memcmp(out->p, y[s], 4 * sizeof y[s]) == 0);
         CHECK(be_end(be) == OK);
@@ -188,13 +211,13 @@ static void rope_scene(struct be *be, float *out, size_t *n, const void *arg)
     const struct rope *r = arg;
     struct kv          kv;
     int                lanes[] = { 0, 2 };
-    CHECK(kv_open(&kv, 3, 2, 10, 8) == OK);
+    CHECK(kv_open(&kv, 3, 2, 10, 8, DT_F32) == OK);
     kv.n_seen[0] = 5;
     kv.n_seen[2] = 3000;
     be_begin(be, &(struct step){ 2, lanes });
     struct tensor *x = scene_tensor(be, 4, (4 + 2 * 2) * 10), *x0 = be_like(be, x);
     memcpy(x0->p, x->p, 4 * 80 * sizeof(float));
-    op_rope(be, x, &kv, 4, r);
+    op_attend(be, be_scratch(be, 4, 40), x, &kv, &(struct attend){ 4, 8, true, 1, *r });
     for (int row = 0; row < 4; row++)
         for (int i = 0; i < 80; i++) {
             int    d = i % 10, half = r->kind == ROPE_HALVES;
@@ -227,19 +250,43 @@ TEST(rope_goes_on_from_each_lane)
 
 TEST(rope_of_no_kind_changes_nothing)
 {
-    struct be  *be = scene_open(1);
-    struct kv   kv;
-    struct rope r = { ROPE_NONE, 0, 0 };
-    int         lane = 0;
-    CHECK(kv_open(&kv, 1, 1, 7, 2) == OK);
+    struct be    *be = scene_open(1);
+    struct kv     kv;
+    struct attend a = { .n_head = 1, .context = 2, .scale = 1 };
+    int           lane = 0;
+    CHECK(kv_open(&kv, 1, 1, 7, 2, DT_F32) == OK);
     be_begin(be, &(struct step){ 1, &lane });
     struct tensor *x = scene_tensor(be, 1, 21), *y = be_like(be, x);
     memcpy(y->p, x->p, 21 * sizeof(float));
-    op_rope(be, x, &kv, 1, &r);
+    op_attend(be, be_scratch(be, 1, 7), x, &kv, &a);
     CHECK(memcmp(y->p, x->p, 21 * sizeof(float)) == 0);
     CHECK(be_end(be) == OK);
     kv_close(&kv);
     be_close(&be);
+}
+
+/* Warming changes nothing that is there, and stops at the ring's end. */
+TEST(warming_a_ring_keeps_what_it_holds)
+{
+    struct kv        kv;
+    struct kern_rows k, v;
+    float            x[3] = { 1, -2, 3 };
+    CHECK(kv_open(&kv, 2, 1, 3, 70, DT_F32) == OK);
+    kv_warm(&kv, 1, 1);
+    CHECK_INT(kv.n_warm[1], 1);
+    for (int i = 0; i < 100; i++) {
+        kv_write(&kv, 1, 0, i, x, x);
+        kv.n_seen[1] = i + 1;
+        kv_warm(&kv, 1, 5);
+        CHECK_INT(kv_run(&kv, 1, 0, i, 1, &k, &v), 1);
+        CHECK(memcmp(k.p, x, sizeof x) == 0 && memcmp(v.p, x, sizeof x) == 0);
+    }
+    CHECK_INT(kv.n_warm[0], 0);
+    CHECK_INT(kv.n_warm[1], 3);
+    kv_reset(&kv, 1);
+    kv_warm(&kv, 1, 1);
+    CHECK_INT(kv.n_warm[1], 3);
+    kv_close(&kv);
 }
 
 static void cross_scene(struct be *be, float *out, size_t *n, const void *arg)

@@ -351,12 +351,13 @@ TEST(composed_ops_give_what_own_ops_give)
 static void some_step(struct be *be, int n_lane, const struct matrix *m, struct kv *kv)
 {
     static const int    lanes[] = { 0, 1, 2, 3 };
-    const struct attend a = { .n_head = 2, .context = 6, .scale = 0.5f };
-    const struct rope   r = { ROPE_INTERLEAVED, 10000, 1 };
+    const struct attend a = { .n_head = 2,
+                              .context = 6,
+                              .scale = 0.5f,
+                              .rope = { ROPE_INTERLEAVED, 10000, 1 } };
     be_begin(be, &(struct step){ n_lane, lanes });
     struct tensor *x = scene_tensor(be, n_lane, 48), *y = be_scratch(be, n_lane, 3 * 48);
     op_linear(be, y, x, &m->w);
-    op_rope(be, y, kv, 2, &r);
     op_attend(be, x, y, kv, &a);
     be_scratch(be, 1000 * n_lane, 100);
     CHECK(be_end(be) == OK);
@@ -367,7 +368,7 @@ TEST(steps_allocate_nothing_once_the_largest_was_seen)
     struct be    *be = scene_open(3);
     struct matrix m = make_matrix(DT_F32, 3 * 48, 48, 0, false);
     struct kv     kv;
-    CHECK(kv_open(&kv, 4, 2, 24, 6) == OK);
+    CHECK(kv_open(&kv, 4, 2, 24, 6, DT_F32) == OK);
     some_step(be, 4, &m, &kv);
     size_t n_live = mem_live_count();
     mem_forbid(true);
@@ -410,7 +411,7 @@ static enum err open_states(void)
     struct kv         kv;
     struct conv_state s;
     struct conv c = { .n_in = 3, .n_out = 4, .kernel = 5, .stride = 2, .dilation = 1, .groups = 1 };
-    enum err    err = kv_open(&kv, 2, 2, 4, 8);
+    enum err    err = kv_open(&kv, 2, 2, 4, 8, DT_I8);
     if (err)
         return err;
     err = conv_state_open(&s, &c, 2);
@@ -428,7 +429,7 @@ TEST(out_of_memory_when_states_open_leaves_nothing)
 TEST(more_than_the_machine_has_is_refused)
 {
     struct kv kv;
-    CHECK(kv_open(&kv, 1 << 20, 1 << 20, 1 << 10, 1 << 20) == ERR_NOMEM);
+    CHECK(kv_open(&kv, 1 << 20, 1 << 20, 1 << 10, 1 << 20, DT_F32) == ERR_NOMEM);
     CHECK(!kv.k && !kv.v && !kv.n_seen);
 }
 

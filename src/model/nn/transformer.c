@@ -128,13 +128,14 @@ void transformer_load(struct transformer *t, struct weights *w, struct arena *ar
     }
 }
 
-enum err transformer_open(struct transformer *t, int n_lane)
+enum err transformer_open(struct transformer *t, int n_lane, enum dtype kv_dtype)
 {
     const struct transformer_shape *s = &t->shape;
     enum err                        err = OK;
 
     for (int i = 0; i < s->n_layer && !err; i++)
-        err = kv_open(&t->layer[i].kv, n_lane, s->n_kv_head, s->d_model / s->n_head, s->context);
+        err = kv_open(&t->layer[i].kv, n_lane, s->n_kv_head, s->d_model / s->n_head, s->context,
+                      kv_dtype);
     return err;
 }
 
@@ -148,6 +149,12 @@ void transformer_reset(struct transformer *t, int lane)
 {
     for (int i = 0; i < t->shape.n_layer; i++)
         kv_reset(&t->layer[i].kv, lane);
+}
+
+void transformer_warm(struct transformer *t, int lane)
+{
+    for (int i = 0; i < t->shape.n_layer; i++)
+        kv_warm(&t->layer[i].kv, lane, KV_BLOCK);
 }
 
 /* [cos(pos / period^0) ..., sin(pos / period^0) ...], the exponents running from 0 to 1. */
@@ -191,29 +198,26 @@ static void add_linear(struct be *be, struct tensor *x, const struct tensor *y,
 static void run_layer(struct be *be, const struct transformer_shape *s, struct transformer_layer *l,
                       struct tensor *x)
 {
-    const struct rope   rope = { s->rope, s->max_period, 1 };
     const struct attend attend = { .n_head = s->n_head,
                                    .context = s->context,
                                    .frame_rule = true,
-                                   .scale = 1 / sqrtf((float)(s->d_model / s->n_head)) };
+                                   .scale = 1 / sqrtf((float)(s->d_model / s->n_head)),
+                                   .rope = { s->rope, s->max_period, 1 } };
     struct tensor      *h = be_like(be, x);
     struct tensor      *qkv = be_scratch(be, x->n_row, l->qkv.n_out);
-    struct tensor      *u = be_scratch(be, x->n_row, l->up.n_out);
-    struct tensor      *g = s->is_gated ? be_scratch(be, x->n_row, s->d_hidden) : u;
+    struct tensor      *u = be_scratch(be, x->n_row, s->d_hidden);
 
-    op_norm(be, h, x, &l->norm1);
-    op_linear(be, qkv, h, &l->qkv);
-    op_rope(be, qkv, &l->kv, s->n_head, &rope);
+    op_norm_linear(be, qkv, x, &l->norm1, &l->qkv);
     op_attend(be, h, qkv, &l->kv, &attend);
     add_linear(be, x, h, &l->out, l->scale1);
 
-    op_norm(be, h, x, &l->norm2);
-    op_linear(be, u, h, &l->up);
-    if (s->is_gated)
-        op_glu(be, g, u, s->act);
-    else
+    if (s->is_gated) {
+        op_glu_linear(be, u, x, &l->norm2, &l->up, s->act);
+    } else {
+        op_norm_linear(be, u, x, &l->norm2, &l->up);
         op_act(be, u, u, s->act);
-    add_linear(be, x, g, &l->down, l->scale2);
+    }
+    add_linear(be, x, u, &l->down, l->scale2);
 }
 
 struct tensor *transformer_run(struct be *be, struct transformer *t, struct tensor *x)

@@ -45,9 +45,10 @@ struct transformer {
  * w. */
 void     transformer_load(struct transformer *t, struct weights *w, struct arena *arena,
                           const struct transformer_shape *shape, const char *name, bool is_hf);
-enum err transformer_open(struct transformer *t, int n_lane) MUST_CHECK;
+enum err transformer_open(struct transformer *t, int n_lane, enum dtype kv_dtype) MUST_CHECK;
 void     transformer_close(struct transformer *t); /* zeroed is fine */
 void     transformer_reset(struct transformer *t, int lane);
+void     transformer_warm(struct transformer *t, int lane); /* between steps: kv_warm() */
 
 /* x [n_lane * T, d_io]; the result has the same shape and may be x. */
 struct tensor *transformer_run(struct be *be, struct transformer *t, struct tensor *x);

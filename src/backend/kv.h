@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/* kv: keys and values of one layer, a ring of n_slot positions a lane.
+ *
+ * Position p is in slot p % n_slot. Slots lie in blocks of KV_BLOCK; in a block, head after head:
+ * KV_BLOCK rows of d_head numbers, then, for int8, KV_BLOCK factors. So a head's keys lie in runs
+ * that memory reads well, and a talk touches memory block by block as it grows older: a context of
+ * 3000 costs what has been said, not 3000. int8 rows are x / factor rounded, factor = max |x| / 127
+ * of that row of that head.
+ *
+ * The engine's thread calls everything; kv_write() and kv_run() also threads of its step, for
+ * different heads or lanes.
+ */
+#ifndef BACKEND_KV_H
+#define BACKEND_KV_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "kernel/kern.h"
+
+#define KV_BLOCK 32
+
+struct kv {
+    int        n_lane, n_head, d_head, n_slot;
+    enum dtype dtype;                            /* DT_F32, DT_BF16, DT_I8 */
+    size_t     head_size, block_size, lane_size; /* bytes */
+    uint8_t   *k, *v;                            /* [n_lane][block][n_head][head_size] */
+    int64_t   *n_seen; /* [n_lane] positions written since the lane was reset */
+    int       *n_warm; /* [n_lane] blocks whose memory is there */
+};
+
+enum err kv_open(struct kv *kv, int n_lane, int n_head, int d_head, int n_slot, enum dtype dtype)
+    MUST_CHECK;
+void kv_close(struct kv *kv); /* zeroed is fine */
+void kv_reset(struct kv *kv, int lane);
+
+/* Makes the memory of the next n_ahead positions be there, so that no step pays for a page. Between
+ * steps. */
+void kv_warm(struct kv *kv, int lane, int n_ahead);
+
+/* k, v [d_head] of one head become those of a position. */
+void kv_write(struct kv *kv, int lane, int head, int64_t pos, const float *k, const float *v);
+
+/* The keys and values of a head from a position on, as far as they lie in one piece: how many of
+ * n. */
+int kv_run(const struct kv *kv, int lane, int head, int64_t pos, int n, struct kern_rows *k,
+           struct kern_rows *v);
+
+#endif
