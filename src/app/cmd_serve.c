@@ -105,10 +105,10 @@ static enum err run(struct app *app)
 }
 
 static const enum option options[] = {
-    OPT_MODEL,   OPT_THREADS,     OPT_DEVICE,           OPT_QUANT,      OPT_KV,
-    OPT_LISTEN,  OPT_MAX_TALKS,   OPT_KEY_FILE,         OPT_ALLOW_HOST, OPT_ALLOW_ORIGIN,
-    OPT_SEED,    OPT_TEMPERATURE, OPT_TEXT_TEMPERATURE, OPT_TOP_K,      OPT_TEXT_TOP_K,
-    OPTION_COUNT
+    OPT_MODEL,  OPT_THREADS,     OPT_DEVICE,           OPT_QUANT,      OPT_KV,
+    OPT_LISTEN, OPT_MAX_TALKS,   OPT_KEY_FILE,         OPT_ALLOW_HOST, OPT_ALLOW_ORIGIN,
+    OPT_SEED,   OPT_TEMPERATURE, OPT_TEXT_TEMPERATURE, OPT_TOP_K,      OPT_TEXT_TOP_K,
+    OPT_TRACE,  OPTION_COUNT
 };
 
 const struct command cmd_serve = {

@@ -19,8 +19,8 @@ static const enum option options[] = {
     OPT_KV,       OPT_SEED,       OPT_TEMPERATURE,  OPT_TEXT_TEMPERATURE,
     OPT_TOP_K,    OPT_TEXT_TOP_K, OPT_INPUT_DEVICE, OPT_OUTPUT_DEVICE,
     OPT_IN,       OPT_OUT,        OPT_TEXT,         OPT_FORMAT,
-    OPT_REALTIME, OPT_FAST,       OPT_LIST_DEVICES, OPT_JSON,
-    OPTION_COUNT
+    OPT_REALTIME, OPT_FAST,       OPT_TRACE,        OPT_LIST_DEVICES,
+    OPT_JSON,     OPTION_COUNT
 };
 
 const struct command cmd_talk = {

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/os.h"
+#include "base/trace.h"
 #include "kernel/kern.h"
 
 static const char *command_name_at(int i, const void *arg)
@@ -62,6 +63,18 @@ static enum err set_log_level(const struct app *app)
     return err;
 }
 
+static enum err run_traced(struct app *app)
+{
+    const char *path = app_str(app, OPT_TRACE);
+    enum err    err = path ? trace_open(path) : OK;
+
+    if (err)
+        return err;
+    err = app->command->run(app);
+    enum err trace_err = trace_close();
+    return err ? err : trace_err;
+}
+
 static enum err run_command(const struct command *c, int argc, char **argv)
 {
     struct app *app = mem_zalloc(sizeof *app);
@@ -79,7 +92,7 @@ static enum err run_command(const struct command *c, int argc, char **argv)
         if (!err)
             err = kern_choose(app_str(app, OPT_CPU));
         if (!err)
-            err = c->run(app);
+            err = run_traced(app);
     }
     options_fini(app);
     mem_free(app);

@@ -7,6 +7,7 @@
 #include "app/step_times.h"
 #include "base/mem.h"
 #include "base/os.h"
+#include "base/trace.h"
 #include "media/audio_file.h"
 #include "media/wav_out.h"
 #include "talk/duplex.h"
@@ -69,8 +70,11 @@ static enum err take_output(struct run *r, const struct duplex_frame *f)
         if (r->text)
             err = write_line(r, r->n_out, f->text);
     }
-    if (!err && r->wav && f->has_sound)
+    if (!err && r->wav && f->has_sound) {
+        int64_t t0_ns = os_now_ns();
         err = wav_out_write(r->wav, f->speaker, duplex_codec(r->duplex)->frame_size);
+        trace_span(TRACE_IO, "play", 1, r->n_out, t0_ns, os_now_ns());
+    }
     r->n_out++;
     return err ? err : buf_err(&r->words);
 }
@@ -96,6 +100,12 @@ static enum err step(struct run *r, int64_t i, struct duplex_frame *f)
     return err ? err : take_output(r, f);
 }
 
+static void note_late(struct run *r, int64_t i)
+{
+    r->n_late++;
+    trace_instant(TRACE_IO, "lag", 1, i);
+}
+
 /* Waits until frame i would have come from a microphone; a signal ends the wait. */
 static void pace(struct run *r, int64_t start_ns, int64_t i)
 {
@@ -103,7 +113,7 @@ static void pace(struct run *r, int64_t start_ns, int64_t i)
     int64_t due_ns = start_ns + (int64_t)((double)(i + 1) * 1e9 / codec->frame_rate_hz);
 
     if (os_now_ns() > due_ns + (int64_t)(1e9 / codec->frame_rate_hz))
-        r->n_late++;
+        note_late(r, i);
     while (!app_stop_signal() && os_now_ns() < due_ns) {
         int64_t nap_ns = os_now_ns() + 20000000;
         os_sleep_until_ns(nap_ns < due_ns ? nap_ns : due_ns);
@@ -120,10 +130,12 @@ static enum err run_frames(struct run *r)
     struct duplex_frame f;
 
     for (int64_t i = 0; i < n && !app_stop_signal(); i++) {
+        int64_t t0_ns = os_now_ns();
         if (is_paced)
             pace(r, start_ns, i);
         if (app_stop_signal())
             break;
+        trace_span(TRACE_IO, "capture", 1, i, t0_ns, os_now_ns());
         enum err err = step(r, i, &f);
         if (err)
             return err;

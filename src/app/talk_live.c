@@ -10,6 +10,7 @@
 #include "base/mailbox.h"
 #include "base/mem.h"
 #include "base/os.h"
+#include "base/trace.h"
 #include "device/sound.h"
 #include "talk/talk.h"
 
@@ -108,14 +109,17 @@ static enum err listen(struct live *l)
         l->has_kept = !talk_push(l->talk, l->kept);
         if (l->has_kept)
             return OK;
+        trace_span(TRACE_IO, "capture", 1, l->n_pushed, l->kept_ns, os_now_ns());
         l->heard_ns[l->n_pushed++ % N_ON_WAY] = l->kept_ns;
     }
 }
 
 static void say_late(struct live *l, int64_t n)
 {
-    for (int64_t i = 0; i < n; i++)
+    for (int64_t i = 0; i < n; i++) {
         fputs("[LAG]", stderr);
+        trace_instant(TRACE_IO, "lag", 1, l->n_frame);
+    }
     l->n_late += n;
     l->has_lag_line = l->has_lag_line || n > 0;
 }
@@ -145,9 +149,12 @@ static enum err speak(struct live *l)
 
     while (!err && talk_pop_event(l->talk, &ev)) {
         err = take_event(l, &ev);
-        if (ev.has_sound && talk_pop_sound(l->talk, l->frame) &&
-            sound_write(l->sound, l->frame) == ERR_AGAIN)
+        int64_t t0_ns = os_now_ns();
+        if (!ev.has_sound || !talk_pop_sound(l->talk, l->frame))
+            continue;
+        if (sound_write(l->sound, l->frame) == ERR_AGAIN)
             log_debug("loudspeaker behind, frame dropped");
+        trace_span(TRACE_IO, "play", 1, ev.frame, t0_ns, os_now_ns());
     }
     sound_figures(l->sound, &f);
     say_late(l, f.n_underrun - l->n_underrun);

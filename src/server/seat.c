@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "base/os.h"
+#include "base/trace.h"
 #include "server/server_state.h"
 #include "wire/ws.h"
 
@@ -84,10 +85,12 @@ bool seat_pump(struct seat *s)
     size_t n_smp = (size_t)s->info.frame_size;
 
     while (seat_rest(s) >= n_smp) {
+        int64_t t0_ns = os_now_ns();
         if (!talk_push(s->talk, (const float *)(const void *)(s->mic.p + s->mic_at)))
             return false;
         s->mic_at += n_smp * sizeof(float);
-        s->n_in++;
+        trace_span(TRACE_IO, "capture", trace_lane(talk_lane(s->talk)), s->n_in++, t0_ns,
+                   os_now_ns());
     }
     return true;
 }
@@ -103,9 +106,13 @@ bool seat_is_over(const struct seat *s, int *code, const char **why)
 
 bool seat_pop(struct seat *s, struct talk_event *ev)
 {
+    int64_t t0_ns = os_now_ns();
+
     if (!talk_pop_event(s->talk, ev))
         return false;
-    if (ev->has_sound)
-        must(talk_pop_sound(s->talk, s->frame)); /* the engine pushes sound before its event */
+    if (!ev->has_sound)
+        return true;
+    must(talk_pop_sound(s->talk, s->frame)); /* the engine pushes sound before its event */
+    trace_span(TRACE_IO, "play", trace_lane(talk_lane(s->talk)), ev->frame, t0_ns, os_now_ns());
     return true;
 }

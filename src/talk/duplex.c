@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/os.h"
+#include "base/trace.h"
 #include "model/model_shape.h"
 
 struct duplex {
@@ -19,6 +20,8 @@ struct duplex {
     int                   n_lane;
     int                   n_heard; /* codes of the other side that the codec gives */
     struct duplex_times   times;
+    int64_t               n_step; /* since the warm-up */
+    bool                  is_warm;
     /* scratch of one step, [n_lane] each */
     int                 *lane;  /* lanes of a part of the step */
     int                 *index; /* their places in the step */
@@ -101,6 +104,7 @@ static enum err warm_up(struct duplex *d)
     struct duplex_frame *f = mem_zalloc(mem_size((size_t)d->n_lane, sizeof *f));
     int                 *lane = mem_zalloc(mem_size((size_t)d->n_lane, sizeof *lane));
     enum err             err = sound && f && lane ? OK : ERR_NOMEM;
+    int64_t              t0_ns = os_now_ns();
 
     for (int a = 0; !err && a < d->n_lane; a++) {
         lane[a] = a;
@@ -114,6 +118,9 @@ static enum err warm_up(struct duplex *d)
         err = duplex_step(d, &s, f);
     for (int a = 0; !err && a < d->n_lane; a++)
         duplex_reset(d, a, &o);
+    trace_span(TRACE_ENGINE, "warm-up", 0, d->n_step, t0_ns, os_now_ns());
+    d->n_step = 0;
+    d->is_warm = true;
     mem_free(sound);
     mem_free(f);
     mem_free(lane);
@@ -315,6 +322,26 @@ void duplex_rouse(struct duplex *d)
     be_rouse(d->be);
 }
 
+/* The parts of the step that began then, one after the other. */
+static void trace_step(const struct duplex *d, const struct step *s, int64_t t0_ns)
+{
+    const struct {
+        const char *name;
+        int64_t     ns;
+    } parts[] = { { "encode", d->times.encode_ns },
+                  { "step", d->times.temporal_ns },
+                  { "depformer", d->times.depth_ns },
+                  { "decode", d->times.decode_ns } };
+    uint64_t lanes = 0;
+
+    if (!trace_is_on() || !d->is_warm)
+        return;
+    for (int a = 0; a < s->n_lane; a++)
+        lanes |= trace_lane(s->lane[a]);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; t0_ns += parts[i++].ns)
+        trace_span(TRACE_ENGINE, parts[i].name, lanes, d->n_step, t0_ns, t0_ns + parts[i].ns);
+}
+
 enum err duplex_step(struct duplex *d, const struct step *s, struct duplex_frame *f)
 {
     be_hold(d->be);
@@ -329,6 +356,8 @@ enum err duplex_step(struct duplex *d, const struct step *s, struct duplex_frame
     struct lm_gen_times lm = lm_gen_last_times(d->gen);
     d->times = (struct duplex_times){ t1_ns - t0_ns, t2_ns - t1_ns - lm.depth_ns, lm.depth_ns,
                                       os_now_ns() - t2_ns };
+    trace_step(d, s, t0_ns);
+    d->n_step++;
     be_release(d->be);
     return err;
 }

@@ -8,6 +8,7 @@
 #include "base/mailbox.h"
 #include "base/metric.h"
 #include "base/os.h"
+#include "base/trace.h"
 #include "talk/lane.h"
 
 #define GATHER_NS  10000000LL   /* a frame waits this long for the other lanes */
@@ -324,6 +325,14 @@ static void tick(struct engine *e, int n_ready)
         duplex_warm(e->duplex, e->lane[a]);
 }
 
+static void note_queue(enum metric m, const char *name, size_t n)
+{
+    if (metric_get(m) == (int64_t)n)
+        return;
+    metric_set(m, (int64_t)n);
+    trace_count(TRACE_ENGINE, name, (int64_t)n);
+}
+
 static void count_queues(struct engine *e)
 {
     size_t n_mic = 0, n_speaker = 0;
@@ -331,8 +340,8 @@ static void count_queues(struct engine *e)
         n_mic += ring_count(e->lanes[i].mic);
         n_speaker += ring_count(e->lanes[i].speaker);
     }
-    metric_set(M_MIC_QUEUE_FRAMES, (int64_t)n_mic);
-    metric_set(M_SPEAKER_QUEUE_FRAMES, (int64_t)n_speaker);
+    note_queue(M_MIC_QUEUE_FRAMES, "mic queue", n_mic);
+    note_queue(M_SPEAKER_QUEUE_FRAMES, "speaker queue", n_speaker);
 }
 
 static void run(struct engine *e)

@@ -24,6 +24,11 @@ void talk_close(struct talk **tp)
     *tp = NULL;
 }
 
+int talk_lane(const struct talk *t)
+{
+    return t->lane;
+}
+
 bool talk_push(struct talk *t, const float *frame)
 {
     t->outbox->at_ns = os_now_ns();

@@ -29,6 +29,8 @@ struct talk_options {
 enum err talk_open(struct talk **out, struct engine *e, const struct talk_options *o) MUST_CHECK;
 void     talk_close(struct talk **t); /* never waits; the lane is free within a tick */
 
+int talk_lane(const struct talk *t);
+
 /* The frame of frame_size samples is copied. false: no room, keep it and come back on wake. */
 bool talk_push(struct talk *t, const float *frame);
 bool talk_force_text(struct talk *t, int32_t token);
