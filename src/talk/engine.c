@@ -14,6 +14,7 @@
 #define GATHER_NS  10000000LL   /* a frame waits this long for the other lanes */
 #define EXPECT_NS  200000000LL  /* a lane that sent nothing for this long is not waited for */
 #define BLOCKED_NS 2000000000LL /* a reader that takes nothing for this long ends its talk */
+#define ROUSE_NS   200000LL /* threads wake up this long before a frame is due: it takes 0.1 ms */
 #define MIC_MS     480
 #define SPEAKER_MS 640
 
@@ -29,6 +30,8 @@ struct engine {
     struct talk         *lanes; /* [n_lane] */
     struct duplex_frame *frame; /* [n_lane] of a tick */
     int                 *lane;  /* [n_lane] of a tick */
+    int64_t              frame_ns;
+    int64_t              roused_ns; /* the due time that threads were last woken for */
     int                  pad_id;
     int                  n_text; /* text tokens there are */
     /* under lock */
@@ -197,6 +200,7 @@ struct gather {
     int     n_expected; /* lanes that should have one soon */
     int64_t oldest_ns;  /* when the oldest of the frames came */
     int64_t look_ns;    /* look again at the latest */
+    int64_t due_ns;     /* when the next frame should come, if lanes keep their pace */
 };
 
 static void gather_lane(struct engine *e, struct talk *t, struct gather *g, int64_t now_ns)
@@ -214,7 +218,9 @@ static void gather_lane(struct engine *e, struct talk *t, struct gather *g, int6
         atomic_fetch_add(&t->n_in, 1);
     }
     if (!t->has_pending) {
+        int64_t due_ns = t->last_mic_ns + e->frame_ns;
         g->n_expected += now_ns - t->last_mic_ns < EXPECT_NS;
+        g->due_ns = due_ns > now_ns && due_ns < g->due_ns ? due_ns : g->due_ns;
         return;
     }
     if (is_blocked(e, t, now_ns)) {
@@ -344,11 +350,24 @@ static void count_queues(struct engine *e)
     note_queue(M_SPEAKER_QUEUE_FRAMES, "speaker queue", n_speaker);
 }
 
+/* Nothing to do yet: sleeps, and has the threads awake when the next frame comes. */
+static void idle(struct engine *e, const struct gather *g, int64_t now_ns)
+{
+    bool is_timed = g->due_ns != INT64_MAX && g->due_ns != e->roused_ns;
+    if (is_timed && g->due_ns - ROUSE_NS <= now_ns) {
+        duplex_rouse(e->duplex);
+        e->roused_ns = g->due_ns;
+        is_timed = false;
+    }
+    int64_t until_ns = is_timed ? g->due_ns - ROUSE_NS : g->look_ns;
+    mailbox_wait(e->bell, until_ns < g->look_ns ? until_ns : g->look_ns);
+}
+
 static void run(struct engine *e)
 {
     while (!atomic_load(&e->is_stopping)) {
         int64_t       now_ns = os_now_ns();
-        struct gather g = { .oldest_ns = INT64_MAX, .look_ns = INT64_MAX };
+        struct gather g = { .oldest_ns = INT64_MAX, .look_ns = INT64_MAX, .due_ns = INT64_MAX };
 
         for (int i = 0; i < e->info.n_lane; i++)
             gather_lane(e, &e->lanes[i], &g, now_ns);
@@ -359,7 +378,7 @@ static void run(struct engine *e)
         else if (g.n_ready > 0)
             mailbox_wait(e->bell, g.oldest_ns + GATHER_NS);
         else
-            mailbox_wait(e->bell, g.look_ns);
+            idle(e, &g, now_ns);
     }
 }
 
@@ -385,6 +404,7 @@ static enum err load(struct engine *e)
 
     const struct mimi_info  *codec = duplex_codec(e->duplex);
     const struct moshi_info *lm = duplex_lm(e->duplex);
+    e->frame_ns = (int64_t)(1e9 / codec->frame_rate_hz);
     e->pad_id = lm->text_pad_id;
     e->n_text = lm->text_card;
     os_mutex_lock(e->lock);
