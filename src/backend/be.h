@@ -31,6 +31,8 @@ struct be_options {
     bool        is_exact; /* f32 arithmetic on the stored weights; activations never quantised */
     const char *kv;       /* keys and values: "auto" or NULL (exact: f32, else bf16), "f32", "bf16",
                              "int8" */
+    bool        is_pinned; /* each thread, the one that opens and steps included, keeps its
+                              processor */
 };
 
 enum err    be_open(struct be **out, const struct be_options *o) MUST_CHECK;

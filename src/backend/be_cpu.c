@@ -7,6 +7,11 @@
 
 #define SMALL_FLOP 20000 /* a job below this takes less time than telling others about it */
 
+static void pin(void *arg, int i, int n)
+{
+    os_pin(i);
+}
+
 static enum err open(struct be *be, const struct be_options *o)
 {
     int n = o->n_thread > 0 ? o->n_thread : os_cpu_count();
@@ -17,6 +22,8 @@ static enum err open(struct be *be, const struct be_options *o)
         return err;
     be->impl = pool;
     be->n_thread = n;
+    if (o->is_pinned)
+        be_pool_run(pool, pin, NULL);
     return OK;
 }
 

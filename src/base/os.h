@@ -52,6 +52,8 @@ enum err os_thread_start(struct os_thread **out, const char *name, void (*fn)(vo
 void os_thread_join(struct os_thread **t);
 void os_flush_denormals(void); /* calling thread: denormals are zero, in and out */
 int  os_cpu_count(void);       /* processors this process may use, >= 1 */
+void os_pin(
+    int i); /* calling thread: stays on the i-th processor it may use, modulo their number */
 
 struct os_mutex;
 enum err os_mutex_open(struct os_mutex **out) MUST_CHECK;

@@ -54,6 +54,20 @@ int os_cpu_count(void)
     return n > 0 ? n : 1;
 }
 
+void os_pin(int i)
+{
+    cpu_set_t set, one;
+    if (sched_getaffinity(0, sizeof set, &set) != 0 || CPU_COUNT(&set) == 0)
+        return;
+    i %= CPU_COUNT(&set);
+    CPU_ZERO(&one);
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+        if (CPU_ISSET(cpu, &set) && i-- == 0)
+            CPU_SET(cpu, &one);
+    if (sched_setaffinity(0, sizeof one, &one) != 0) /* a wish: it runs anywhere else as well */
+        return;
+}
+
 void os_futex_wait(_Atomic uint32_t *word, uint32_t expect, int64_t deadline_ns)
 {
     struct timespec left, *timeout = NULL;

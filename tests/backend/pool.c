@@ -117,6 +117,32 @@ TEST(a_late_worker_is_waited_for)
     be_pool_close(&p);
 }
 
+/* Several regions in one, woken ahead or not: every slice runs once. */
+TEST(a_held_pool_runs_every_region)
+{
+    struct be_pool   *p;
+    static struct job j;
+    memset(&j, 0, sizeof j);
+    j.n_slice = 2;
+    CHECK(be_pool_open(&p, 2) == OK);
+    for (int k = 0; k < 30; k++) {
+        if (k % 3 == 0)
+            be_pool_rouse(p);
+        if (k % 7 == 0)
+            os_sleep_until_ns(os_now_ns() + 300000);
+        be_pool_hold(p);
+        for (int region = 0; region < 4; region++) {
+            be_pool_begin(p);
+            be_pool_run(p, count_slice, &j);
+            be_pool_end(p);
+        }
+        be_pool_release(p);
+    }
+    CHECK_INT(j.n_run[0], 120);
+    CHECK_INT(j.n_run[1], 120);
+    be_pool_close(&p);
+}
+
 static enum err open_and_close(void)
 {
     struct be_pool *p;

@@ -274,6 +274,35 @@ TEST(os_random_bytes_differ)
     CHECK(memcmp(a, b, sizeof a) != 0);
 }
 
+static void pin_thread(void *arg)
+{
+    os_pin(1);
+    *(int *)arg = os_cpu_count();
+}
+
+TEST(a_pinned_thread_has_one_processor)
+{
+    struct os_thread *t;
+    int               n_before = os_cpu_count(), n_there = 0;
+
+    CHECK(os_thread_start(&t, "pinned", pin_thread, &n_there) == OK);
+    os_thread_join(&t);
+    CHECK(n_there == 1);
+    CHECK(os_cpu_count() == n_before);
+}
+
+/* Pages that were never written, with what they hold afterwards. */
+TEST(touched_memory_keeps_its_bytes)
+{
+    static uint8_t p[3 * 4096 + 5];
+
+    memset(p, 0x5a, sizeof p);
+    os_touch(p + 1, sizeof p - 1);
+    os_touch(p, 0);
+    for (size_t i = 0; i < sizeof p; i++)
+        CHECK(p[i] == 0x5a);
+}
+
 TEST(os_counts_at_least_one_processor)
 {
     CHECK(os_cpu_count() >= 1);
