@@ -5,8 +5,11 @@
 #include "kernel/simd_avx2.h"
 
 #include "kernel/simd_attend.h"
+#include "kernel/simd_dot_avx2.h"
+#include "kernel/simd_int8.h"
 #include "kernel/simd_linear.h"
 #include "kernel/simd_quantise.h"
+#include "kernel/simd_quantize.h"
 #include "kernel/simd_rows.h"
 #include "kernel/simd_tiles.h"
 
@@ -21,6 +24,9 @@ const struct kern isa_avx2 = {
     .linear_f16 = linear_f16,
     .linear_q8t = linear_q8t,
     .linear_q4t = linear_q4t,
+    .linear_q8t_i8 = linear_q8t_i8,
+    .linear_q4t_i8 = linear_q4t_i8,
+    .quantize_x = quantize_x,
     .rms_norm_f32 = rms_norm_f32,
     .layer_norm_f32 = layer_norm_f32,
     .softmax_f32 = softmax_f32,

@@ -20,4 +20,9 @@ void isa_c_linear_f16  KERN_LINEAR_ARGS(uint16_t);
 void isa_c_linear_q8t  KERN_TILES_ARGS;
 void isa_c_linear_q4t  KERN_TILES_ARGS;
 
+void isa_c_linear_q8t_i8    KERN_TILES_I8_ARGS;
+void isa_c_linear_q4t_i8    KERN_TILES_I8_ARGS;
+void isa_c_linear_bf16_bf16 KERN_LINEAR_BF16_ARGS;
+void isa_c_quantize_x(const struct quant_x *out, const float *x, int n, int bits);
+
 #endif

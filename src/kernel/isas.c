@@ -21,6 +21,7 @@ void isas_overlay(struct kern *out, int i)
         if (isas[j].needs & ~isas[i].needs) /* not a subset: of another family */
             continue;
         out->name = k->name;
+        out->has_bf16 |= k->has_bf16;
 #define K(type, name, args) \
     if (k->name)            \
         out->name = k->name;

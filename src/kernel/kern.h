@@ -49,6 +49,17 @@ struct kern_rows {
     const float *scale; /* a factor for each row, or NULL */
 };
 
+/* The same on activations of fewer bits, which a fast mode makes once for a whole product: x is
+ * [n_vec] of quantize_x()'s vectors, or rows of bf16. Integer products are exact; each output takes
+ * group after group scale * (x.scale * dot) and then bias * x.sum, in f32. Products of bf16 are
+ * summed in f32. */
+#define KERN_TILES_I8_ARGS                                                                         \
+    (float *const *y, const struct quant_x *x, int n_vec, const void *tiles, struct quant_shape s, \
+     int row0, int row1)
+#define KERN_LINEAR_BF16_ARGS                                                                     \
+    (float *const *y, const uint16_t *const *x, int n_vec, const uint16_t *w, int n_in, int row0, \
+     int row1)
+
 /* The form is ours here: clang-format takes the stars for products. */
 /* clang-format off */
 #define KERN_LIST(K)                                                                               \
@@ -61,6 +72,11 @@ struct kern_rows {
     K(void, linear_f16, KERN_LINEAR_ARGS(uint16_t))                                                \
     K(void, linear_q8t, KERN_TILES_ARGS)                                                           \
     K(void, linear_q4t, KERN_TILES_ARGS)                                                           \
+    K(void, linear_q8t_i8, KERN_TILES_I8_ARGS)                                                     \
+    K(void, linear_q4t_i8, KERN_TILES_I8_ARGS)                                                     \
+    K(void, linear_bf16_bf16, KERN_LINEAR_BF16_ARGS)                                               \
+    /* out's parts hold n columns and their padding; bits: of the tiles, 4 or 8 */                 \
+    K(void, quantize_x, (const struct quant_x *out, const float *x, int n, int bits))              \
     /* y = x * w / sqrt(mean(x^2) + eps) */                                                        \
     K(void, rms_norm_f32, (float *y, const float *x, const float *w, int n, float eps))            \
     /* y = (x - mean) / sqrt(var + eps) * w + b; w and b may be NULL */                            \
@@ -95,7 +111,8 @@ struct kern_rows {
 /* clang-format on */
 
 struct kern {
-    const char *name; /* "c", "avx2", ... */
+    const char *name;     /* "c", "avx2", ... */
+    bool        has_bf16; /* linear_bf16_bf16 is faster here than linear_bf16 */
 #define K(type, name, args) type(*name) args;
     KERN_LIST(K)
 #undef K

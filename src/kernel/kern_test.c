@@ -11,6 +11,7 @@
 #define N_ROW     19 /* a block of 16 and a rest */
 #define N_VEC     3
 #define TILES_CAP 4608 /* 2 x 2 tiles of 8 bits, group 32 */
+#define X_CAP     192  /* of one quantised vector */
 #define OUT_CAP   128
 
 struct input {
@@ -79,6 +80,45 @@ CASE(linear_q4t)
 {
     struct vecs v = vecs_of(in, out);
     k->linear_q4t(v.y, v.x, N_VEC, in->q4, shape4, 0, N_ROW);
+}
+static void run_i8(const struct kern *k, const struct input *in, float *out, int bits)
+{
+    struct quant_x       x[N_VEC];
+    _Alignas(64) uint8_t memory[N_VEC][X_CAP];
+    struct vecs          v = vecs_of(in, out);
+    for (int m = 0; m < N_VEC; m++) {
+        quant_x_init(&x[m], memory[m], N_IN);
+        isa_c.quantize_x(&x[m], in->b[m], N_IN, bits);
+    }
+    if (bits == 8)
+        k->linear_q8t_i8(v.y, x, N_VEC, in->q8, shape8, 0, N_ROW);
+    else
+        k->linear_q4t_i8(v.y, x, N_VEC, in->q4, shape4, 0, N_ROW);
+}
+CASE(linear_q8t_i8)
+{
+    run_i8(k, in, out, 8);
+}
+CASE(linear_q4t_i8)
+{
+    run_i8(k, in, out, 4);
+}
+CASE(linear_bf16_bf16)
+{
+    struct vecs     v = vecs_of(in, out);
+    const uint16_t *x[N_VEC] = { in->bf16, in->bf16 + N, in->bf16 + 2 * N };
+    k->linear_bf16_bf16(v.y, x, N_VEC, in->bf16, N, 1, N_ROW);
+}
+CASE(quantize_x)
+{
+    struct quant_x       x;
+    _Alignas(64) uint8_t memory[X_CAP];
+    quant_x_init(&x, memory, N);
+    k->quantize_x(&x, in->a, N, 4);
+    for (int i = 0; i < N; i++)
+        out[i] = x.q[i];
+    for (int i = 0; i < N_IN / 32; i++)
+        out[N + i] = 100 * x.sum[i] + x.scale[i / 2];
 }
 CASE(rms_norm_f32)
 {

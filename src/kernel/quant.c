@@ -217,3 +217,22 @@ void quant_row(float *out, struct quant_shape s, const void *tiles, int row)
         out[col] = scale * (float)get_code(tile, s.bits, row, col) + bias;
     }
 }
+
+static size_t x_cols(int n_in)
+{
+    return ((size_t)n_in + QUANT_COLS - 1) / QUANT_COLS * QUANT_COLS;
+}
+
+size_t quant_x_size(int n_in)
+{
+    size_t n = x_cols(n_in), size = n + 3 * (n / QUANT_COLS) * sizeof(float);
+    return (size + 63) / 64 * 64;
+}
+
+void quant_x_init(struct quant_x *x, void *memory, int n_in)
+{
+    size_t n = x_cols(n_in);
+    x->q = memory;
+    x->scale = (float *)(void *)((uint8_t *)memory + n);
+    x->sum = x->scale + n / QUANT_COLS;
+}

@@ -57,4 +57,18 @@ void quant_pack_f32(void *dst, struct quant_shape s, const float *w, int row0, i
 /* One row back to f32, for embeddings, tests and adapters. */
 void quant_row(float *out, struct quant_shape s, const void *tiles, int row);
 
+/* A vector of activations as int8, for the tiles' integer kernels: x = scale * q, a scale for each
+ * 64 columns (its largest magnitude / 127), zeros after the last column. A group with a number that
+ * is not finite has q = 0 and a NaN for its scale, so that every output says so. */
+struct quant_x {
+    int8_t *q; /* [n], n a multiple of 64. For 8-bit tiles in the order of the columns; for 4-bit
+                      tiles of each eight the even columns, then the odd ones, as nibbles lie */
+    float  *scale; /* [n / 64] */
+    float  *sum;   /* [n / 32]: scale * sum of 32 q, for the biases */
+};
+
+/* Bytes of a vector of n_in columns, a multiple of 64, and its parts at memory of so many. */
+size_t quant_x_size(int n_in);
+void   quant_x_init(struct quant_x *x, void *memory, int n_in);
+
 #endif

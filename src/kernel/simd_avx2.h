@@ -101,6 +101,10 @@ static inline void simd_store_int(int *p, simd_int a)
     _mm256_storeu_si256((__m256i *)p, a);
 }
 
+static inline simd simd_of_int(simd_int a)
+{
+    return _mm256_cvtepi32_ps(a);
+}
 static inline __m256i simd_first(int n)
 {
     static const int32_t ones[16] = { -1, -1, -1, -1, -1, -1, -1, -1 };

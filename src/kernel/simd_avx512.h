@@ -102,6 +102,10 @@ static inline void simd_store_int(int *p, simd_int a)
     _mm512_storeu_si512(p, a);
 }
 
+static inline simd simd_of_int(simd_int a)
+{
+    return _mm512_cvtepi32_ps(a);
+}
 static inline __mmask16 simd_first(int n)
 {
     return (__mmask16)((1u << n) - 1);
