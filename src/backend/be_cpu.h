@@ -24,6 +24,10 @@ void be_cpu_linear_vecs(struct be *be, float *const *y, const float *const *x, i
 void be_cpu_linear(struct be *be, struct tensor *y, const struct tensor *x, const struct weight *w);
 void be_cpu_linear_add(struct be *be, struct tensor *y, const struct tensor *x,
                        const struct weight *w);
+void be_cpu_norm_linear(struct be *be, struct tensor *y, const struct tensor *x,
+                        const struct norm *n, const struct weight *w);
+void be_cpu_glu_linear(struct be *be, struct tensor *y, const struct tensor *x,
+                       const struct norm *n, const struct weight *w, enum act act);
 void be_cpu_attend(struct be *be, struct tensor *y, struct tensor *qkv, struct kv *kv,
                    const struct attend *a);
 void be_cpu_attend_cross(struct be *be, struct tensor *y, const struct tensor *q,

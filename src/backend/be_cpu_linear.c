@@ -1,57 +1,152 @@
 /* SPDX-License-Identifier: MIT */
+/* be_cpu_linear: products with matrices, and what belongs to them: the norm before, in the form of
+ * the activations that the kernel reads, and bias, sum or gate behind, in one parallel region.
+ *
+ * Outside exact mode tiles read int8 activations, and bf16 matrices bf16 ones where the CPU has
+ * products of them. One vector is made ready by every thread for itself, which takes less time than
+ * waiting for another; more of them are dealt out in a region of their own.
+ */
 #include "backend/be_cpu.h"
+
+#include "base/mem.h"
 
 #define BLOCK \
     QUANT_ROWS       /* rows are dealt out in blocks: a block of tiles, whole cache lines of y */
 #define VECS_EACH 16 /* with as many vectors a thread, sharing the weights beats splitting them */
 
+enum form { FORM_F32, FORM_I8, FORM_BF16 };
+
+/* Vectors as the kernel reads them; [n_vec] of the form's own. */
+struct ready {
+    const float    **f32;
+    const uint16_t **bf16;
+    struct quant_x  *i8;
+};
+
 struct linear {
     float *const        *y;
     const float *const  *x;
-    float *const        *sum; /* where the kernel writes: y, or scratch when it is added */
+    float *const        *sum; /* where the kernel writes: y, or scratch that goes into y */
     int                  n_vec;
     const struct weight *w;
     const float         *bias;
+    /* before: norm (or NULL) and form, as ready[0], or as ready[i] of each thread */
+    const struct norm *norm;
+    enum form          form;
+    bool               is_each; /* every thread makes its own */
+    struct ready      *ready;
+    float             *normed; /* [n_thread, n_in]: a normed vector on its way to another form */
+    /* behind */
+    bool     is_glu; /* y = act(sum[:H]) * sum[H:] */
+    enum act act;
 };
 
-static void run_kernel(const struct linear *j, int m0, int m1, int row0, int row1)
+static bool is_tiles(const struct weight *w)
+{
+    return w->dtype == DT_Q8T || w->dtype == DT_Q4T;
+}
+
+static int bits_of(const struct weight *w)
+{
+    return w->dtype == DT_Q8T ? 8 : 4;
+}
+
+static enum form form_of(const struct be *be, const struct weight *w)
+{
+    if (be->is_exact)
+        return FORM_F32;
+    return is_tiles(w) ? FORM_I8 : w->dtype == DT_BF16 && kern.has_bf16 ? FORM_BF16 : FORM_F32;
+}
+
+static bool has_before(const struct linear *j)
+{
+    return j->norm || j->form != FORM_F32;
+}
+
+static void run_kernel(const struct linear *j, const struct ready *in, int m0, int m1, int row0,
+                       int row1)
 {
     const struct weight *w = j->w;
     float *const        *y = j->sum + m0;
-    const float *const  *x = j->x + m0;
-    struct quant_shape   s = { w->n_out, w->n_in, w->dtype == DT_Q8T ? 8 : 4, w->group };
+    const float *const  *x = (in ? in->f32 : j->x) + m0;
+    int                  n = m1 - m0;
+    struct quant_shape   s = { w->n_out, w->n_in, bits_of(w), w->group };
+    if (j->form == FORM_I8) {
+        (s.bits == 8 ? kern.linear_q8t_i8 : kern.linear_q4t_i8)(y, in->i8 + m0, n, w->data, s, row0,
+                                                                row1);
+        return;
+    }
+    if (j->form == FORM_BF16) {
+        kern.linear_bf16_bf16(y, in->bf16 + m0, n, w->data, w->n_in, row0, row1);
+        return;
+    }
     switch (w->dtype) {
-    case DT_F32: kern.linear_f32(y, x, m1 - m0, w->data, w->n_in, row0, row1); break;
-    case DT_BF16: kern.linear_bf16(y, x, m1 - m0, w->data, w->n_in, row0, row1); break;
-    case DT_F16: kern.linear_f16(y, x, m1 - m0, w->data, w->n_in, row0, row1); break;
-    case DT_Q8T: kern.linear_q8t(y, x, m1 - m0, w->data, s, row0, row1); break;
-    case DT_Q4T: kern.linear_q4t(y, x, m1 - m0, w->data, s, row0, row1); break;
+    case DT_F32: kern.linear_f32(y, x, n, w->data, w->n_in, row0, row1); break;
+    case DT_BF16: kern.linear_bf16(y, x, n, w->data, w->n_in, row0, row1); break;
+    case DT_F16: kern.linear_f16(y, x, n, w->data, w->n_in, row0, row1); break;
+    case DT_Q8T: kern.linear_q8t(y, x, n, w->data, s, row0, row1); break;
+    case DT_Q4T: kern.linear_q4t(y, x, n, w->data, s, row0, row1); break;
     default: must(!"a matrix of this dtype");
     }
 }
 
-/* y = sum * row_scale + bias, or y += that. */
-static void finish(const struct linear *j, int m0, int m1, int row0, int row1)
+/* Makes vectors [m0, m1) ready; i: the thread. */
+static void make_ready(const struct linear *j, const struct ready *out, int m0, int m1, int i)
 {
-    const float *scale = j->w->row_scale;
+    int n_in = j->w->n_in;
     for (int m = m0; m < m1; m++) {
-        float *sum = j->sum[m], *y = j->y[m];
-        if (scale)
-            for (int r = row0; r < row1; r++)
-                sum[r] *= scale[r];
-        if (j->bias)
-            kern.add_f32(sum + row0, j->bias + row0, row1 - row0);
-        if (sum != y)
-            kern.add_f32(y + row0, sum + row0, row1 - row0);
+        const float *x = j->x[m];
+        if (j->norm) {
+            float *to = j->form == FORM_F32 ? (float *)out->f32[m]
+                                            : j->normed + (size_t)i * (size_t)n_in;
+            if (j->norm->kind == NORM_RMS)
+                kern.rms_norm_f32(to, x, j->norm->w, n_in, j->norm->eps);
+            else
+                kern.layer_norm_f32(to, x, j->norm->w, j->norm->b, n_in, j->norm->eps);
+            x = to;
+        }
+        if (j->form == FORM_I8)
+            kern.quantize_x(&out->i8[m], x, n_in, bits_of(j->w));
+        else if (j->form == FORM_BF16)
+            kern.f32_to_bf16((uint16_t *)out->bf16[m], x, n_in);
     }
 }
 
+static void ready_slice(void *arg, int i, int n)
+{
+    const struct linear *j = arg;
+    int                  m0, m1;
+    be_cpu_slice(&m0, &m1, j->n_vec, i, n);
+    make_ready(j, j->ready, m0, m1, i);
+}
+
+/* sum = sum * row_scale + bias, in rows [row0, row1) */
+static void dress(const struct linear *j, float *sum, int row0, int row1)
+{
+    const float *scale = j->w->row_scale;
+    if (scale)
+        for (int r = row0; r < row1; r++)
+            sum[r] *= scale[r];
+    if (j->bias)
+        kern.add_f32(sum + row0, j->bias + row0, row1 - row0);
+}
+
+static void run_rows(const struct linear *j, const struct ready *in, int m0, int m1, int row0,
+                     int row1)
+{
+    run_kernel(j, in, m0, m1, row0, row1);
+    if (j->w->row_scale || j->bias)
+        for (int m = m0; m < m1; m++)
+            dress(j, j->sum[m], row0, row1);
+}
+
 /* Blocks of rows are dealt out, or vectors where there are plenty, or both. Every result is one
- * sum, so none of this shows in it. */
+ * sum, so none of this shows in it. A gate's rows go with the rows that they gate. */
 static void linear_slice(void *arg, int i, int n)
 {
     const struct linear *j = arg;
-    int                  n_block = (j->w->n_out + BLOCK - 1) / BLOCK;
+    int                  n_row = j->is_glu ? j->w->n_out / 2 : j->w->n_out;
+    int                  n_block = (n_row + BLOCK - 1) / BLOCK;
     int n_part = j->n_vec >= VECS_EACH * n ? n : n_block >= n ? 1 : j->n_vec < n ? j->n_vec : n;
     int n_row_part = n / n_part; /* threads that share one part of the vectors */
     if (i >= n_part * n_row_part)
@@ -60,54 +155,140 @@ static void linear_slice(void *arg, int i, int n)
     be_cpu_slice(&m0, &m1, j->n_vec, i / n_row_part, n_part);
     be_cpu_slice(&row0, &row1, n_block, i % n_row_part, n_row_part);
     row0 *= BLOCK;
-    row1 = row1 * BLOCK < j->w->n_out ? row1 * BLOCK : j->w->n_out;
+    row1 = row1 * BLOCK < n_row ? row1 * BLOCK : n_row;
     if (m0 >= m1 || row0 >= row1)
         return;
-    run_kernel(j, m0, m1, row0, row1);
-    if (j->w->row_scale || j->bias || j->sum != j->y)
-        finish(j, m0, m1, row0, row1);
+    const struct ready *in = !has_before(j) ? NULL : j->is_each ? &j->ready[i] : j->ready;
+    if (j->is_each)
+        make_ready(j, in, m0, m1, i);
+    run_rows(j, in, m0, m1, row0, row1);
+    if (j->is_glu)
+        run_rows(j, in, m0, m1, n_row + row0, n_row + row1);
+    for (int m = m0; m < m1 && j->sum != j->y; m++) {
+        float *sum = j->sum[m] + row0, *y = j->y[m] + row0;
+        if (j->is_glu)
+            kern.glu_f32(y, sum, sum + n_row, row1 - row0, j->act);
+        else
+            kern.add_f32(y, sum, row1 - row0);
+    }
 }
 
-/* n_vec pointers to rows of n_col floats. */
-static float **rows_at(struct be *be, float *p, int n_vec, int n_col)
+/* n pointers to rows of `size` bytes at p. */
+static void *rows_at(struct be *be, void *p, int n, size_t size)
 {
-    float **rows = be_scratch_bytes(be, (size_t)n_vec * sizeof *rows);
-    if (be->err)
-        return NULL;
-    for (int m = 0; m < n_vec; m++)
-        rows[m] = p + (size_t)m * (size_t)n_col;
+    void **rows = be_scratch_bytes(be, (size_t)n * sizeof *rows);
+    for (int m = 0; m < n && !be->err; m++)
+        rows[m] = (uint8_t *)p + (size_t)m * size;
     return rows;
+}
+
+static void *new_rows(struct be *be, int n, size_t size)
+{
+    void *p = be_scratch_bytes(be, mem_size((size_t)n, size));
+    return rows_at(be, p, n, size);
+}
+
+static void open_ready(struct be *be, struct ready *r, const struct linear *j)
+{
+    size_t n_in = (size_t)j->w->n_in;
+    *r = (struct ready){ 0 };
+    if (j->form == FORM_F32)
+        r->f32 = new_rows(be, j->n_vec, (n_in + 15) / 16 * 16 * sizeof(float));
+    else if (j->form == FORM_BF16)
+        r->bf16 = new_rows(be, j->n_vec, (n_in + 31) / 32 * 32 * sizeof(uint16_t));
+    if (j->form != FORM_I8)
+        return;
+    size_t size = quant_x_size(j->w->n_in);
+    void  *p = be_scratch_bytes(be, mem_size((size_t)j->n_vec, size));
+    r->i8 = be_scratch_bytes(be, mem_size((size_t)j->n_vec, sizeof *r->i8));
+    for (int m = 0; m < j->n_vec && !be->err; m++)
+        quant_x_init(&r->i8[m], (uint8_t *)p + (size_t)m * size, j->w->n_in);
+}
+
+static void run_linear(struct be *be, struct linear *j)
+{
+    j->form = form_of(be, j->w);
+    if (j->norm && j->norm->kind == NORM_NONE)
+        j->norm = NULL;
+    if (has_before(j)) {
+        j->is_each = j->n_vec == 1;
+        int n = j->is_each ? be->n_thread : 1;
+        j->ready = be_scratch_bytes(be, (size_t)n * sizeof *j->ready);
+        for (int i = 0; i < n && !be->err; i++)
+            open_ready(be, &j->ready[i], j);
+        if (j->norm && j->form != FORM_F32)
+            j->normed = be_scratch(be, be->n_thread, j->w->n_in)->p;
+    }
+    if (be->err)
+        return;
+    if (has_before(j) && !j->is_each)
+        be_cpu_run(be, 8 * (int64_t)j->n_vec * j->w->n_in, ready_slice, j);
+    be_cpu_run(be, 2 * (int64_t)j->n_vec * j->w->n_out * j->w->n_in, linear_slice, j);
 }
 
 void be_cpu_linear_vecs(struct be *be, float *const *y, const float *const *x, int n_vec,
                         const struct weight *w, const float *bias, bool add)
 {
     struct linear j = { .y = y, .x = x, .sum = y, .n_vec = n_vec, .w = w, .bias = bias };
-    if (add) {
-        struct tensor *t = be_scratch(be, n_vec, w->n_out);
-        j.sum = rows_at(be, t->p, n_vec, w->n_out);
-    }
+    if (add)
+        j.sum = new_rows(be, n_vec, (size_t)w->n_out * sizeof(float));
     if (!be->err)
-        be_cpu_run(be, 2 * (int64_t)n_vec * w->n_out * w->n_in, linear_slice, &j);
+        run_linear(be, &j);
 }
 
-static void linear(struct be *be, struct tensor *y, const struct tensor *x, const struct weight *w,
-                   bool add)
+/* What a product of tensors has: y, x, w and its bias. */
+static struct linear linear_of(struct be *be, const struct tensor *y, const struct tensor *x,
+                               const struct weight *w)
 {
-    float **yp = rows_at(be, y->p, y->n_row, y->n_col);
-    float **xp = rows_at(be, x->p, x->n_row, x->n_col);
-    if (be->err)
-        return;
-    be_cpu_linear_vecs(be, yp, (const float *const *)xp, x->n_row, w, w->bias, add);
+    struct linear j = { .n_vec = x->n_row, .w = w, .bias = w->bias };
+    j.y = rows_at(be, y->p, y->n_row, (size_t)y->n_col * sizeof(float));
+    j.x = rows_at(be, x->p, x->n_row, (size_t)x->n_col * sizeof(float));
+    j.sum = j.y;
+    return j;
 }
 
 void be_cpu_linear(struct be *be, struct tensor *y, const struct tensor *x, const struct weight *w)
 {
-    linear(be, y, x, w, false);
+    struct linear j = linear_of(be, y, x, w);
+    if (!be->err)
+        run_linear(be, &j);
 }
 
 void be_cpu_linear_add(struct be *be, struct tensor *y, const struct tensor *x,
                        const struct weight *w)
 {
-    linear(be, y, x, w, true);
+    struct linear j = linear_of(be, y, x, w);
+    j.sum = new_rows(be, x->n_row, (size_t)w->n_out * sizeof(float));
+    if (!be->err)
+        run_linear(be, &j);
+}
+
+void be_cpu_norm_linear(struct be *be, struct tensor *y, const struct tensor *x,
+                        const struct norm *n, const struct weight *w)
+{
+    struct linear j = linear_of(be, y, x, w);
+    j.norm = n;
+    if (!be->err)
+        run_linear(be, &j);
+}
+
+void be_cpu_glu_linear(struct be *be, struct tensor *y, const struct tensor *x,
+                       const struct norm *n, const struct weight *w, enum act act)
+{
+    struct linear j = linear_of(be, y, x, w);
+    j.norm = n;
+    j.act = act;
+    j.sum = new_rows(be, x->n_row, (size_t)w->n_out * sizeof(float));
+    j.is_glu = !is_tiles(w) || w->n_out / 2 % QUANT_ROWS == 0;
+    if (be->err)
+        return;
+    if (j.is_glu) {
+        run_linear(be, &j);
+        return;
+    }
+    /* The gated rows begin inside a block of tiles: one after the other. */
+    struct tensor u = { x->n_row, w->n_out, j.sum[0] };
+    j.y = j.sum;
+    run_linear(be, &j);
+    op_glu(be, y, &u, act);
 }

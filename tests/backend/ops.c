@@ -175,6 +175,49 @@ TEST(fused_linear_is_what_its_parts_give)
     }
 }
 
+/* Activations of eight bits: near the exact product, and the same bits alone and among others. */
+static void fast_scene(struct be *be, float *out, size_t *n, const void *arg)
+{
+    const struct linear_case *c = arg;
+    struct matrix             m = make_matrix(c->dtype, c->n_out, c->n_in, c->group, c->is_dressed);
+    int                       lane = 0;
+    CHECK(!be_is_exact(be));
+    be_begin(be, &(struct step){ 1, &lane });
+    struct tensor *x = scene_tensor(be, c->n_row, c->n_in), *y = be_scratch(be, c->n_row, c->n_out);
+    struct tensor *alone = be_scratch(be, 1, c->n_out);
+    op_linear(be, y, x, &m.w);
+    scene_put(out, n, y);
+    for (int r = 0; r < c->n_row; r++) {
+        struct tensor row = { 1, c->n_in, x->p + r * c->n_in };
+        double        error = 0, size = 0;
+        op_linear(be, alone, &row, &m.w);
+        CHECK(memcmp(alone->p, y->p + r * c->n_out, sizeof(float) * (size_t)c->n_out) == 0);
+        for (int o = 0; o < c->n_out; o++) {
+            double want = linear_exact(&m, row.p, o);
+            error += (want - alone->p[o]) * (want - alone->p[o]);
+            size += want * want;
+        }
+        CHECK(error <= 1e-4 * size);
+    }
+    op_linear_add(be, y, x, &m.w);
+    for (size_t i = 0; i < (size_t)c->n_row * (size_t)c->n_out; i++)
+        CHECK(y->p[i] == out[i] + out[i]);
+    CHECK(be_end(be) == OK);
+    free_matrix(&m);
+}
+
+TEST(fast_linear_is_near_and_does_not_feel_its_company)
+{
+    scene_is_fast = true;
+    for (size_t i = 0; i < sizeof fused_cases / sizeof *fused_cases; i++) {
+        size_t n = 0;
+        scene_run(fast_scene, &fused_cases[i], &n);
+        n = 0;
+        scene_run(fused_scene, &fused_cases[i], &n);
+    }
+    scene_is_fast = false;
+}
+
 static void rows_scene(struct be *be, float *out, size_t *n, const void *arg)
 {
     int         n_row = ((const int *)arg)[0], n_col = ((const int *)arg)[1], lane = 0;
@@ -351,10 +394,9 @@ TEST(composed_ops_give_what_own_ops_give)
 static void some_step(struct be *be, int n_lane, const struct matrix *m, struct kv *kv)
 {
     static const int    lanes[] = { 0, 1, 2, 3 };
-    const struct attend a = { .n_head = 2,
-                              .context = 6,
-                              .scale = 0.5f,
-                              .rope = { ROPE_INTERLEAVED, 10000, 1 } };
+    const struct attend a = {
+        .n_head = 2, .context = 6, .scale = 0.5f, .rope = { ROPE_INTERLEAVED, 10000, 1 }
+    };
     be_begin(be, &(struct step){ n_lane, lanes });
     struct tensor *x = scene_tensor(be, n_lane, 48), *y = be_scratch(be, n_lane, 3 * 48);
     op_linear(be, y, x, &m->w);
