@@ -11,8 +11,9 @@
 #include "kernel/simd_linear.h"
 
 #if defined(SIMD_LANES)
-#define SIMD_KEYS  8 /* keys at a time: as many sums as hide the latency of one */
-#define SIMD_MIXED 8 /* registers of values at a time */
+#define SIMD_KEYS  8    /* keys at a time: as many sums as hide the latency of one */
+#define SIMD_AHEAD 1024 /* bytes ahead that are asked for: runs are short for a CPU to foresee */
+#define SIMD_MIXED 8    /* registers of values at a time */
 
 /* n_key is SIMD_KEYS or 1. */
 SIMD_INLINE void simd_score_keys(float *score, const float *q, const uint8_t *key, size_t size,
@@ -21,6 +22,8 @@ SIMD_INLINE void simd_score_keys(float *score, const float *q, const uint8_t *ke
     simd   sum[SIMD_KEYS];
     size_t row = (size_t)d * size;
     int    i = 0;
+    for (size_t at = 0; n_key > 1 && at < SIMD_KEYS * row; at += 64)
+        simd_prefetch(key + SIMD_AHEAD + at);
     SIMD_EACH (r, n_key)
         sum[r] = simd_zero();
     for (; i + SIMD_LANES <= d; i += SIMD_LANES) {
@@ -83,6 +86,8 @@ SIMD_INLINE void simd_mix_columns(float *y, const float *score, const struct ker
     if (n_rest)
         sum[n_reg] = simd_load_n(y + from + n_reg * SIMD_LANES, n_rest);
     for (int i = 0; i < n; i++, v += row) {
+        SIMD_EACH (c, (n_reg * SIMD_LANES * (int)size + 63) / 64)
+            simd_prefetch(v + SIMD_AHEAD + 64 * c);
         simd s = simd_set(values->scale ? score[i] * values->scale[i] : score[i]);
         SIMD_EACH (c, n_reg)
             sum[c] = simd_fma(s, load(v + (size_t)(c * SIMD_LANES) * size), sum[c]);
