@@ -79,7 +79,7 @@ $(TESTS): $(BUILD)/%: %.c $(BUILD)/libparley.a Makefile
 
 # AVX-512 in other instructions, for tests on machines without it; -O1 compiles four times faster.
 SIMDE := $(if $(wildcard /usr/include/simde/x86/avx512.h),$(if $(filter x86_64%,$(shell $(CC) -dumpmachine)),simde))
-$(BUILD)/tests/kernel/kern $(BUILD)/tests/kernel/int8: $(SIMDE:%=$(BUILD)/tests/kernel/%.o)
+$(BUILD)/tests/kernel/kern $(BUILD)/tests/kernel/int8 $(BUILD)/tests/kernel/panel: $(SIMDE:%=$(BUILD)/tests/kernel/%.o)
 $(BUILD)/tests/kernel/simde.o: src/kernel/isa_avx512.c tests/kernel/simde.h Makefile
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_C) $(ISA_FLAGS_avx2) -O1 -Wno-psabi -include tests/kernel/simde.h -Disa_avx512=isa_avx512_simde \

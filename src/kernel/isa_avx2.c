@@ -8,6 +8,7 @@
 #include "kernel/simd_dot_avx2.h"
 #include "kernel/simd_int8.h"
 #include "kernel/simd_linear.h"
+#include "kernel/simd_panel.h"
 #include "kernel/simd_quantise.h"
 #include "kernel/simd_quantize.h"
 #include "kernel/simd_rows.h"
@@ -27,6 +28,8 @@ const struct kern isa_avx2 = {
     .linear_q8t_i8 = linear_q8t_i8,
     .linear_q4t_i8 = linear_q4t_i8,
     .quantize_x = quantize_x,
+    .panel_f32 = panel_f32,
+    .panel_bf16 = panel_bf16,
     .rms_norm_f32 = rms_norm_f32,
     .layer_norm_f32 = layer_norm_f32,
     .softmax_f32 = softmax_f32,

@@ -6,6 +6,7 @@
 
 #include "kernel/simd_attend.h"
 #include "kernel/simd_linear.h"
+#include "kernel/simd_panel.h"
 #include "kernel/simd_rows.h"
 #include "kernel/simd_tiles.h"
 
@@ -20,6 +21,8 @@ const struct kern isa_avx512 = {
     .linear_f16 = linear_f16,
     .linear_q8t = linear_q8t,
     .linear_q4t = linear_q4t,
+    .panel_f32 = panel_f32,
+    .panel_bf16 = panel_bf16,
     .rms_norm_f32 = rms_norm_f32,
     .layer_norm_f32 = layer_norm_f32,
     .softmax_f32 = softmax_f32,

@@ -16,6 +16,7 @@
 
 #include "base/err.h"
 #include "kernel/dtype.h"
+#include "kernel/panel.h"
 #include "kernel/quant.h"
 
 enum act {
@@ -60,6 +61,18 @@ struct kern_rows {
     (float *const *y, const uint16_t *const *x, int n_vec, const uint16_t *w, int n_in, int row0, \
      int row1)
 
+/* A product with panels and what follows it: v = x w^T, then each of (+ bias) (* scale) (+ add) that is
+ * there; v goes to y, act(v) to z, where they are there. */
+struct panel_job {
+    const float *const *x; /* [n_vec] rows of w.n_in floats */
+    int                 n_vec;
+    struct panels       w;
+    const float        *bias, *scale; /* [w.n_out] or NULL */
+    const float        *add;          /* [n_vec, w.n_out] or NULL */
+    float              *y, *z;        /* [n_vec, w.n_out] or NULL; y may be add */
+    enum act            act;          /* of z */
+};
+
 /* The form is ours here: clang-format takes the stars for products. */
 /* clang-format off */
 #define KERN_LIST(K)                                                                               \
@@ -77,6 +90,9 @@ struct kern_rows {
     K(void, linear_bf16_bf16, KERN_LINEAR_BF16_ARGS)                                               \
     /* out's parts hold n columns and their padding; bits: of the tiles, 4 or 8 */                 \
     K(void, quantize_x, (const struct quant_x *out, const float *x, int n, int bits))              \
+    /* Blocks [block0, block1) of w, whose dtype is the kernel's. */                               \
+    K(void, panel_f32, (const struct panel_job *j, int block0, int block1))                        \
+    K(void, panel_bf16, (const struct panel_job *j, int block0, int block1))                       \
     /* y = x * w / sqrt(mean(x^2) + eps) */                                                        \
     K(void, rms_norm_f32, (float *y, const float *x, const float *w, int n, float eps))            \
     /* y = (x - mean) / sqrt(var + eps) * w + b; w and b may be NULL */                            \

@@ -13,11 +13,13 @@
 #define TILES_CAP 4608 /* 2 x 2 tiles of 8 bits, group 32 */
 #define X_CAP     192  /* of one quantised vector */
 #define OUT_CAP   128
+#define PANEL_IN  19 /* columns of the panels: 2 blocks of up to 20 */
 
 struct input {
     float    a[N_ROW * N_IN], b[N_VEC][N_IN];
     uint16_t bf16[N_ROW * N_IN], f16[N_ROW * N_IN];
     uint8_t  q8[TILES_CAP], q4[TILES_CAP];
+    uint8_t  panel_f32[2 * 16 * 4 * PANEL_IN], panel_bf16[2 * 16 * 2 * (PANEL_IN + 1)];
 };
 
 static const struct quant_shape shape8 = { N_ROW, N_IN, 8, 32 };
@@ -119,6 +121,31 @@ CASE(quantize_x)
         out[i] = x.q[i];
     for (int i = 0; i < N_IN / 32; i++)
         out[N + i] = 100 * x.sum[i] + x.scale[i / 2];
+}
+/* Two vectors of which the second ends in a narrow block; the activation's branch too. */
+static void run_panel(const struct input *in, float *out, enum dtype dtype,
+                      void (*fn)(const struct panel_job *j, int block0, int block1))
+{
+    const float           *x[N_VEC] = { in->b[0], in->b[1], in->b[2] };
+    const struct panel_job j = { .x = x,
+                                 .n_vec = N_VEC,
+                                 .w = { dtype, N_ROW, PANEL_IN,
+                                        dtype == DT_F32 ? in->panel_f32 : in->panel_bf16 },
+                                 .bias = in->b[0] + 1,
+                                 .scale = in->b[1] + 1,
+                                 .add = in->a,
+                                 .y = out,
+                                 .z = out + N_VEC * N_ROW,
+                                 .act = ACT_ELU };
+    fn(&j, 0, panel_count(N_ROW));
+}
+CASE(panel_f32)
+{
+    run_panel(in, out, DT_F32, k->panel_f32);
+}
+CASE(panel_bf16)
+{
+    run_panel(in, out, DT_BF16, k->panel_bf16);
 }
 CASE(rms_norm_f32)
 {
@@ -226,6 +253,14 @@ static void fill(struct input *in)
     isa_c.f32_to_bf16(in->bf16, in->a, N_ROW * N_IN);
     for (int i = 0; i < N_ROW * N_IN; i++) /* from 0.125 to 1.99, both signs */
         in->f16[i] = (uint16_t)(0x3000 + i * 37 % 0xfff + (i & 1) * 0x8000);
+    for (int b = 0; b < 2; b++) {
+        const float *rows = in->a + 16 * b * PANEL_IN;
+        int          n_row = b ? N_ROW - 16 : 16;
+        panel_pack(in->panel_f32 + (size_t)b * panel_size(DT_F32, PANEL_IN), DT_F32, rows, n_row,
+                   PANEL_IN);
+        panel_pack(in->panel_bf16 + (size_t)b * panel_size(DT_BF16, PANEL_IN), DT_BF16, rows, n_row,
+                   PANEL_IN);
+    }
     quant_pack_f32(in->q8, shape8, in->a, 0, N_ROW);
     quant_pack_f32(in->q4, shape4, in->a, 0, N_ROW);
 }

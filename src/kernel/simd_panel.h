@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT */
+/* simd_panel: products with panels, on the vocabulary included before.
+ *
+ * Lanes are rows of the matrix, so that no sum is ever added across lanes; a sum takes its columns in
+ * order, segment by segment, whatever the tile it is computed in.
+ */
+#ifndef KERNEL_SIMD_PANEL_H
+#define KERNEL_SIMD_PANEL_H
+
+#include "kernel/kern.h"
+#include "kernel/simd_linear.h"
+
+#if defined(SIMD_LANES)
+#define SIMD_PANEL_REGS (PANEL_ROWS / SIMD_LANES) /* of one column of a block */
+#define SIMD_PANEL_SUMS (6 * 4)                   /* at most, in a tile */
+
+/* A dword of bf16 panels: two columns of a row. */
+#if SIMD_LANES == 8
+#define SIMD_PANEL_BLOCKS(n_vec) ((n_vec) == 1 ? 4 : (n_vec) <= 3 ? 2 : 1)
+#define SIMD_PANEL_VECS          6 /* 12 sums, 2 weights, an input, a mask */
+static inline simd simd_pair_first(const uint8_t *p)
+{
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_loadu_si256((const __m256i *)p), 16));
+}
+static inline simd simd_pair_second(const uint8_t *p)
+{
+    __m256i w = _mm256_loadu_si256((const __m256i *)p);
+    return _mm256_castsi256_ps(_mm256_and_si256(w, _mm256_set1_epi32(-65536)));
+}
+#else
+#define SIMD_PANEL_BLOCKS(n_vec) 4
+#define SIMD_PANEL_VECS          6 /* 24 sums */
+static inline simd simd_pair_first(const uint8_t *p)
+{
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_loadu_si512(p), 16));
+}
+static inline simd simd_pair_second(const uint8_t *p)
+{
+    return _mm512_castsi512_ps(_mm512_and_si512(_mm512_loadu_si512(p), _mm512_set1_epi32(-65536)));
+}
+#endif
+
+/* Finishes n outputs of one register: bias, scale, what is added, the activation. */
+SIMD_INLINE void simd_panel_put(const struct panel_job *j, simd v, size_t at, int row, int n)
+{
+    bool is_all = n >= SIMD_LANES;
+#define LOAD(p) (is_all ? simd_load(p) : simd_load_n(p, n))
+#define STORE(p, v)                \
+    do {                           \
+        if (is_all)                \
+            simd_store(p, v);      \
+        else                       \
+            simd_store_n(p, v, n); \
+    } while (0)
+    if (j->bias)
+        v = simd_add(v, LOAD(j->bias + row));
+    if (j->scale)
+        v = simd_mul(v, LOAD(j->scale + row));
+    if (j->add)
+        v = simd_add(v, LOAD(j->add + at));
+    if (j->y)
+        STORE(j->y + at, v);
+    if (j->z)
+        STORE(j->z + at, simd_act(v, j->act));
+#undef LOAD
+#undef STORE
+}
+
+/* Not inlined: the activations are there once, not in every tile. */
+static __attribute__((noinline)) void simd_panel_end(const struct panel_job *j, const simd *sum,
+                                                     int m0, int n_vec, int row0, int n_reg)
+{
+    for (int m = 0; m < n_vec; m++)
+        for (int r = 0; r < n_reg; r++) {
+            int row = row0 + r * SIMD_LANES, n = j->w.n_out - row;
+            if (n > 0)
+                simd_panel_put(j, sum[m * n_reg + r],
+                               (size_t)(m0 + m) * (size_t)j->w.n_out + (size_t)row, row, n);
+        }
+}
+
+/* Adds columns k0 .. k1-1 to the sums [n_vec][n_block * regs]. fetch: asks for what comes
+ * SIMD_PREFETCH bytes later. */
+SIMD_INLINE void simd_panel_sum_f32(simd *sum, const uint8_t *w, size_t block_size,
+                                    const float *const *x, int k0, int k1, int n_vec, int n_block,
+                                    int n_reg, bool fetch)
+{
+    w += (size_t)k0 * PANEL_ROWS * sizeof(float);
+    for (int k = k0; k < k1; k++, w += PANEL_ROWS * sizeof(float)) {
+        simd weight[4 * SIMD_PANEL_REGS];
+        SIMD_EACH (b, n_block)
+            SIMD_EACH (r, n_reg)
+                weight[b * n_reg + r] = simd_weight_f32(w + (size_t)b * block_size +
+                                                        (size_t)r * sizeof(simd));
+        if (fetch)
+            SIMD_EACH (b, n_block)
+                simd_prefetch(w + (size_t)b * block_size + SIMD_PREFETCH);
+        SIMD_EACH (m, n_vec) {
+            simd in = simd_set(x[m][k]);
+            SIMD_EACH (i, n_block * n_reg)
+                sum[m * n_block * n_reg + i] = simd_fma(weight[i], in,
+                                                        sum[m * n_block * n_reg + i]);
+        }
+    }
+}
+
+SIMD_INLINE void simd_panel_sum_bf16(simd *sum, const uint8_t *w, size_t block_size,
+                                     const float *const *x, int k0, int k1, int n_vec, int n_block,
+                                     int n_reg, bool fetch)
+{
+    w += (size_t)(k0 / 2) * PANEL_ROWS * 2 * sizeof(uint16_t);
+    for (int k = k0; k < k1; k += 2, w += PANEL_ROWS * 2 * sizeof(uint16_t)) {
+        simd weight[4 * SIMD_PANEL_REGS];
+        if (fetch)
+            SIMD_EACH (b, n_block)
+                simd_prefetch(w + (size_t)b * block_size + SIMD_PREFETCH);
+        SIMD_EACH (b, n_block)
+            SIMD_EACH (r, n_reg)
+                weight[b * n_reg + r] = simd_pair_first(w + (size_t)b * block_size +
+                                                        (size_t)r * sizeof(simd));
+        SIMD_EACH (m, n_vec) {
+            simd in = simd_set(x[m][k]);
+            SIMD_EACH (i, n_block * n_reg)
+                sum[m * n_block * n_reg + i] = simd_fma(weight[i], in,
+                                                        sum[m * n_block * n_reg + i]);
+        }
+        if (k + 1 == k1) /* an odd end */
+            break;
+        /* Loaded again: twelve sums leave no registers to keep the pairs in. */
+        const uint8_t *again = w;
+        __asm__("" : "+r"(again));
+        SIMD_EACH (b, n_block)
+            SIMD_EACH (r, n_reg)
+                weight[b * n_reg + r] = simd_pair_second(again + (size_t)b * block_size +
+                                                         (size_t)r * sizeof(simd));
+        SIMD_EACH (m, n_vec) {
+            simd in = simd_set(x[m][k + 1]);
+            SIMD_EACH (i, n_block * n_reg)
+                sum[m * n_block * n_reg + i] = simd_fma(weight[i], in,
+                                                        sum[m * n_block * n_reg + i]);
+        }
+    }
+}
+
+/* A tile of n_vec vectors and n_block blocks, of which the first n_reg registers count. */
+SIMD_INLINE void simd_panel_tile(const struct panel_job *j, int m0, int block, int n_vec,
+                                 int n_block, int n_reg, enum dtype dtype, bool fetch)
+{
+    const float *const *x = j->x + m0;
+    size_t              size = panel_size(dtype, j->w.n_in);
+    const uint8_t      *w = (const uint8_t *)j->w.data + (size_t)block * size;
+    simd                all[SIMD_PANEL_SUMS];
+
+    for (int k0 = 0; k0 < j->w.n_in || k0 == 0; k0 += PANEL_SEGMENT) {
+        int  k1 = k0 + PANEL_SEGMENT < j->w.n_in ? k0 + PANEL_SEGMENT : j->w.n_in;
+        simd sum[SIMD_PANEL_SUMS];
+        SIMD_EACH (i, n_vec * n_block * n_reg)
+            sum[i] = simd_zero();
+        if (dtype == DT_F32)
+            simd_panel_sum_f32(sum, w, size, x, k0, k1, n_vec, n_block, n_reg, fetch);
+        else
+            simd_panel_sum_bf16(sum, w, size, x, k0, k1, n_vec, n_block, n_reg, fetch);
+        if (k0 == 0)
+            SIMD_EACH (i, n_vec * n_block * n_reg)
+                all[i] = sum[i];
+        else
+            SIMD_EACH (i, n_vec * n_block * n_reg)
+                all[i] = simd_add(all[i], sum[i]);
+    }
+    simd_panel_end(j, all, m0, n_vec, block * PANEL_ROWS, n_block * n_reg);
+}
+
+/* Vectors m0 .. of blocks [block, block1), as many blocks at a time as n_vec has room for. */
+SIMD_INLINE void simd_panel_few(const struct panel_job *j, int m0, int block, int block1, int n_vec,
+                                enum dtype dtype)
+{
+    int n = SIMD_PANEL_BLOCKS(n_vec);
+    for (; block + n <= block1; block += n)
+        simd_panel_tile(j, m0, block, n_vec, SIMD_PANEL_BLOCKS(n_vec), SIMD_PANEL_REGS, dtype,
+                        true);
+    for (; block < block1; block++)
+        simd_panel_tile(j, m0, block, n_vec, 1, SIMD_PANEL_REGS, dtype, true);
+}
+
+/* The same for one block of which only the first register counts. */
+SIMD_INLINE void simd_panel_narrow(const struct panel_job *j, int block, enum dtype dtype)
+{
+    int m = 0;
+    for (; m + 8 <= j->n_vec; m += 8)
+        simd_panel_tile(j, m, block, 8, 1, 1, dtype, false);
+    for (; m + 4 <= j->n_vec; m += 4)
+        simd_panel_tile(j, m, block, 4, 1, 1, dtype, true);
+    for (; m < j->n_vec; m++)
+        simd_panel_tile(j, m, block, 1, 1, 1, dtype, true);
+}
+
+SIMD_INLINE void simd_panel_rest(const struct panel_job *j, int m0, int block, int block1,
+                                 enum dtype dtype)
+{
+    switch (j->n_vec - m0) {
+    case 1: simd_panel_few(j, m0, block, block1, 1, dtype); break;
+    case 2: simd_panel_few(j, m0, block, block1, 2, dtype); break;
+    case 3: simd_panel_few(j, m0, block, block1, 3, dtype); break;
+    case 4: simd_panel_few(j, m0, block, block1, 4, dtype); break;
+    case 5: simd_panel_few(j, m0, block, block1, 5, dtype); break;
+    default: break;
+    }
+}
+
+/* Blocks [block, block + n_block) and all vectors. */
+SIMD_INLINE void simd_panel_many(const struct panel_job *j, int block, int n_block,
+                                 enum dtype dtype)
+{
+    simd_panel_tile(j, 0, block, SIMD_PANEL_VECS, n_block, SIMD_PANEL_REGS, dtype, true);
+    int m = SIMD_PANEL_VECS;
+    for (; m + SIMD_PANEL_VECS <= j->n_vec; m += SIMD_PANEL_VECS)
+        simd_panel_tile(j, m, block, SIMD_PANEL_VECS, n_block, SIMD_PANEL_REGS, dtype, false);
+    simd_panel_rest(j, m, block, block + n_block, dtype);
+}
+
+SIMD_INLINE void simd_panel_all(const struct panel_job *j, int block, int block1, enum dtype dtype)
+{
+    enum { N = SIMD_PANEL_BLOCKS(SIMD_PANEL_VECS) };
+    bool is_narrow = SIMD_PANEL_REGS > 1 && block1 * PANEL_ROWS - j->w.n_out >= SIMD_LANES;
+    int  whole = is_narrow ? block1 - 1 : block1;
+
+    if (j->n_vec < SIMD_PANEL_VECS) {
+        simd_panel_rest(j, 0, block, whole, dtype);
+    } else {
+        for (; block + N <= whole; block += N)
+            simd_panel_many(j, block, N, dtype);
+        for (; N > 1 && block < whole; block++)
+            simd_panel_many(j, block, 1, dtype);
+    }
+    if (is_narrow)
+        simd_panel_narrow(j, block1 - 1, dtype);
+}
+
+static void panel_f32(const struct panel_job *j, int block0, int block1)
+{
+    simd_panel_all(j, block0, block1, DT_F32);
+}
+
+static void panel_bf16(const struct panel_job *j, int block0, int block1)
+{
+    simd_panel_all(j, block0, block1, DT_BF16);
+}
+#endif
+#endif
