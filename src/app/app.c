@@ -103,7 +103,12 @@ int app_stop_signal(void)
 enum err app_model_dir(const struct app *app, char *out, size_t cap)
 {
     const char *name = app_str(app, OPT_MODEL);
-    return registry_find(out, cap, name ? name : "");
+    return app_find_model(name ? name : "", out, cap);
+}
+
+enum err app_find_model(const char *name, char *out, size_t cap)
+{
+    return registry_find(out, cap, name);
 }
 
 enum err app_be_options(const struct app *app, struct be_options *out, bool is_exact)

@@ -3,139 +3,175 @@
 #include <string.h>
 
 #include "app/app.h"
-#include "app/step_times.h"
-#include "base/mem.h"
-#include "base/os.h"
+#include "app/bench_read.h"
+#include "app/bench_report.h"
+#include "app/bench_rig.h"
 #include "kernel/kern_bench.h"
-#include "talk/duplex.h"
+#include "model/model_shape.h"
 
-#define KERNEL_MS 50 /* of measuring a kernel */
+#define KERNEL_MS 50  /* of measuring a kernel */
+#define READ_MS   500 /* of the read loop, before and after each part */
 
-/* Times of the parts of many frames. */
+/* One run of the verb: parts are measured one after the other and printed at the end. */
 struct bench {
-    struct app       *app;
-    struct duplex    *duplex;
-    struct step_times encode, lm, decode, frame;
-    double            frame_ms; /* what a frame may take */
+    struct app        *app;
+    struct bench_setup setup;
+    char               dir[MODEL_PATH_CAP];
+    struct buf         out;
+    bool               as_json;
+    double             part_ms[BENCH_TALK + 1]; /* p50 of each part's frame; 0: not measured */
 };
 
-static enum err step(struct bench *b, float *mic, float *speaker)
-{
-    static const int    lane = 0;
-    struct step         s = { 1, &lane };
-    struct duplex_frame f = { .mic = mic, .speaker = speaker, .forced_text = -1 };
+static const char *const what_names[] = { "lm", "codec", "talk" };
 
-    enum err            err = duplex_step(b->duplex, &s, &f);
-    struct duplex_times t = duplex_last_times(b->duplex);
-    if (!err)
-        err = step_times_add(&b->encode, t.encode_ns);
-    if (!err)
-        err = step_times_add(&b->lm, t.temporal_ns + t.depth_ns);
-    if (!err)
-        err = step_times_add(&b->decode, t.decode_ns);
-    return err ? err
-               : step_times_add(&b->frame, t.encode_ns + t.temporal_ns + t.depth_ns + t.decode_ns);
+/* --shape NAME, or its configs: the folder of an embedded model. */
+static enum err find_model(struct bench *b)
+{
+    const char *shape = app_str(b->app, OPT_SHAPE);
+
+    if (!shape) {
+        b->setup.model_dir = b->dir;
+        return app_model_dir(b->app, b->dir, sizeof b->dir);
+    }
+    b->setup.shape = shape;
+    for (int i = 0; model_shape_name(i); i++)
+        if (strcmp(model_shape_name(i), shape) == 0)
+            return OK;
+    b->setup.shape = b->dir;
+    enum err err = app_find_model(shape, b->dir, sizeof b->dir);
+    if (err)
+        return err_set(ERR_MISSING,
+                       "--shape: '%.60s' is none of moshi-7b, moshi-2b, moshi-1b, hibiki-2b, mimi, "
+                       "nor a model's name",
+                       shape);
+    return OK;
 }
 
-/* Noise from a linear congruence: what is encoded does not change the time. */
-static void fill_noise(float *pcm, int n, uint32_t *seed)
+static enum err read_setup(struct bench *b)
 {
-    for (int i = 0; i < n; i++) {
-        *seed = *seed * 1664525u + 1013904223u;
-        pcm[i] = (float)(int32_t)*seed / 2147483648.0f * 0.1f;
-    }
+    b->setup = (struct bench_setup){ .n_lane = (int)app_int(b->app, OPT_LANES),
+                                     .n_step = (int)app_int(b->app, OPT_STEPS),
+                                     .context = app_int(b->app, OPT_CONTEXT),
+                                     .is_cold = app_flag(b->app, OPT_COLD),
+                                     .is_paced = app_flag(b->app, OPT_REALTIME) };
+
+    enum err err = app_be_options(b->app, &b->setup.be, app_flag(b->app, OPT_EXACT));
+    if (!err)
+        err = app_quant(b->app, &b->setup.quant);
+    return err ? err : find_model(b);
 }
 
-static enum err run_steps(struct bench *b)
+static enum err read_loop(double *gb_s, const struct bench *b)
 {
-    int                   n_smp = duplex_codec(b->duplex)->frame_size;
-    float                *mic = mem_zalloc(mem_size((size_t)n_smp, 2 * sizeof *mic));
-    struct lm_gen_options gen = duplex_defaults(b->duplex);
-    int64_t               n = app_int(b->app, OPT_STEPS);
-    uint32_t              seed = 1;
-    enum err              err = mic ? OK : ERR_NOMEM;
+    struct be *be = NULL;
+    double     now = 0;
+    enum err   err = be_open(&be, &b->setup.be);
 
-    duplex_reset(b->duplex, 0, &gen);
-    for (int64_t i = 0; !err && i < n && !app_stop_signal(); i++) {
-        fill_noise(mic, n_smp, &seed);
-        err = step(b, mic, mic + n_smp);
-        app_progress("bench", i + 1, n);
-    }
-    mem_free(mic);
+    if (!err)
+        err = bench_read(&now, be, READ_MS);
+    be_close(&be);
+    *gb_s = now > *gb_s ? now : *gb_s;
     return err;
 }
 
-static enum err open_bench(struct bench *b, char *dir, size_t cap)
+static void add_head(struct bench *b, const struct bench_result *r, enum bench_what what,
+                     double read_gb_s)
 {
-    struct duplex_options o = { .model_dir = dir, .n_lane = 1 };
+    const struct bench_setup *s = &b->setup;
+    const char *model = s->shape ? s->shape : s->model_dir, *quant = app_str(b->app, OPT_QUANT);
+    bool        is_talk = what == BENCH_TALK;
 
-    enum err err = app_be_options(b->app, &o.be, false);
-    if (!err)
-        err = app_quant(b->app, &o.quant);
-    if (!err)
-        err = app_model_dir(b->app, dir, cap);
-    if (!err)
-        err = duplex_open(&b->duplex, &o);
-    if (!err)
-        b->frame_ms = 1e3 / duplex_codec(b->duplex)->frame_rate_hz;
-    return err;
-}
-
-static void add_times(struct buf *out, const char *name, struct step_times *t, bool as_json)
-{
-    double p50 = step_times_ms(t, 0.5), p95 = step_times_ms(t, 0.95), p99 = step_times_ms(t, 0.99);
-
-    if (as_json)
-        buf_add_fmt(out, ", \"%s\": {\"p50_ms\": %.4f, \"p95_ms\": %.4f, \"p99_ms\": %.4f}", name,
-                    p50, p95, p99);
-    else
-        buf_add_fmt(out, "%-8s %8.3f %8.3f %8.3f\n", name, p50, p95, p99);
-}
-
-static void add_steps(struct buf *out, struct bench *b, const char *what, const char *dir)
-{
-    bool as_json = app_flag(b->app, OPT_JSON);
-    bool all = strcmp(what, "all") == 0 || strcmp(what, "talk") == 0;
-
-    if (as_json) {
-        buf_add_str(out, ", \"model\": ");
-        buf_add_json(out, dir, strlen(dir));
-        buf_add_fmt(out, ", \"steps\": %d, \"frame_ms\": %.3f", b->frame.n, b->frame_ms);
-    } else {
-        buf_add_fmt(out,
-                    "%d frames of %.0f ms, %s, kernels %s\n         p50 ms   p95 ms   p99 ms\n",
-                    b->frame.n, b->frame_ms, dir, kern.name);
+    if (b->as_json) {
+        buf_add_str(&b->out, "\"model\": ");
+        buf_add_json(&b->out, model, strlen(model));
+        buf_add_fmt(
+            &b->out,
+            ", \"noise\": %s, \"quant\": \"%s\", \"kv\": \"%s\", \"exact\": %s, \"threads\": %d, "
+            "\"lanes\": %d, \"context\": %lld, \"cold\": %s, \"paced\": %s, \"steps\": %d, "
+            "\"frame_ms\": %.3f, \"read_loop_gb_s\": %.2f",
+            s->shape ? "true" : "false", quant, s->be.kv ? s->be.kv : "auto",
+            s->be.is_exact ? "true" : "false", r->n_thread, s->n_lane, (long long)r->context,
+            s->is_cold ? "true" : "false", s->is_paced ? "true" : "false",
+            r->times[what == BENCH_LM ? BENCH_LM_FRAME : BENCH_FRAME].n, r->frame_ms, read_gb_s);
+        return;
     }
-    if (all || strcmp(what, "codec") == 0) {
-        add_times(out, "encode", &b->encode, as_json);
-        add_times(out, "decode", &b->decode, as_json);
-    }
-    if (all || strcmp(what, "lm") == 0)
-        add_times(out, "lm", &b->lm, as_json);
-    if (all)
-        add_times(out, "frame", &b->frame, as_json);
+    buf_add_fmt(&b->out,
+                "%s of %s%s: %d frames, %d %s, %d thread%s, kernels %s, quant %s, kv %s%s%s%s",
+                what_names[what], model, s->shape ? " (noise)" : "",
+                r->times[what == BENCH_LM ? BENCH_LM_FRAME : BENCH_FRAME].n, s->n_lane,
+                s->n_lane == 1 ? "lane" : "lanes", r->n_thread, r->n_thread == 1 ? "" : "s",
+                kern.name, quant, s->be.kv ? s->be.kv : "auto", s->be.is_exact ? ", exact" : "",
+                s->is_cold ? ", caches cold" : "", s->is_paced ? ", paced" : "");
+    if (r->context > 0)
+        buf_add_fmt(&b->out, ", context %lld", (long long)r->context);
+    buf_add_fmt(&b->out, "\nread loop %.1f GB/s", read_gb_s);
+    if (r->frame_ms > 0 && is_talk)
+        buf_add_fmt(&b->out, "; a frame may take %.0f ms", r->frame_ms);
+    buf_add_str(&b->out, "\n");
 }
 
-static enum err bench_steps(struct app *app, struct buf *out, const char *what)
+static enum err check_realtime(const struct bench *b, struct bench_result *r, enum bench_what what)
 {
-    struct bench b = { .app = app };
-    char         dir[MODEL_PATH_CAP];
+    double p95_ms = step_times_ms(&r->times[what == BENCH_LM ? BENCH_LM_FRAME : BENCH_FRAME], 0.95);
+    double frame_ms = r->frame_ms > 0 ? r->frame_ms : 80;
 
-    enum err err = open_bench(&b, dir, sizeof dir);
-    if (!err)
-        err = run_steps(&b);
+    if (!app_flag(b->app, OPT_REQUIRE_REALTIME) || p95_ms <= frame_ms)
+        return OK;
+    return err_set(ERR_FAIL, "not real time: p95 of a frame is %.1f ms, it may take %.1f", p95_ms,
+                   frame_ms);
+}
+
+static enum err bench_part(struct bench *b, enum bench_what what)
+{
+    struct bench_result r;
+    double              read_gb_s = 0;
+
+    enum err err = read_loop(&read_gb_s, b);
+    if (err)
+        return err;
+    err = bench_rig_run(&r, &b->setup, what);
+    if (!err && !app_stop_signal())
+        err = read_loop(&read_gb_s, b);
     if (!err) {
-        add_steps(out, &b, what, dir);
-        double p95 = step_times_ms(&b.frame, 0.95);
-        if (app_flag(app, OPT_REQUIRE_REALTIME) && p95 > b.frame_ms)
-            err = err_set(ERR_FAIL, "not real time: p95 of a frame is %.1f ms, it may take %.1f",
-                          p95, b.frame_ms);
+        b->part_ms[what] = step_times_ms(&r.times[what == BENCH_LM ? BENCH_LM_FRAME : BENCH_FRAME],
+                                         0.5);
+        add_head(b, &r, what, read_gb_s);
+        bench_report_stages(&b->out, &r, read_gb_s, b->as_json);
+        err = check_realtime(b, &r, what);
     }
-    duplex_close(&b.duplex);
-    step_times_fini(&b.encode);
-    step_times_fini(&b.lm);
-    step_times_fini(&b.decode);
-    step_times_fini(&b.frame);
+    bench_rig_fini(&r);
+    return err;
+}
+
+static enum err bench_named(struct bench *b, enum bench_what what)
+{
+    if (b->as_json)
+        buf_add_fmt(&b->out, ", \"%s\": {", what_names[what]);
+    enum err err = bench_part(b, what);
+    buf_add_str(&b->out, b->as_json ? "}" : "\n");
+    return err;
+}
+
+/* Each part alone, then together: what is slow alone is the model's or the machine's fault, what is
+ * slow only together the pipeline's. */
+static enum err bench_all(struct bench *b)
+{
+    enum err err = bench_named(b, BENCH_LM);
+
+    for (enum bench_what what = BENCH_CODEC; !err && what <= BENCH_TALK && !app_stop_signal();
+         what++)
+        err = bench_named(b, what);
+    double lm = b->part_ms[BENCH_LM], codec = b->part_ms[BENCH_CODEC],
+           talk = b->part_ms[BENCH_TALK];
+    double      rest = talk - lm - codec;
+    const char *worst = rest > lm && rest > codec ? "pipeline" : lm > codec ? "lm" : "codec";
+    if (b->as_json)
+        buf_add_fmt(&b->out, ", \"bottleneck\": \"%s\", \"pipeline_ms\": %.4f", worst, rest);
+    else
+        buf_add_fmt(&b->out,
+                    "bottleneck: %s (alone: lm %.2f ms, codec %.2f ms; together %.2f ms, that is "
+                    "%+.2f)\n\n",
+                    worst, lm, codec, talk, rest);
     return err;
 }
 
@@ -173,39 +209,64 @@ static enum err bench_kernels(struct buf *out, bool as_json)
     return err;
 }
 
+static enum err measure(struct bench *b, const char *what)
+{
+    bool is_all = strcmp(what, "all") == 0, is_kernels = strcmp(what, "kernels") == 0;
+
+    if (b->as_json)
+        buf_add_fmt(&b->out, "{\"cpu\": \"%s\"", kern.name);
+    enum err err = is_kernels ? OK : read_setup(b);
+    if (!err && is_all)
+        err = bench_all(b);
+    for (int i = 0; !err && i <= BENCH_TALK; i++) {
+        if (strcmp(what, what_names[i]) != 0)
+            continue;
+        buf_add_str(&b->out, b->as_json ? ", " : "");
+        err = bench_part(b, (enum bench_what)i);
+    }
+    if (!err && (is_all || is_kernels) && !app_stop_signal())
+        err = bench_kernels(&b->out, b->as_json);
+    buf_add_str(&b->out, b->as_json ? "}\n" : "");
+    return err ? err : buf_err(&b->out);
+}
+
 static enum err run(struct app *app)
 {
     static const char *const known[] = { "lm", "codec", "talk", "kernels", "all" };
     const char              *what = app_operand(app, 0) ? app_operand(app, 0) : "all";
-    bool                     as_json = app_flag(app, OPT_JSON), is_known = false;
-    struct buf               out;
-    enum err                 err = OK;
+    struct bench             b = { .app = app, .as_json = app_flag(app, OPT_JSON) };
+    bool                     is_known = false;
 
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         is_known |= strcmp(what, known[i]) == 0;
     if (!is_known)
-        return err_set(ERR_USAGE, "'%s' is none of lm, codec, talk, kernels, all", what);
+        return err_set(ERR_USAGE, "'%.60s' is none of lm, codec, talk, kernels, all", what);
     app_catch_signals(NULL, NULL);
-    buf_init(&out, 1 << 20);
-    if (as_json)
-        buf_add_fmt(&out, "{\"cpu\": \"%s\"", kern.name);
-    if (strcmp(what, "kernels") != 0)
-        err = bench_steps(app, &out, what);
-    if (!err && (strcmp(what, "kernels") == 0 || strcmp(what, "all") == 0))
-        err = bench_kernels(&out, as_json);
-    buf_add_str(&out, as_json ? "}\n" : "");
-    if (!err)
-        err = buf_err(&out);
+    buf_init(&b.out, 1 << 20);
+    enum err err = measure(&b, what);
     if (!err && app_stop_signal())
         err = ERR_INTERRUPTED;
     if (!err)
-        err = app_print(buf_view(&out));
-    buf_fini(&out);
+        err = app_print(buf_view(&b.out));
+    buf_fini(&b.out);
     return err;
 }
 
-static const enum option options[] = { OPT_MODEL,   OPT_THREADS, OPT_DEVICE,           OPT_QUANT,
-                                       OPT_KV,      OPT_STEPS,   OPT_REQUIRE_REALTIME, OPT_JSON,
+static const enum option options[] = { OPT_MODEL,
+                                       OPT_SHAPE,
+                                       OPT_THREADS,
+                                       OPT_DEVICE,
+                                       OPT_QUANT,
+                                       OPT_KV,
+                                       OPT_EXACT,
+                                       OPT_STEPS,
+                                       OPT_LANES,
+                                       OPT_CONTEXT,
+                                       OPT_COLD,
+                                       OPT_REALTIME,
+                                       OPT_REQUIRE_REALTIME,
+                                       OPT_TRACE,
+                                       OPT_JSON,
                                        OPTION_COUNT };
 
 const struct command cmd_bench = {
@@ -213,10 +274,13 @@ const struct command cmd_bench = {
     .summary = "measure the speed of a model and of the kernels on this machine",
     .operands = "[lm|codec|talk|kernels|all]",
     .text =
-        "Steps the model on noise as serve would and prints the median, p95 and p99 of each part "
-        "in milliseconds; kernels prints the rate of each arithmetic kernel in use. With "
+        "Steps the model on noise as serve would: lm is the language model alone, codec the codec "
+        "alone (a folder without a language model will do), talk both together, kernels the rate of "
+        "each arithmetic kernel, all everything, and where the time goes. Prints the quantiles of "
+        "each stage in milliseconds, and how fast the model reads its weights beside how fast "
+        "memory can be read. --shape measures a published size without its file. With "
         "--require-realtime it fails when the p95 of a frame is over its time.",
-    .example = "parley bench talk --steps 500 --json",
+    .example = "parley bench talk --shape moshi-2b --quant q4 --kv int8 --context 1500",
     .max_operand = 1,
     .run = run,
     .options = options,

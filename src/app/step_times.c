@@ -34,6 +34,15 @@ double step_times_ms(struct step_times *t, double q)
     return (double)t->ns[i < t->n ? i : t->n - 1] / 1e6;
 }
 
+double step_times_mean_ms(const struct step_times *t)
+{
+    double sum = 0;
+
+    for (int i = 0; i < t->n; i++)
+        sum += (double)t->ns[i];
+    return t->n ? sum / t->n / 1e6 : 0;
+}
+
 void step_times_fini(struct step_times *t)
 {
     mem_free(t->ns);

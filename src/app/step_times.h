@@ -15,6 +15,7 @@ struct step_times {
 
 enum err step_times_add(struct step_times *t, int64_t ns) MUST_CHECK;
 double   step_times_ms(struct step_times *t, double q); /* sorts; 0 when empty */
+double   step_times_mean_ms(const struct step_times *t);
 void     step_times_fini(struct step_times *t);
 
 #endif

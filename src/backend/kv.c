@@ -65,6 +65,16 @@ void kv_warm(struct kv *kv, int lane, int n_ahead)
     kv->n_warm[lane] = n;
 }
 
+void kv_age(struct kv *kv, int lane, int64_t n)
+{
+    enum { SMALL = 0x3c }; /* bytes of a small number in f32, bf16 and int8 with its factor */
+
+    memset(kv->k + (size_t)lane * kv->lane_size, SMALL, kv->lane_size);
+    memset(kv->v + (size_t)lane * kv->lane_size, SMALL, kv->lane_size);
+    kv->n_seen[lane] = n;
+    kv->n_warm[lane] = n_block(kv);
+}
+
 /* A head's part of the block of a slot. */
 static uint8_t *head_at(const struct kv *kv, uint8_t *ring, int lane, int head, int slot)
 {

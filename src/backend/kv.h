@@ -39,6 +39,9 @@ void kv_reset(struct kv *kv, int lane);
  * steps. */
 void kv_warm(struct kv *kv, int lane, int n_ahead);
 
+/* As if n positions had been written, all alike: measuring at a context that nobody waits for. */
+void kv_age(struct kv *kv, int lane, int64_t n);
+
 /* k, v [d_head] of one head become those of a position. */
 void kv_write(struct kv *kv, int lane, int head, int64_t pos, const float *k, const float *v);
 

@@ -200,6 +200,10 @@ const struct moshi_info *duplex_lm(const struct duplex *d)
 {
     return moshi_info(d->lm);
 }
+struct moshi *duplex_model(struct duplex *d)
+{
+    return d->lm;
+}
 const struct sentencepiece *duplex_tokenizer(const struct duplex *d)
 {
     return d->tok;

@@ -30,6 +30,7 @@ void     duplex_close(struct duplex **d);
 const struct mimi_info     *duplex_codec(const struct duplex *d);
 const struct moshi_info    *duplex_lm(const struct duplex *d);
 const struct sentencepiece *duplex_tokenizer(const struct duplex *d); /* NULL: noise has none */
+struct moshi               *duplex_model(struct duplex *d); /* between steps, for measuring */
 const char                 *duplex_model_type(const struct duplex *d);
 struct lm_gen_options       duplex_defaults(const struct duplex *d);
 
