@@ -28,7 +28,8 @@ struct lm_gen {
     const int32_t **tokens; /* [n_lane]: rows of input */
     const float   **logits; /* [n_lane] */
     int32_t        *before; /* [n_lane]: what a depth step sees */
-    float          *room;   /* the sampler's */
+    float          *room;   /* [n_lane, n_vocab]: the sampler's */
+    int             n_vocab;
 };
 
 /* Open, close. */
@@ -47,15 +48,15 @@ struct lm_gen_options lm_gen_defaults(const struct moshi *m)
 static bool open_room(struct lm_gen *g)
 {
     size_t n = (size_t)g->n_lane, n_stream = 1 + (size_t)g->info->n_q;
-    int n_vocab = g->info->card > g->info->text_card_out ? g->info->card : g->info->text_card_out;
 
+    g->n_vocab = g->info->card > g->info->text_card_out ? g->info->card : g->info->text_card_out;
     g->lane = mem_zalloc(mem_size(n, sizeof *g->lane));
     g->input = mem_zalloc(mem_size(n, n_stream * sizeof *g->input));
     g->now = mem_zalloc(mem_size(n, n_stream * sizeof *g->now));
     g->tokens = mem_zalloc(mem_size(n, sizeof *g->tokens));
     g->logits = mem_zalloc(mem_size(n, sizeof *g->logits));
     g->before = mem_zalloc(mem_size(n, sizeof *g->before));
-    g->room = mem_zalloc(mem_size((size_t)n_vocab, sizeof *g->room));
+    g->room = mem_zalloc(mem_size(mem_size(n, (size_t)g->n_vocab), sizeof *g->room));
     bool is_open = g->lane && g->input && g->now && g->tokens && g->logits && g->before && g->room;
     for (size_t i = 0; i < n && is_open; i++) {
         g->lane[i].cache = mem_zalloc(mem_size(n_stream, (size_t)g->n_slot * sizeof(int32_t)));
@@ -157,24 +158,47 @@ static void gather(struct lm_gen *g, const struct step *s, const int32_t *const 
     }
 }
 
+/* One stream of all lanes. */
+struct draw {
+    struct lm_gen     *g;
+    const struct step *s;
+    int                stream, n_vocab;
+    const int32_t     *forced; /* by active lane, below 0: sample; or NULL */
+};
+
+static int32_t *drawn(const struct draw *d, int a)
+{
+    return d->g->now + (size_t)a * (size_t)(1 + d->g->info->n_q) + d->stream;
+}
+
 /* Draws are numbered by step and stream, so a forced token moves nobody's noise. */
+static void draw_lane(void *arg, int a)
+{
+    const struct draw           *d = arg;
+    const struct lane           *l = &d->g->lane[d->s->lane[a]];
+    const struct lm_gen_options *o = &l->o;
+
+    if (d->forced && d->forced[a] >= 0)
+        *drawn(d, a) = d->forced[a];
+    else
+        *drawn(d, a) = sampler_draw(d->g->logits[a], d->n_vocab, d->stream ? o->temp : o->temp_text,
+                                    d->stream ? o->top_k : o->top_k_text, o->seed,
+                                    (uint64_t)l->n_step * MOSHI_MAX_STREAM + (uint64_t)d->stream,
+                                    d->g->room + (size_t)a * (size_t)d->g->n_vocab);
+}
+
 static enum err draw(struct lm_gen *g, const struct step *s, int stream, int n_vocab,
                      const int32_t *forced)
 {
-    for (int a = 0; a < s->n_lane; a++) {
-        const struct lane           *l = &g->lane[s->lane[a]];
-        const struct lm_gen_options *o = &l->o;
-        int32_t                     *out = g->now + (size_t)a * (size_t)(1 + g->info->n_q) + stream;
-        if (forced && forced[a] >= 0) {
-            *out = forced[a];
-            continue;
-        }
-        *out = sampler_draw(g->logits[a], n_vocab, stream ? o->temp : o->temp_text,
-                            stream ? o->top_k : o->top_k_text, o->seed,
-                            (uint64_t)l->n_step * MOSHI_MAX_STREAM + (uint64_t)stream, g->room);
-        if (*out < 0)
+    struct draw d = { g, s, stream, n_vocab, forced };
+
+    if (s->n_lane == 1)
+        draw_lane(&d, 0);
+    else
+        be_parallel(moshi_be(g->m), draw_lane, &d, s->n_lane);
+    for (int a = 0; a < s->n_lane; a++)
+        if (*drawn(&d, a) < 0)
             return err_set(ERR_FAIL, "the model's logits are not numbers (stream %d)", stream);
-    }
     return OK;
 }
 

@@ -3,6 +3,9 @@
 
 #include <math.h>
 #include <stdbool.h>
+#include <string.h>
+
+#define HEAP_MAX 64 /* above, counting digits is quicker */
 
 /* The finaliser of SplitMix64: a bijection whose output bits all depend on all input bits. */
 static uint64_t mix(uint64_t x)
@@ -13,12 +16,25 @@ static uint64_t mix(uint64_t x)
     return x ^ x >> 31;
 }
 
-/* -log of an Exp(1) number: 53 bits of a hash, never 0 or 1. */
-static double noise(uint64_t key, int32_t i)
+/* 53 bits of a hash. */
+static uint64_t bits(uint64_t key, int32_t i)
 {
-    double u = ((double)(mix(key ^ mix((uint64_t)i)) >> 11) + 0.5) * 0x1p-53;
+    return mix(key ^ mix((uint64_t)i)) >> 11;
+}
 
-    return -log(-log(u));
+/* -log of an Exp(1) number, from u = (h + 1/2) / 2^53. */
+static double noise(uint64_t h)
+{
+    return -log(-log(((double)h + 0.5) * 0x1p-53));
+}
+
+/* No less than noise(h), without a logarithm: -log(-log u) <= -log(1 - u), and 1 - u is at least
+ * half of 2^53 - h. */
+static double noise_bound(uint64_t h)
+{
+    int n_zero = __builtin_clzll((1ull << 53) - h);
+
+    return (n_zero - 9) * 0.6931472;
 }
 
 /* Restores a heap whose smallest value is in front, after heap[0] changed. */
@@ -37,8 +53,8 @@ static void sift_down(float *heap, int n)
     heap[at] = x;
 }
 
-/* The k-th largest logit; *n_tie: how many of those that equal it still belong to the k. */
-static float kth_largest(const float *logits, int n, int k, float *heap, int *n_tie)
+/* The k-th largest logit with a heap of k floats: quick for a small k. */
+static float kth_by_heap(const float *logits, int n, int k, float *heap)
 {
     for (int i = 0; i < k; i++)
         heap[i] = -INFINITY;
@@ -48,10 +64,58 @@ static float kth_largest(const float *logits, int n, int k, float *heap, int *n_
             sift_down(heap, k);
         }
     }
-    float t = heap[0];
-    *n_tie = 0;
-    for (int i = 0; i < k; i++)
-        *n_tie += heap[i] == t;
+    return heap[0];
+}
+
+/* Ordered as the floats are; what is not a number counts as -infinity. */
+static uint32_t order_of(float x)
+{
+    uint32_t u;
+
+    x = isnan(x) ? -INFINITY : x + 0.0f; /* -0 is 0 */
+    memcpy(&u, &x, sizeof u);
+    return u >> 31 ? ~u : u | 0x80000000u;
+}
+
+static float float_of(uint32_t order)
+{
+    uint32_t u = order >> 31 ? order & 0x7fffffffu : ~order;
+    float    x;
+
+    memcpy(&x, &u, sizeof x);
+    return x;
+}
+
+/* The same by its digits of 11, 11 and 10 bits, counted from the highest. */
+static float kth_by_digits(const float *logits, int n, int k)
+{
+    static const int shifts[] = { 21, 10, 0 };
+    uint32_t         found = 0, mask = 0;
+
+    for (int pass = 0; pass < 3; pass++) {
+        int      count[2048] = { 0 }, shift = shifts[pass];
+        uint32_t digits = pass < 2 ? 2047 : 1023, digit = digits;
+        for (int i = 0; i < n; i++) {
+            uint32_t u = order_of(logits[i]);
+            if ((u & mask) == found)
+                count[u >> shift & digits]++;
+        }
+        for (; count[digit] < k; digit--)
+            k -= count[digit];
+        found |= digit << shift;
+        mask |= digits << shift;
+    }
+    return float_of(found);
+}
+
+/* The k-th largest logit; *n_tie: how many of those that equal it still belong to the k. */
+static float kth_largest(const float *logits, int n, int k, float *heap, int *n_tie)
+{
+    float t = k <= HEAP_MAX ? kth_by_heap(logits, n, k, heap) : kth_by_digits(logits, n, k);
+
+    *n_tie = k;
+    for (int i = 0; i < n; i++)
+        *n_tie -= logits[i] > t;
     return t;
 }
 
@@ -80,7 +144,11 @@ int32_t sampler_draw(const float *logits, int n, float temp, int top_k, uint64_t
     for (int32_t i = 0; i < n; i++) {
         if (!(logits[i] >= least) || (logits[i] == least && n_tie-- <= 0))
             continue;
-        double score = (double)logits[i] / t + noise(key, i);
+        double   score = (double)logits[i] / t;
+        uint64_t h = bits(key, i);
+        if (best >= 0 && score + noise_bound(h) <= best_score)
+            continue;
+        score += noise(h);
         if (best < 0 || score > best_score) {
             best = i;
             best_score = score;

@@ -81,6 +81,43 @@ TEST(sampler_breaks_ties_of_the_top_k_by_the_lower_id)
     CHECK(chi_square(count, p, 6) < 13.8);
 }
 
+/* The k likeliest alone, the lower id first among equals; the others are not numbers. */
+static void keep_top_k(float *out, const float *logits, int n, int k)
+{
+    for (int i = 0; i < n; i++) {
+        int n_before = 0;
+        for (int j = 0; j < n; j++)
+            n_before += logits[j] > logits[i] || (logits[j] == logits[i] && j < i);
+        out[i] = n_before < k ? logits[i] : NAN;
+    }
+}
+
+/* Few and many are found in different ways. */
+TEST(sampler_finds_the_top_k_for_every_k)
+{
+    static const int ks[] = { 1, 2, 63, 64, 65, 100, 250, 399, 400 };
+    float            logits[400], kept[400], room[400];
+
+    for (int round = 0; round < 12; round++) {
+        for (int i = 0; i < 400; i++) {
+            logits[i] = (float)(i * 7919 % 401) - 200;
+            if (round % 3 == 1)
+                logits[i] = (float)(i * 7919 % 11) - 5; /* many ties, zeros of both signs */
+            if (round % 3 == 1 && logits[i] == 0 && i % 2)
+                logits[i] = -0.0f;
+            if (round % 3 == 2 && i % 3)
+                logits[i] = i % 3 == 1 ? NAN : -INFINITY;
+            logits[i] *= 0.01f;
+        }
+        for (size_t j = 0; j < sizeof ks / sizeof *ks; j++) {
+            keep_top_k(kept, logits, 400, ks[j]);
+            for (uint64_t draw = 0; draw < 50; draw++)
+                CHECK_INT(sampler_draw(logits, 400, 0.9f, ks[j], 3, draw, room),
+                          sampler_draw(kept, 400, 0.9f, 0, 3, draw, room));
+        }
+    }
+}
+
 TEST(sampler_has_no_pattern_from_draw_to_draw)
 {
     const float flat[4] = { 0, 0, 0, 0 };
