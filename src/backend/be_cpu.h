@@ -33,8 +33,8 @@ void be_cpu_attend(struct be *be, struct tensor *y, struct tensor *qkv, struct k
 void be_cpu_attend_cross(struct be *be, struct tensor *y, const struct tensor *q,
                          const float *const *k, const float *const *v, const int *n_src, int n_head,
                          float scale);
-void be_cpu_conv(struct be *be, struct tensor *y, const struct tensor *x, const struct conv *c,
-                 struct conv_state *s);
+void be_cpu_conv(struct be *be, const struct conv_out *out, const struct tensor *x,
+                 const struct conv *c, struct conv_state *s);
 
 /* n floats of a matrix from element `at` on, whatever its dtype (not tiles). */
 void be_cpu_widen(float *out, const struct weight *w, size_t at, int n);

@@ -1,28 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /* Convolutions in channels-last form (spec/performance.md 6.6). A window of a conv without
- * dilation is contiguous, so the linear kernels read it where it lies; only the windows that
- * reach back into the state are joined. Streaming and one long call give the same bits: each
- * output is the same sum. */
+ * dilation is contiguous, so the kernels read it where it lies; only the windows that reach back
+ * into the state are joined. Streaming and one long call give the same bits: each output is the
+ * same sum. */
 #include <string.h>
 
 #include "backend/be_cpu.h"
 
+#define CHUNK     96 /* windows that a block of the matrix meets while they are in the cache */
+#define VECS_EACH 24 /* with as many windows a thread, sharing the matrix beats splitting it */
+
 struct job {
-    const struct conv   *c;
-    struct conv_state   *s;
-    const struct step   *step;
-    const struct tensor *x;
-    float               *y;
-    int                  n_each; /* input rows of a lane */
-    int                  n_out;  /* output rows of a lane */
-    int                  reach;  /* rows that a window spans */
-    float               *front;  /* [n_lane, n_front, n_in]: state, then first rows of the input */
-    int                  n_front;
-    float               *gather; /* dilated windows: [n_lane * n_out, kernel * n_in] */
-    float               *taps;   /* depthwise: [kernel, n_out]; */
-    const float         *bias;
-    float               *products; /* transposed: [n_row, kernel * n_out] */
-    float               *rest;     /* transposed: [n_lane, n_state, n_out]: the state to be */
+    const struct conv     *c;
+    const struct conv_out *out;
+    struct conv_state     *s;
+    const struct step     *step;
+    const struct tensor   *x;
+    int                    n_tap, stride; /* of the windows: conv_n_tap(), conv_step() */
+    int                    n_each;        /* input rows of a lane */
+    int                    n_win;         /* windows of a lane */
+    float                 *front; /* [n_lane, n_front, n_in]: state, then first rows of the input */
+    int                    n_front;
+    float                 *gather; /* dilated: [n_lane * n_win, kernel * n_in] */
 };
 
 static float *state_of(const struct job *j, int a)
@@ -38,9 +37,8 @@ static const float *input_row(const struct job *j, int a, int t)
 /* Row t of the joined input: rows of the state come before row 0 of the step. */
 static const float *joined_row(const struct job *j, int a, int t)
 {
-    int n_state = j->s->n_row;
     return t < j->n_front ? j->front + ((size_t)a * (size_t)j->n_front + (size_t)t) * j->c->n_in
-                          : input_row(j, a, t - n_state);
+                          : input_row(j, a, t - j->s->n_row);
 }
 
 /* The first input row of a stream stands in for those before it. */
@@ -48,7 +46,7 @@ static void replicate_first(const struct job *j, int a)
 {
     size_t n_in = (size_t)j->c->n_in;
     bool  *is_first = &j->s->is_first[j->step->lane[a]];
-    if (*is_first && j->c->pad == CONV_PAD_REPLICATE)
+    if (*is_first && j->c->pad == CONV_PAD_REPLICATE && !j->c->is_transposed)
         for (int t = 0; t < j->s->n_row; t++)
             memcpy(state_of(j, a) + (size_t)t * n_in, input_row(j, a, 0), n_in * sizeof(float));
     *is_first = false;
@@ -70,183 +68,107 @@ static void roll_lane(const struct job *j, int a)
            (size_t)(n_state - n_keep) * row);
 }
 
-static void gather_slice(void *arg, int i, int n)
+/* Window m of all lanes. One that begins in the state ends inside the front. */
+static const float *window(const struct job *j, int m)
 {
-    const struct job *j = arg;
-    size_t            n_in = (size_t)j->c->n_in;
-    int               from, to, kernel = j->c->kernel;
-    be_cpu_slice(&from, &to, j->step->n_lane * j->n_out, i, n);
-    for (; from < to; from++)
-        for (int k = 0; k < kernel; k++) {
-            int t = from % j->n_out * j->c->stride + k * j->c->dilation;
-            memcpy(j->gather + ((size_t)from * (size_t)kernel + (size_t)k) * n_in,
-                   joined_row(j, from / j->n_out, t), n_in * sizeof(float));
-        }
-}
-
-/* A conv over all channels: windows are vectors of one linear op. */
-static void conv_dense(struct be *be, struct job *j)
-{
-    const struct conv *c = j->c;
-    int                n_vec = j->step->n_lane * j->n_out;
-    const float      **xp = be_scratch_bytes(be, (size_t)n_vec * sizeof *xp);
-    float            **yp = be_scratch_bytes(be, (size_t)n_vec * sizeof *yp);
-    if (c->dilation > 1 && c->kernel > 1)
-        j->gather = be_scratch(be, n_vec, c->kernel * c->n_in)->p;
-    if (be->err)
-        return;
-    if (j->gather)
-        be_cpu_run(be, (int64_t)n_vec * c->kernel * c->n_in, gather_slice, j);
-    for (int m = 0; m < n_vec; m++) {
-        yp[m] = j->y + (size_t)m * (size_t)c->n_out;
-        /* A window that begins in the state ends inside the front. */
-        int t = m % j->n_out * c->stride;
-        xp[m] = j->gather         ? j->gather + (size_t)m * (size_t)c->kernel * (size_t)c->n_in
-                : t < j->s->n_row ? joined_row(j, m / j->n_out, t)
-                                  : input_row(j, m / j->n_out, t - j->s->n_row);
+    int t = m % j->n_win * j->stride;
+    if (!j->gather)
+        return t < j->s->n_row ? joined_row(j, m / j->n_win, t)
+                               : input_row(j, m / j->n_win, t - j->s->n_row);
+    size_t n_in = (size_t)j->c->n_in, n_tap = (size_t)j->n_tap;
+    float *at = j->gather + (size_t)m * n_tap * n_in;
+    for (size_t k = 0; k < n_tap; k++) {
+        memcpy(at + k * n_in, joined_row(j, m / j->n_win, t + (int)k * j->c->dilation),
+               n_in * sizeof *at);
     }
-    be_cpu_linear_vecs(be, yp, xp, n_vec, &c->w, j->bias, false);
+    return at;
 }
 
-/* Depthwise taps as f32 [kernel, n_out]. */
-static void widen_taps(struct be *be, struct job *j)
+static void dense_slice(void *arg, int i, int n)
+{
+    const struct job  *j = arg;
+    const struct conv *c = j->c;
+    int                n_vec = j->step->n_lane * j->n_win, n_block = panel_count(c->w.n_out);
+    bool               by_vec = n_vec >= VECS_EACH * n || n_block < n || j->gather;
+    int                m0 = 0, m1 = n_vec, b0 = 0, b1 = n_block;
+    const float       *x[CHUNK];
+
+    if (by_vec)
+        be_cpu_slice(&m0, &m1, n_vec, i, n);
+    else
+        be_cpu_slice(&b0, &b1, n_block, i, n);
+    for (; m0 < m1 && b0 < b1; m0 += CHUNK) {
+        size_t           at = (size_t)m0 * (size_t)c->w.n_out;
+        int              n_x = m1 - m0 < CHUNK ? m1 - m0 : CHUNK;
+        struct panel_job p = { .x = x,
+                               .n_vec = n_x,
+                               .w = c->w,
+                               .bias = c->bias,
+                               .add = j->out->add ? j->out->add->p + at : NULL,
+                               .y = j->out->y ? j->out->y->p + at : NULL,
+                               .z = j->out->z ? j->out->z->p + at : NULL,
+                               .act = j->out->act };
+        for (int m = 0; m < n_x; m++)
+            x[m] = window(j, m0 + m);
+        (c->w.dtype == DT_F32 ? kern.panel_f32 : kern.panel_bf16)(&p, b0, b1);
+    }
+}
+
+/* Row m of all lanes of a depthwise conv, transposed or not. */
+static void depthwise_row(const struct job *j, int m)
 {
     const struct conv *c = j->c;
-    int                n = c->kernel * c->n_out;
-    struct tensor     *t = be_scratch(be, 2, n);
-    if (be->err)
-        return;
-    j->taps = t->p;
-    be_cpu_widen(c->is_transposed ? t->p : t->p + n, &c->w, 0, n);
-    if (!c->is_transposed) /* stored [n_out, kernel] */
-        for (int k = 0; k < c->kernel; k++)
-            for (int o = 0; o < c->n_out; o++)
-                t->p[k * c->n_out + o] = t->p[n + o * c->kernel + k];
+    int                n_phase = c->is_transposed ? c->stride : 1, n_row = j->n_win * n_phase;
+    int                a = m / n_row, phase = m % n_row % n_phase;
+    int                t = m % n_row / n_phase * j->stride;
+    float             *y = j->out->y->p + (size_t)m * (size_t)c->n_out;
+
+    memset(y, 0, (size_t)c->n_out * sizeof *y);
+    for (int k = 0; k < j->n_tap; k++) {
+        int tap = c->is_transposed ? phase + (j->n_tap - 1 - k) * n_phase : k;
+        if (tap < c->kernel)
+            kern.mul_add_f32(y, c->taps + (size_t)tap * (size_t)c->n_out,
+                             joined_row(j, a, t + k * c->dilation), c->n_out);
+    }
+    if (c->bias)
+        kern.add_f32(y, c->bias, c->n_out);
 }
 
 static void depthwise_slice(void *arg, int i, int n)
 {
     const struct job *j = arg;
-    int               from, to, n_out = j->c->n_out;
-    be_cpu_slice(&from, &to, j->step->n_lane * j->n_out, i, n);
-    for (; from < to; from++) {
-        float *y = j->y + (size_t)from * (size_t)n_out;
-        memset(y, 0, (size_t)n_out * sizeof *y);
-        for (int k = 0; k < j->c->kernel; k++) {
-            int t = from % j->n_out * j->c->stride + k * j->c->dilation;
-            kern.mul_add_f32(y, j->taps + (size_t)k * (size_t)n_out,
-                             joined_row(j, from / j->n_out, t), n_out);
-        }
-        if (j->bias)
-            kern.add_f32(y, j->bias, n_out);
-    }
+    int               from, to;
+    be_cpu_slice(&from, &to, j->out->y->n_row, i, n);
+    for (; from < to; from++)
+        depthwise_row(j, from);
 }
 
-static void conv_forward(struct be *be, struct job *j)
-{
-    const struct conv *c = j->c;
-    j->reach = (c->kernel - 1) * c->dilation + 1;
-    j->n_out = j->n_each / c->stride;
-    j->n_front = j->s->n_row + (j->n_each < j->reach - 1 ? j->n_each : j->reach - 1);
-    if (j->s->n_row == 0)
-        j->n_front = 0;
-    else {
-        j->front = be_scratch(be, j->step->n_lane * j->n_front, c->n_in)->p;
-        if (be->err)
-            return;
-        for (int a = 0; a < j->step->n_lane; a++)
-            roll_lane(j, a);
-    }
-    if (c->groups == 1) {
-        conv_dense(be, j);
-        return;
-    }
-    widen_taps(be, j);
-    if (!be->err)
-        be_cpu_run(be, 2 * (int64_t)j->step->n_lane * j->n_out * c->kernel * c->n_out,
-                   depthwise_slice, j);
-}
-
-/* One output row of a transposed conv, state rows to be included: what earlier steps left, then the
- * inputs in their order, each with the tap that lands here. */
-static void overlap_row(const struct job *j, float *out, int a, int r)
-{
-    const struct conv *c = j->c;
-    size_t             n_out = (size_t)c->n_out;
-    if (r < j->s->n_row)
-        memcpy(out, state_of(j, a) + (size_t)r * n_out, n_out * sizeof *out);
-    else
-        memset(out, 0, n_out * sizeof *out);
-    int t0 = r < c->kernel ? 0 : (r - c->kernel) / c->stride + 1;
-    for (int t = t0; t < j->n_each && t * c->stride <= r; t++) {
-        size_t tap = (size_t)(r - t * c->stride), row = (size_t)a * (size_t)j->n_each + (size_t)t;
-        if (j->taps)
-            kern.mul_add_f32(out, j->taps + tap * n_out, input_row(j, a, t), c->n_out);
-        else
-            kern.add_f32(out, j->products + (row * (size_t)c->kernel + tap) * n_out, c->n_out);
-    }
-}
-
-static void overlap_slice(void *arg, int i, int n)
-{
-    const struct job *j = arg;
-    int               n_state = j->s->n_row, n_all = j->n_out + n_state, from, to;
-    size_t            n_col = (size_t)j->c->n_out;
-    be_cpu_slice(&from, &to, j->step->n_lane * n_all, i, n);
-    for (; from < to; from++) {
-        size_t a = (size_t)(from / n_all);
-        int    r = from % n_all;
-        if (r >= j->n_out) {
-            overlap_row(j, j->rest + (a * (size_t)n_state + (size_t)(r - j->n_out)) * n_col, (int)a,
-                        r);
-            continue;
-        }
-        float *y = j->y + (a * (size_t)j->n_out + (size_t)r) * n_col;
-        overlap_row(j, y, (int)a, r);
-        if (j->bias)
-            kern.add_f32(y, j->bias, j->c->n_out);
-    }
-}
-
-static void conv_transposed(struct be *be, struct job *j)
-{
-    const struct conv *c = j->c;
-    int                n_lane = j->step->n_lane, n_state = j->s->n_row;
-    j->n_out = j->n_each * c->stride;
-    if (n_state)
-        j->rest = be_scratch(be, n_lane * n_state, c->n_out)->p;
-    if (c->groups > 1) {
-        widen_taps(be, j);
-    } else {
-        struct tensor *t = be_scratch(be, j->x->n_row, c->kernel * c->n_out);
-        struct weight  w = c->w;
-        w.bias = NULL;
-        op_linear(be, t, j->x, &w);
-        j->products = t->p;
-    }
-    if (be->err)
-        return;
-    be_cpu_run(be, 2 * (int64_t)j->x->n_row * c->kernel * c->n_out, overlap_slice, j);
-    for (int a = 0; a < n_lane; a++) {
-        size_t n = (size_t)n_state * (size_t)c->n_out;
-        if (n)
-            memcpy(state_of(j, a), j->rest + (size_t)a * n, n * sizeof *j->rest);
-        j->s->is_first[j->step->lane[a]] = false;
-    }
-}
-
-void be_cpu_conv(struct be *be, struct tensor *y, const struct tensor *x, const struct conv *c,
-                 struct conv_state *s)
+void be_cpu_conv(struct be *be, const struct conv_out *out, const struct tensor *x,
+                 const struct conv *c, struct conv_state *s)
 {
     struct job j = { .c = c,
+                     .out = out,
                      .s = s,
                      .step = &be->step,
                      .x = x,
-                     .y = y->p,
-                     .n_each = be_rows_each(be, x->n_row),
-                     .bias = c->bias ? c->bias : c->w.bias };
-    if (c->is_transposed)
-        conv_transposed(be, &j);
+                     .n_tap = conv_n_tap(c),
+                     .stride = conv_step(c),
+                     .n_each = be_rows_each(be, x->n_row) };
+    int        n_lane = be->step.n_lane, reach = (j.n_tap - 1) * c->dilation;
+
+    j.n_win = j.n_each / j.stride;
+    if (s->n_row > 0) {
+        j.n_front = s->n_row + (j.n_each < reach ? j.n_each : reach);
+        j.front = be_scratch(be, n_lane * j.n_front, c->n_in)->p;
+    }
+    if (c->groups == 1 && c->dilation > 1 && j.n_tap > 1)
+        j.gather = be_scratch(be, n_lane * j.n_win, j.n_tap * c->n_in)->p;
+    if (be->err)
+        return;
+    for (int a = 0; a < n_lane && s->n_row > 0; a++)
+        roll_lane(&j, a);
+    if (c->groups == 1)
+        be_cpu_run(be, 2 * (int64_t)n_lane * j.n_win * c->w.n_out * c->w.n_in, dense_slice, &j);
     else
-        conv_forward(be, &j);
+        be_cpu_run(be, 2 * (int64_t)out->y->n_row * j.n_tap * c->n_out, depthwise_slice, &j);
 }

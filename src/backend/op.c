@@ -169,31 +169,32 @@ void op_attend_cross(struct be *be, struct tensor *y, const struct tensor *q, co
     be->row->attend_cross(be, y, q, k, v, n_src, n_head, scale);
 }
 
-static void check_conv_weight(const struct conv *c)
+static void check_conv(const struct conv *c, const struct conv_out *out)
 {
     bool is_depthwise = c->groups > 1;
-    must(!is_depthwise || (c->groups == c->n_in && c->n_in == c->n_out));
-    must(!is_depthwise || c->w.dtype == DT_F32 || c->w.dtype == DT_BF16 || c->w.dtype == DT_F16);
-    int n_in = is_depthwise ? 1 : c->n_in;
-    must(c->w.n_out == (c->is_transposed ? c->kernel * c->n_out : c->n_out));
-    must(c->w.n_in == (c->is_transposed ? n_in : c->kernel * n_in));
+    must(!is_depthwise || (c->groups == c->n_in && c->n_in == c->n_out && c->taps));
+    must(!is_depthwise || (out->y && !out->z && !out->add));
+    must(is_depthwise || (c->w.data && c->w.n_in == conv_n_tap(c) * c->n_in));
+    must(is_depthwise || c->w.n_out == (c->is_transposed ? c->stride : 1) * c->n_out);
+    must((unsigned)out->act < ACT_COUNT);
 }
 
-void op_conv(struct be *be, struct tensor *y, const struct tensor *x, const struct conv *c,
-             struct conv_state *s)
+void op_conv(struct be *be, const struct conv_out *out, const struct tensor *x,
+             const struct conv *c, struct conv_state *s)
 {
     if (!is_going(be))
         return;
-    int n_each = be_rows_each(be, x->n_row);
-    must(x->n_col == c->n_in && y->n_col == c->n_out && x->p != y->p);
-    must(c->is_transposed ? y->n_row == x->n_row * c->stride
-                          : n_each % c->stride == 0 && y->n_row == x->n_row / c->stride);
-    must(s->n_col == (c->is_transposed ? c->n_out : c->n_in));
-    must(s->n_row ==
-         (c->is_transposed ? c->kernel : (c->kernel - 1) * c->dilation + 1) - c->stride);
+    const struct tensor *all[] = { out->y, out->z, out->add };
+    int                  n_each = be_rows_each(be, x->n_row);
+    int                  n_row = c->is_transposed ? x->n_row * c->stride : x->n_row / c->stride;
+    must(x->n_col == c->n_in && (out->y || out->z));
+    must(c->is_transposed || n_each % c->stride == 0);
+    for (int i = 0; i < 3; i++)
+        must(!all[i] || (all[i]->n_row == n_row && all[i]->n_col == c->n_out && all[i]->p != x->p));
+    must(s->n_col == c->n_in && s->n_row == conv_n_state(c));
     must(be->step.lane[be->step.n_lane - 1] < s->n_lane);
-    check_conv_weight(c);
-    be->row->conv(be, y, x, c, s);
+    check_conv(c, out);
+    be->row->conv(be, out, x, c, s);
 }
 
 /* Ids come from models and users: one out of range is an error, not our mistake. */

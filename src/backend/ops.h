@@ -25,19 +25,37 @@ struct attend {
     struct rope rope; /* turns queries and keys first; positions go on from kv->n_seen */
 };
 
-/* A streaming convolution in channels-last form. Input rows are time steps, [T, n_in]. */
+/* A streaming convolution in channels-last form. Input rows are time steps, [T, n_in].
+ *
+ * A transposed one computes `stride` output rows for each input row at once, out of that row and the
+ * n_tap - 1 before it that reach into them: a convolution with stride * n_out outputs. So nothing is
+ * added up between steps, and what is remembered are input rows in both cases. */
 enum conv_pad { CONV_PAD_ZERO, CONV_PAD_REPLICATE };
 struct conv {
     int           n_in, n_out, kernel, stride, dilation, groups;
-    enum conv_pad pad;
+    enum conv_pad pad; /* of a transposed one: zeros always */
     bool          is_transposed;
-    struct weight w;    /* conv: [n_out, kernel * n_in / groups] taps outermost;
-                           transposed: [kernel * n_out, n_in / groups] rows (tap, out); when
-                           groups > 1 only depthwise (groups == n_in == n_out) is supported */
-    const float  *bias; /* [n_out] or NULL */
+    struct panels w;    /* conv: n_out rows of kernel * n_in, the oldest tap first. Transposed:
+                           stride * n_out rows (phase, out) of n_tap * n_in, the oldest input first;
+                           phase j sees the input i steps back through tap j + i * stride */
+    const float  *taps; /* instead of w when groups > 1, which is depthwise (groups == n_in ==
+                           n_out): [kernel, n_out] */
+    const float  *bias; /* [n_out], for w of a transposed one [stride * n_out]; or NULL */
 };
-/* What a conv remembers of each lane: conv: the last (kernel-1)*dilation+1 - stride input rows;
- * transposed: the unfinished kernel - stride output rows, without bias. */
+/* Input rows that a window takes, how far apart windows begin, and rows of state. */
+int conv_n_tap(const struct conv *c);
+int conv_step(const struct conv *c);
+int conv_n_state(const struct conv *c);
+
+/* Where the result goes: v = conv(x) (+ add) to y, act(v) to z; either may be NULL, add may be y.
+ * A depthwise conv gives y only. */
+struct conv_out {
+    struct tensor       *y, *z;
+    const struct tensor *add;
+    enum act             act;
+};
+
+/* What a conv remembers of each lane: the last input rows. */
 struct conv_state {
     int    n_lane, n_row, n_col;
     float *p;        /* [n_lane, n_row, n_col] */
@@ -79,8 +97,8 @@ void     conv_state_reset(struct conv_state *s, int lane);
                      const float *const *k, const float *const *v, const int *n_src, int n_head,   \
                      float scale))                                                                 \
     /* y [n_lane * T / stride, n_out], or [n_lane * T * stride, n_out] when transposed */          \
-    O(conv, (struct be *be, struct tensor *y, const struct tensor *x, const struct conv *c,        \
-             struct conv_state *s))                                                                \
+    O(conv, (struct be *be, const struct conv_out *out, const struct tensor *x,                    \
+             const struct conv *c, struct conv_state *s))                                                              \
     /* y[i] = row ids[i] of the table; an id below 0 gives zeros, above its end ERR_USAGE. */      \
     O(embed, (struct be *be, struct tensor *y, const struct weight *table, const int32_t *ids))    \
     O(embed_add, (struct be *be, struct tensor *y, const struct weight *table,                     \

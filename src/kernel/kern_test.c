@@ -122,7 +122,7 @@ CASE(quantize_x)
     for (int i = 0; i < N_IN / 32; i++)
         out[N + i] = 100 * x.sum[i] + x.scale[i / 2];
 }
-/* Two vectors of which the second ends in a narrow block; the activation's branch too. */
+/* The second block is a narrow one; the activation's branch too. */
 static void run_panel(const struct input *in, float *out, enum dtype dtype,
                       void (*fn)(const struct panel_job *j, int block0, int block1))
 {
@@ -256,10 +256,11 @@ static void fill(struct input *in)
     for (int b = 0; b < 2; b++) {
         const float *rows = in->a + 16 * b * PANEL_IN;
         int          n_row = b ? N_ROW - 16 : 16;
-        panel_pack(in->panel_f32 + (size_t)b * panel_size(DT_F32, PANEL_IN), DT_F32, rows, n_row,
-                   PANEL_IN);
-        panel_pack(in->panel_bf16 + (size_t)b * panel_size(DT_BF16, PANEL_IN), DT_BF16, rows, n_row,
-                   PANEL_IN);
+        size_t       at = (size_t)b;
+        panel_pack(in->panel_f32 + at * panel_size(DT_F32, PANEL_IN), DT_F32, PANEL_IN, rows, n_row,
+                   0, PANEL_IN);
+        panel_pack(in->panel_bf16 + at * panel_size(DT_BF16, PANEL_IN), DT_BF16, PANEL_IN, rows,
+                   n_row, 0, PANEL_IN);
     }
     quant_pack_f32(in->q8, shape8, in->a, 0, N_ROW);
     quant_pack_f32(in->q4, shape4, in->a, 0, N_ROW);

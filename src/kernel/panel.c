@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "kernel/panel.h"
 
-#include <string.h>
+#include <stdint.h>
 
 #include "kernel/float_bits.h"
 
@@ -11,29 +11,30 @@ size_t panel_size(enum dtype dtype, int n_in)
     return PANEL_ROWS * (dtype == DT_F32 ? n * sizeof(float) : (n + 1) / 2 * 2 * sizeof(uint16_t));
 }
 
-static void pack_f32(float *block, const float *rows, int n_row, size_t n_in)
+static void pack_f32(float *column, const float *rows, int n_row, int n_k)
 {
-    for (size_t k = 0; k < n_in; k++, block += PANEL_ROWS)
-        for (int r = 0; r < n_row; r++)
-            block[r] = rows[(size_t)r * n_in + k];
+    for (int k = 0; k < n_k; k++, column += PANEL_ROWS)
+        for (int r = 0; r < PANEL_ROWS; r++)
+            column[r] = r < n_row ? rows[r * n_k + k] : 0;
 }
 
-static void pack_bf16(uint16_t *block, const float *rows, int n_row, size_t n_in)
+static void pack_bf16(uint16_t *block, const float *rows, int n_row, int k0, int n_k)
 {
-    for (size_t k = 0; k < n_in; k += 2, block += 2 * PANEL_ROWS)
-        for (int r = 0; r < n_row; r++) {
-            const float *w = rows + (size_t)r * n_in + k;
-            block[2 * r] = bf16_of_float(w[0]);
-            block[2 * r + 1] = k + 1 < n_in ? bf16_of_float(w[1]) : 0;
-        }
+    for (int k = 0; k < n_k; k++) {
+        uint16_t *pair = block + (size_t)((k0 + k) / 2) * 2 * PANEL_ROWS + (k0 + k) % 2;
+        for (int r = 0; r < PANEL_ROWS; r++)
+            pair[2 * r] = r < n_row ? bf16_of_float(rows[r * n_k + k]) : 0;
+    }
 }
 
-void panel_pack(void *block, enum dtype dtype, const float *rows, int n_row, int n_in)
+void panel_pack(void *block, enum dtype dtype, int n_in, const float *rows, int n_row, int k0,
+                int n_k)
 {
-    if (n_row < PANEL_ROWS)
-        memset(block, 0, panel_size(dtype, n_in));
+    static const float none[PANEL_ROWS];
     if (dtype == DT_F32)
-        pack_f32(block, rows, n_row, (size_t)n_in);
+        pack_f32((float *)block + (size_t)k0 * PANEL_ROWS, rows, n_row, n_k);
     else
-        pack_bf16(block, rows, n_row, (size_t)n_in);
+        pack_bf16(block, rows, n_row, k0, n_k);
+    if (dtype == DT_BF16 && k0 + n_k == n_in && n_in % 2)
+        pack_bf16(block, none, PANEL_ROWS, n_in, 1);
 }

@@ -3,9 +3,9 @@
  * time and finish them where they are (kern.panel_f32, kern.panel_bf16).
  *
  * A block holds rows 16 b .. 16 b + 15, zeros past the last one; block follows block. DT_F32: a
- * column after the other, [n_in][16]. DT_BF16: two columns together, [(n_in + 1) / 2][16][2], a zero
- * past an odd end; a dword is two neighbours of a row, as bf16 dot products and tile units take
- * them.
+ * column after the other, [n_in][16]. DT_BF16: two columns together, [(n_in + 1) / 2][16][2], a
+ * zero past an odd end; a dword is two neighbours of a row, as bf16 dot products and tile units
+ * take them.
  */
 #ifndef KERNEL_PANEL_H
 #define KERNEL_PANEL_H
@@ -31,7 +31,9 @@ static inline int panel_count(int n_out)
 /* Bytes of a block. */
 size_t panel_size(enum dtype dtype, int n_in);
 
-/* One block out of n_row <= 16 rows of n_in floats, one after the other. */
-void panel_pack(void *block, enum dtype dtype, const float *rows, int n_row, int n_in);
+/* Columns [k0, k0 + n_k) of a block of n_in out of n_row <= 16 rows of n_k floats, one after the
+ * other; rows past the last one become zeros. */
+void panel_pack(void *block, enum dtype dtype, int n_in, const float *rows, int n_row, int k0,
+                int n_k);
 
 #endif

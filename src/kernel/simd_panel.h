@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* simd_panel: products with panels, on the vocabulary included before.
  *
- * Lanes are rows of the matrix, so that no sum is ever added across lanes; a sum takes its columns in
- * order, segment by segment, whatever the tile it is computed in.
+ * Lanes are rows of the matrix, so that no sum is ever added across lanes; a sum takes its columns
+ * in order, segment by segment, whatever the tile it is computed in.
  */
 #ifndef KERNEL_SIMD_PANEL_H
 #define KERNEL_SIMD_PANEL_H

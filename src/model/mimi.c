@@ -38,11 +38,11 @@ static void load_encoder(struct mimi *m, bool is_hf)
                                        .groups = 1,
                                        .pad = CONV_PAD_REPLICATE };
 
-    seanet_load_encoder(&m->encoder, m->weights, m->arena, &c->seanet, is_hf);
+    seanet_load_encoder(&m->encoder, m->weights, m->arena, m->be, &c->seanet, is_hf);
     transformer_load(&m->encoder_transformer, m->weights, m->arena, &c->transformer,
                      "encoder_transformer", is_hf);
     if (is_resampled(m))
-        conv_layer_load(&m->down, m->weights, m->arena, &down, false,
+        conv_layer_load(&m->down, m->weights, m->arena, m->be, &down, false,
                         is_hf ? "downsample.conv" : "downsample.conv.conv.conv");
 }
 
@@ -58,11 +58,11 @@ static void load_decoder(struct mimi *m, bool is_hf)
                                      .groups = d,
                                      .is_transposed = true };
 
-    seanet_load_decoder(&m->decoder, m->weights, m->arena, &c->seanet, is_hf);
+    seanet_load_decoder(&m->decoder, m->weights, m->arena, m->be, &c->seanet, is_hf);
     transformer_load(&m->decoder_transformer, m->weights, m->arena, &c->transformer,
                      "decoder_transformer", is_hf);
     if (is_resampled(m))
-        conv_layer_load(&m->up, m->weights, m->arena, &up, false,
+        conv_layer_load(&m->up, m->weights, m->arena, m->be, &up, false,
                         is_hf ? "upsample.conv" : "upsample.convtr.convtr.convtr");
 }
 
@@ -267,7 +267,7 @@ enum err mimi_encode_step(struct mimi *m, const struct step *s, const float *con
     x = seanet_encode(m->be, &m->encoder, x);
     x = transformer_run(m->be, &m->encoder_transformer, x);
     if (is_resampled(m))
-        x = conv_layer_run(m->be, &m->down, x);
+        x = conv_layer_run(m->be, &m->down, x, NULL, CONV_SUM, ACT_NONE).sum;
     if (latent)
         get_lanes(latent, x, s->n_lane);
     rvq_encode(m->be, &m->rvq, x, codes, m->info.n_codebook);
@@ -299,7 +299,7 @@ enum err mimi_decode_step(struct mimi *m, const struct step *s, const int32_t *c
     be_begin(m->be, s);
     struct tensor *x = rvq_decode(m->be, &m->rvq, codes, n_q);
     if (is_resampled(m))
-        x = conv_layer_run(m->be, &m->up, x);
+        x = conv_layer_run(m->be, &m->up, x, NULL, CONV_SUM, ACT_NONE).sum;
     x = transformer_run(m->be, &m->decoder_transformer, x);
     x = seanet_decode(m->be, &m->decoder, x);
     get_lanes(pcm, x, s->n_lane);

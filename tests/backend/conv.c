@@ -16,15 +16,65 @@ struct stream {
     float x[MAX_ROWS * 32], y[MAX_ROWS * 8 * 32];
 };
 
-static void fill_conv(struct conv *c, float **w, float **bias)
+/* Plain weights, rows (out, tap, in) or, transposed, (tap, out, in); depthwise without the `in`. */
+static float *plain_weights(const struct conv *c)
 {
-    int n_in = c->groups > 1 ? 1 : c->n_in;
-    int n_out = c->is_transposed ? c->kernel * c->n_out : c->n_out;
-    int cols = c->is_transposed ? n_in : c->kernel * n_in;
-    *w = scene_floats((size_t)n_out * (size_t)cols);
-    *bias = scene_floats((size_t)c->n_out);
-    c->w = (struct weight){ .dtype = DT_F32, .n_out = n_out, .n_in = cols, .data = *w };
-    c->bias = *bias;
+    return scene_floats((size_t)c->kernel * (size_t)c->n_out *
+                        (size_t)(c->groups > 1 ? 1 : c->n_in));
+}
+
+/* Row `row` of the product: see struct conv. */
+static void product_row(float *out, const struct conv *c, const float *w, int row)
+{
+    int o = row % c->n_out, phase = row / c->n_out, n_tap = conv_n_tap(c);
+    for (int b = 0; b < n_tap; b++) {
+        int tap = c->is_transposed ? phase + (n_tap - 1 - b) * c->stride : b;
+        int at = c->is_transposed ? tap * c->n_out + o : o * c->kernel + tap;
+        for (int i = 0; i < c->n_in; i++)
+            out[b * c->n_in + i] = tap < c->kernel ? w[at * c->n_in + i] : 0;
+    }
+}
+
+static void *panels_of(const struct conv *c, const float *w)
+{
+    size_t   size = panel_size(c->w.dtype, c->w.n_in);
+    uint8_t *all = aligned_alloc(64, ((size_t)panel_count(c->w.n_out) * size + 63) / 64 * 64);
+    float   *rows = malloc(PANEL_ROWS * (size_t)c->w.n_in * sizeof *rows);
+    for (int r = 0; r < c->w.n_out; r++) {
+        product_row(rows + r % PANEL_ROWS * c->w.n_in, c, w, r);
+        if (r % PANEL_ROWS == PANEL_ROWS - 1 || r == c->w.n_out - 1)
+            panel_pack(all + (size_t)(r / PANEL_ROWS) * size, c->w.dtype, c->w.n_in, rows,
+                       r % PANEL_ROWS + 1, 0, c->w.n_in);
+    }
+    free(rows);
+    return all;
+}
+
+/* What the conv reads out of plain weights and a bias, which free_conv() frees. */
+static void fill_conv(struct conv *c, const float *w, const float *bias)
+{
+    int    n_phase = c->is_transposed ? c->stride : 1, n = c->n_out;
+    float *all = malloc((size_t)(n_phase * n) * sizeof *all);
+    for (int i = 0; i < n_phase * n; i++)
+        all[i] = bias[i % n];
+    c->bias = all;
+    if (c->groups > 1) {
+        float *taps = malloc((size_t)(c->kernel * n) * sizeof *taps);
+        for (int i = 0; i < c->kernel * n; i++)
+            taps[i] = c->is_transposed ? w[i] : w[i % n * c->kernel + i / n];
+        c->taps = taps;
+        return;
+    }
+    c->w.n_out = n_phase * n;
+    c->w.n_in = conv_n_tap(c) * c->n_in;
+    c->w.data = panels_of(c, w);
+}
+
+static void free_conv(struct conv *c)
+{
+    free((void *)(uintptr_t)c->w.data);
+    free((void *)(uintptr_t)c->taps);
+    free((void *)(uintptr_t)c->bias);
 }
 
 /* Input row t of a lane, as the conv pads it on the left. */
@@ -37,7 +87,7 @@ static float padded(const struct conv *c, const float *x, int t, int i)
 
 static double conv_exact(const struct conv *c, const float *w, const float *x, int t, int o)
 {
-    double sum = c->bias ? c->bias[o] : 0;
+    double sum = c->bias[o];
     int    n_state = (c->kernel - 1) * c->dilation + 1 - c->stride;
     for (int k = 0; k < c->kernel; k++) {
         int at = t * c->stride + k * c->dilation - n_state;
@@ -52,7 +102,7 @@ static double conv_exact(const struct conv *c, const float *w, const float *x, i
 
 static double transposed_exact(const struct conv *c, const float *w, const float *x, int r, int o)
 {
-    double sum = c->bias ? c->bias[o] : 0;
+    double sum = c->bias[o];
     for (int t = 0; t * c->stride <= r; t++) {
         int k = r - t * c->stride;
         if (k >= c->kernel)
@@ -85,7 +135,7 @@ static void step_lanes(struct be *be, const struct conv *c, struct conv_state *s
     for (int a = 0; a < n_lane; a++)
         memcpy(x->p + a * n_each * c->n_in, streams[lanes[a]].x + at[lanes[a]] * c->n_in,
                (size_t)(n_each * c->n_in) * sizeof(float));
-    op_conv(be, y, x, c, s);
+    op_conv(be, &(struct conv_out){ .y = y }, x, c, s);
     for (int a = 0; a < n_lane; a++) {
         memcpy(streams[lanes[a]].y + rows_out(c, at[lanes[a]]) * c->n_out,
                y->p + a * n_out * c->n_out, (size_t)(n_out * c->n_out) * sizeof(float));
@@ -101,9 +151,9 @@ static void conv_scene(struct be *be, float *out, size_t *n, const void *arg)
     static struct stream    whole, streams[LANES];
     struct conv             c = t->c;
     struct conv_state       s;
-    float                  *w, *bias;
+    float                  *w = plain_weights(&c), *bias = scene_floats((size_t)c.n_out);
     int                     at[LANES] = { 0 }, n_out = rows_out(&c, t->n_total);
-    fill_conv(&c, &w, &bias);
+    fill_conv(&c, w, bias);
     scene_fill(whole.x, (size_t)(t->n_total * c.n_in));
     CHECK(conv_state_open(&s, &c, LANES) == OK);
     step_lanes(be, &c, &s, &whole, at, 1, t->n_total);
@@ -130,6 +180,7 @@ static void conv_scene(struct be *be, float *out, size_t *n, const void *arg)
     memcpy(out, whole.y, (size_t)(n_out * c.n_out) * sizeof *out);
     *n = (size_t)(n_out * c.n_out);
     conv_state_close(&s);
+    free_conv(&c);
     free(w);
     free(bias);
 }
@@ -143,17 +194,17 @@ static void run_cases(const struct conv_case *cases, size_t n_case)
 }
 
 /*              n_in n_out kernel stride dilation groups */
-#define CONV(...)                                      \
-    {                                                  \
-        __VA_ARGS__, CONV_PAD_ZERO, false, { 0 }, NULL \
+#define CONV(...)                                            \
+    {                                                        \
+        __VA_ARGS__, CONV_PAD_ZERO, false, { 0 }, NULL, NULL \
     }
-#define CONV_REPLICATE(...)                                 \
+#define CONV_REPLICATE(...)                                       \
+    {                                                             \
+        __VA_ARGS__, CONV_PAD_REPLICATE, false, { 0 }, NULL, NULL \
+    }
+#define CONV_BACK(...)                                      \
     {                                                       \
-        __VA_ARGS__, CONV_PAD_REPLICATE, false, { 0 }, NULL \
-    }
-#define CONV_BACK(...)                                \
-    {                                                 \
-        __VA_ARGS__, CONV_PAD_ZERO, true, { 0 }, NULL \
+        __VA_ARGS__, CONV_PAD_ZERO, true, { 0 }, NULL, NULL \
     }
 
 TEST(a_conv_in_pieces_is_the_conv)
@@ -200,8 +251,8 @@ TEST(a_lane_that_is_reset_begins_anew)
     struct conv          c = CONV_REPLICATE(4, 3, 4, 2, 1, 1);
     struct conv_state    s;
     static struct stream streams[LANES];
-    float               *w, *bias, first[8 * 3];
-    fill_conv(&c, &w, &bias);
+    float               *w = plain_weights(&c), *bias = scene_floats(3), first[8 * 3];
+    fill_conv(&c, w, bias);
     for (int l = 0; l < LANES; l++)
         scene_fill(streams[l].x, 16 * 4);
     memcpy(streams[2].x, streams[0].x, 16 * 4 * sizeof(float));
@@ -217,35 +268,81 @@ TEST(a_lane_that_is_reset_begins_anew)
     }
     CHECK(memcmp(streams[0].y, streams[2].y, sizeof first) != 0); /* lane 2 went on */
     conv_state_close(&s);
+    free_conv(&c);
     free(w);
     free(bias);
     be_close(&be);
 }
 
-/* Weights of a convolution may be bf16 or f16 as stored. */
-TEST(depthwise_weights_may_be_half)
+/* A conv with what may follow it: y = conv(x) + add and z = act(y), or z alone; y may be add. */
+static void conv_out_scene(struct be *be, float *out, size_t *n, const void *arg)
+{
+    struct conv       c = *(const struct conv *)arg;
+    struct conv_state s;
+    int               lane[2] = { 0, 2 }, n_row = 2 * rows_out(&c, 12);
+    float            *w = plain_weights(&c), *bias = scene_floats((size_t)c.n_out);
+    fill_conv(&c, w, bias);
+    CHECK(conv_state_open(&s, &c, LANES) == OK);
+    be_begin(be, &(struct step){ 2, lane });
+    struct tensor *x = scene_tensor(be, 24, c.n_in), *add = scene_tensor(be, n_row, c.n_out);
+    struct tensor *y = be_like(be, add), *sum = be_like(be, add), *z = be_like(be, add);
+    op_conv(be, &(struct conv_out){ .y = y }, x, &c, &s);
+    op_add(be, y, add);
+    conv_state_reset(&s, 0);
+    conv_state_reset(&s, 2);
+    op_conv(be, &(struct conv_out){ sum, z, add, ACT_ELU }, x, &c, &s);
+    scene_put(out, n, sum);
+    scene_put(out, n, z);
+    for (int i = 0; i < n_row * c.n_out; i++) {
+        float v = sum->p[i];
+        CHECK(fabsf(v - y->p[i]) < 1e-6f);
+        CHECK(fabsf(z->p[i] - (v > 0 ? v : expm1f(v))) < 1e-6f);
+    }
+    conv_state_reset(&s, 0);
+    conv_state_reset(&s, 2);
+    op_conv(be, &(struct conv_out){ add, y, add, ACT_ELU }, x, &c, &s);
+    CHECK(memcmp(add->p, sum->p, sizeof(float) * (size_t)(n_row * c.n_out)) == 0);
+    CHECK(memcmp(y->p, z->p, sizeof(float) * (size_t)(n_row * c.n_out)) == 0);
+    CHECK(be_end(be) == OK);
+    conv_state_close(&s);
+    free_conv(&c);
+    free(w);
+    free(bias);
+}
+
+TEST(what_follows_a_conv_is_done_with_it)
+{
+    static const struct conv convs[] = { CONV(5, 37, 3, 1, 1, 1), CONV(8, 20, 1, 1, 1, 1),
+                                         CONV(4, 6, 4, 2, 2, 1), CONV_BACK(6, 9, 8, 4, 1, 1) };
+    for (size_t i = 0; i < sizeof convs / sizeof *convs; i++) {
+        size_t n = 0;
+        scene_run(conv_out_scene, &convs[i], &n);
+    }
+}
+
+/* bf16 weights are the numbers that they are. */
+TEST(weights_may_be_bf16)
 {
     struct be           *be = scene_open(1);
-    struct conv          c = CONV_BACK(6, 6, 4, 2, 1, 6);
+    struct conv          c = CONV_BACK(6, 7, 4, 2, 1, 1);
     struct conv_state    s;
-    float               *w, *bias, want[8 * 6];
-    uint16_t             h[4 * 6];
+    float               *w = plain_weights(&c), *bias = scene_floats(7), want[8 * 7];
+    uint16_t             h[4 * 7 * 6];
     static struct stream streams[LANES];
-    int                  at[LANES] = { 0 };
-    fill_conv(&c, &w, &bias);
-    kern.f32_to_bf16(h, w, 4 * 6);
-    kern.bf16_to_f32(w, h, 4 * 6);
+    kern.f32_to_bf16(h, w, 4 * 7 * 6);
+    kern.bf16_to_f32(w, h, 4 * 7 * 6);
     scene_fill(streams[0].x, 4 * 6);
-    CHECK(conv_state_open(&s, &c, LANES) == OK);
-    step_lanes(be, &c, &s, streams, at, 1, 4);
-    memcpy(want, streams[0].y, sizeof want);
-    conv_state_reset(&s, 0);
-    at[0] = 0;
-    c.w.dtype = DT_BF16;
-    c.w.data = h;
-    step_lanes(be, &c, &s, streams, at, 1, 4);
-    CHECK(memcmp(want, streams[0].y, sizeof want) == 0);
-    conv_state_close(&s);
+    for (int turn = 0; turn < 2; turn++) {
+        int at[LANES] = { 0 };
+        c.w.dtype = turn ? DT_BF16 : DT_F32;
+        fill_conv(&c, w, bias);
+        CHECK(conv_state_open(&s, &c, LANES) == OK);
+        step_lanes(be, &c, &s, streams, at, 1, 4);
+        CHECK(!turn || memcmp(want, streams[0].y, sizeof want) == 0);
+        memcpy(want, streams[0].y, sizeof want);
+        conv_state_close(&s);
+        free_conv(&c);
+    }
     free(w);
     free(bias);
     be_close(&be);

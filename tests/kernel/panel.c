@@ -55,7 +55,8 @@ static void open_scene(struct scene *s, enum dtype dtype, int n_vec, int n_in, i
     uint8_t *data = guard_take(size * (size_t)panel_count(n_out), 0);
     for (int b = 0; b < panel_count(n_out); b++) {
         int n_row = n_out - b * PANEL_ROWS < PANEL_ROWS ? n_out - b * PANEL_ROWS : PANEL_ROWS;
-        panel_pack(data + (size_t)b * size, dtype, s->rows + b * PANEL_ROWS * n_in, n_row, n_in);
+        panel_pack(data + (size_t)b * size, dtype, n_in, s->rows + b * PANEL_ROWS * n_in, n_row, 0,
+                   n_in);
     }
     /* Windows overlap as those of a convolution do; the last one ends at the guard. */
     int    step = n_in > 2 ? n_in / 2 : 1;

@@ -51,33 +51,70 @@ static float *load_stored(struct weights *w, struct stored s, const char *name)
     return v;
 }
 
-/* [out, in, tap] to [out, tap, in], as windows of channels-last rows lie; row by row in place. */
-static void turn_taps(float *p, struct stored s, float *row)
-{
-    size_t n = (size_t)s.n1 * (size_t)s.kernel;
+/* Packing: rows of the product out of the numbers as stored, [out, in, tap] or, transposed,
+ * [in, out, tap]. */
+struct pack {
+    const struct conv *c;
+    const float       *from;
+    uint8_t           *to;
+    int                n_unit, n_each; /* blocks u, u + n_unit, ... have their inputs in common */
+};
 
-    for (int o = 0; o < s.n0; o++, p += n) {
-        memcpy(row, p, n * sizeof *row);
-        for (int k = 0; k < s.kernel; k++)
-            for (int i = 0; i < s.n1; i++)
-                p[(size_t)k * (size_t)s.n1 + (size_t)i] =
-                    row[(size_t)i * (size_t)s.kernel + (size_t)k];
+enum { PACK_COLS = 64 };
+
+/* One row of the product over the inputs i0 .. i0+n-1 of its tap b. */
+static void pack_row(float *out, const struct pack *p, int row, int b, int i0, int n)
+{
+    const struct conv *c = p->c;
+    int                o = row % c->n_out, tap = b;
+    size_t             step = (size_t)c->kernel, at = (size_t)o * (size_t)c->n_in * step;
+
+    if (c->is_transposed) {
+        tap = row / c->n_out + (conv_n_tap(c) - 1 - b) * c->stride;
+        at = (size_t)o * step;
+        step *= (size_t)c->n_out;
+    }
+    const float *from = p->from + at + (size_t)i0 * step + (size_t)tap;
+    for (int i = 0; i < n; i++)
+        out[i] = tap < c->kernel ? from[(size_t)i * step] : 0;
+}
+
+static void pack_block(const struct pack *p, int block, int i0, int n)
+{
+    const struct panels *w = &p->c->w;
+    float                rows[PANEL_ROWS * PACK_COLS];
+    int                  row0 = block * PANEL_ROWS, n_row = w->n_out - row0;
+
+    n_row = n_row < PANEL_ROWS ? n_row : PANEL_ROWS;
+    for (int b = 0; b < conv_n_tap(p->c); b++) {
+        for (int r = 0; r < n_row; r++)
+            pack_row(rows + r * n, p, row0 + r, b, i0, n);
+        panel_pack(p->to + (size_t)block * panel_size(w->dtype, w->n_in), w->dtype, w->n_in, rows,
+                   n_row, b * p->c->n_in + i0, n);
     }
 }
 
-/* [in, out, tap] to [tap, out, in]: each tap of each output is one row over the inputs. Sixteen
- * inputs at a time: whole cache lines are written. */
-static void turn_transposed(float *p, const float *from, struct stored s)
+static void pack_unit(void *arg, int u)
 {
-    size_t n_in = (size_t)s.n0, n_out = (size_t)s.n1, kernel = (size_t)s.kernel;
+    const struct pack *p = arg;
+    int                n_in = p->c->n_in;
 
-    for (size_t i0 = 0; i0 < n_in; i0 += 16) {
-        size_t i1 = i0 + 16 < n_in ? i0 + 16 : n_in;
-        for (size_t o = 0; o < n_out; o++)
-            for (size_t k = 0; k < kernel; k++)
-                for (size_t i = i0; i < i1; i++)
-                    p[(k * n_out + o) * n_in + i] = from[(i * n_out + o) * kernel + k];
+    for (int i0 = 0; i0 < n_in; i0 += PACK_COLS)
+        for (int e = 0; e < p->n_each; e++)
+            pack_block(p, u + e * p->n_unit, i0, i0 + PACK_COLS < n_in ? PACK_COLS : n_in - i0);
+}
+
+/* The phases of a transposed conv read the same bytes: they are packed together. */
+static void pack(struct be *be, struct conv *c, void *to, const float *from)
+{
+    struct pack p = { c, from, to, panel_count(c->w.n_out), 1 };
+
+    if (c->is_transposed && c->n_out % PANEL_ROWS == 0) {
+        p.n_unit = c->n_out / PANEL_ROWS;
+        p.n_each = c->stride;
     }
+    c->w.data = to;
+    be_parallel(be, pack_unit, &p, p.n_unit);
 }
 
 /* [channel, 1, tap] to [tap, channel]. */
@@ -88,44 +125,72 @@ static void turn_depthwise(float *p, const float *from, struct stored s)
             p[(size_t)k * (size_t)s.n0 + (size_t)i] = *from++;
 }
 
-static enum err turn(float *p, const struct conv *c)
+static void *take(struct weights *w, struct arena *arena, size_t size)
 {
-    struct stored s = stored_shape(c);
-    size_t        n_row = (size_t)s.n1 * (size_t)s.kernel;
-    size_t        n_copy = c->is_transposed ? n_row * (size_t)s.n0 : n_row;
-
-    if (!c->is_transposed && (s.n1 == 1 || s.kernel == 1))
-        return OK;
-    float *copy = mem_alloc(mem_size(n_copy, sizeof *copy));
-    if (!copy)
-        return err_set(ERR_NOMEM, "out of memory for a convolution");
-    if (!c->is_transposed) {
-        turn_taps(p, s, copy);
-    } else {
-        memcpy(copy, p, n_copy * sizeof *copy);
-        if (c->groups > 1)
-            turn_depthwise(p, copy, s);
-        else
-            turn_transposed(p, copy, s);
-    }
-    mem_free(copy);
-    return OK;
+    void *p = arena_take(arena, size);
+    if (!p)
+        weights_fail(w, err_set(ERR_NOMEM, "%s: out of memory", weights_path(w)));
+    return p;
 }
 
-void conv_layer_load(struct conv_layer *l, struct weights *w, struct arena *arena,
-                     const struct conv *c, bool has_bias, const char *name)
+/* Small matrices stay in the cache and lose nothing by being exact. */
+static enum dtype pick_dtype(const struct be *be, const struct panels *w)
+{
+    bool is_small = (size_t)w->n_out * (size_t)w->n_in < CONV_LAYER_SMALL;
+    return be_is_exact(be) || is_small ? DT_F32 : DT_BF16;
+}
+
+static void load_dense(struct conv *c, struct weights *w, struct arena *arena, struct be *be,
+                       const char *name)
+{
+    const float *p = load_stored(w, stored_shape(c), name);
+
+    c->w.n_out = (c->is_transposed ? c->stride : 1) * c->n_out;
+    c->w.n_in = conv_n_tap(c) * c->n_in;
+    c->w.dtype = pick_dtype(be, &c->w);
+    if (!p)
+        return;
+    size_t n_block = (size_t)panel_count(c->w.n_out);
+    void  *to = take(w, arena, mem_size(n_block, panel_size(c->w.dtype, c->w.n_in)));
+    if (to)
+        pack(be, c, to, p);
+}
+
+static void load_taps(struct conv *c, struct weights *w, struct arena *arena, const char *name)
 {
     struct stored s = stored_shape(c);
-    float        *p = load_stored(w, s, name);
+    const float  *p = load_stored(w, s, name);
+    float *taps = p ? take(w, arena, (size_t)c->kernel * (size_t)c->n_out * sizeof *p) : NULL;
 
+    if (taps)
+        turn_depthwise(taps, p, s);
+    c->taps = taps;
+}
+
+/* One for each phase of a transposed conv. */
+static const float *load_bias(const struct conv *c, struct weights *w, struct arena *arena,
+                              const char *name)
+{
+    const float *bias = weights_vector(w, c->n_out, "%s.bias", name);
+    size_t       n = (size_t)c->n_out, n_copy = c->is_transposed ? (size_t)c->stride : 1;
+
+    if (!bias || n_copy == 1)
+        return bias;
+    float *all = take(w, arena, mem_size(n_copy, n * sizeof *all));
+    for (size_t i = 0; i < n_copy && all; i++)
+        memcpy(all + i * n, bias, n * sizeof *all);
+    return all;
+}
+
+void conv_layer_load(struct conv_layer *l, struct weights *w, struct arena *arena, struct be *be,
+                     const struct conv *c, bool has_bias, const char *name)
+{
     l->conv = *c;
-    if (p)
-        weights_fail(w, turn(p, c));
-    l->conv.w = (struct weight){ .dtype = DT_F32, .data = p };
-    l->conv.w.n_out = c->is_transposed ? c->kernel * c->n_out : c->n_out;
-    l->conv.w.n_in = c->is_transposed ? c->n_in / c->groups : c->kernel * (c->n_in / c->groups);
-    l->conv.bias = has_bias ? weights_vector(w, c->n_out, "%s.bias", name) : NULL;
-    l->conv.w.bias = NULL;
+    if (c->groups > 1)
+        load_taps(&l->conv, w, arena, name);
+    else
+        load_dense(&l->conv, w, arena, be, name);
+    l->conv.bias = has_bias ? load_bias(c, w, arena, name) : NULL;
 }
 
 enum err conv_layer_open(struct conv_layer *l, int n_lane)
@@ -143,12 +208,14 @@ void conv_layer_reset(struct conv_layer *l, int lane)
     conv_state_reset(&l->state, lane);
 }
 
-struct tensor *conv_layer_run(struct be *be, struct conv_layer *l, const struct tensor *x)
+struct conv_io conv_layer_run(struct be *be, struct conv_layer *l, const struct tensor *x,
+                              const struct tensor *add, int want, enum act act)
 {
     const struct conv *c = &l->conv;
     int                n_row = c->is_transposed ? x->n_row * c->stride : x->n_row / c->stride;
-    struct tensor     *y = be_scratch(be, n_row, c->n_out);
+    struct conv_io     io = { want & CONV_SUM ? be_scratch(be, n_row, c->n_out) : NULL,
+                          want & CONV_ACT ? be_scratch(be, n_row, c->n_out) : NULL };
 
-    op_conv(be, y, x, c, &l->state);
-    return y;
+    op_conv(be, &(struct conv_out){ io.sum, io.act, add, act }, x, c, &l->state);
+    return io;
 }

@@ -11,17 +11,28 @@ struct conv_layer {
     struct conv_state state;
 };
 
+/* With fewer weights than this a matrix stays f32 in the fast mode too, whose others are bf16. */
+#define CONV_LAYER_SMALL 65536
+
 /* Describes the layer and takes its weights: NAME.weight, or NAME.weight_g and NAME.weight_v
  * (weight normalisation, folded here), and NAME.bias when has_bias. c: everything but the
- * weights. Failures are held by w. */
-void conv_layer_load(struct conv_layer *l, struct weights *w, struct arena *arena,
+ * weights. An exact be keeps them as f32. Failures are held by w. */
+void conv_layer_load(struct conv_layer *l, struct weights *w, struct arena *arena, struct be *be,
                      const struct conv *c, bool has_bias, const char *name);
 /* After loading, before the first run. */
 enum err conv_layer_open(struct conv_layer *l, int n_lane) MUST_CHECK;
 void     conv_layer_close(struct conv_layer *l); /* zeroed is fine */
 void     conv_layer_reset(struct conv_layer *l, int lane);
 
-/* x [n_lane * T, n_in] to [n_lane * T / stride, n_out], or * stride when transposed. */
-struct tensor *conv_layer_run(struct be *be, struct conv_layer *l, const struct tensor *x);
+/* What a layer gives: v = conv(x) (+ add), act(v), or both. */
+enum conv_want { CONV_SUM = 1, CONV_ACT = 2, CONV_BOTH = 3 };
+struct conv_io {
+    struct tensor *sum, *act; /* NULL: not wanted */
+};
+
+/* x [n_lane * T, n_in] to [n_lane * T / stride, n_out], or * stride when transposed. add: NULL or
+ * of that shape. */
+struct conv_io conv_layer_run(struct be *be, struct conv_layer *l, const struct tensor *x,
+                              const struct tensor *add, int want, enum act act);
 
 #endif

@@ -7,6 +7,7 @@
 struct loader {
     struct weights            *w;
     struct arena              *arena;
+    struct be                 *be;
     const struct seanet_shape *shape;
     const char                *part; /* "encoder", "decoder" */
     bool                       is_hf;
@@ -24,7 +25,7 @@ static void load_conv(struct loader *ld, struct conv_layer *l, struct conv c, co
     c.dilation = c.dilation ? c.dilation : 1;
     c.stride = c.stride ? c.stride : 1;
     c.pad = ld->shape->pad;
-    conv_layer_load(l, ld->w, ld->arena, &c, true, name);
+    conv_layer_load(l, ld->w, ld->arena, ld->be, &c, true, name);
 }
 
 static void load_blocks(struct loader *ld, struct seanet_stage *stage, int n)
@@ -59,10 +60,10 @@ static bool take_stages(struct seanet *net, struct loader *ld)
     return net->stage != NULL;
 }
 
-void seanet_load_encoder(struct seanet *net, struct weights *w, struct arena *arena,
+void seanet_load_encoder(struct seanet *net, struct weights *w, struct arena *arena, struct be *be,
                          const struct seanet_shape *s, bool is_hf)
 {
-    struct loader ld = { w, arena, s, "encoder", is_hf, 0 };
+    struct loader ld = { w, arena, be, s, "encoder", is_hf, 0 };
     int           n = s->n_filter;
 
     if (!take_stages(net, &ld))
@@ -83,10 +84,10 @@ void seanet_load_encoder(struct seanet *net, struct weights *w, struct arena *ar
               (struct conv){ .n_in = n, .n_out = s->d_latent, .kernel = s->last_kernel }, "");
 }
 
-void seanet_load_decoder(struct seanet *net, struct weights *w, struct arena *arena,
+void seanet_load_decoder(struct seanet *net, struct weights *w, struct arena *arena, struct be *be,
                          const struct seanet_shape *s, bool is_hf)
 {
-    struct loader ld = { w, arena, s, "decoder", is_hf, 0 };
+    struct loader ld = { w, arena, be, s, "decoder", is_hf, 0 };
     int           n = s->n_filter << s->n_ratio;
 
     if (!take_stages(net, &ld))
@@ -161,45 +162,57 @@ void seanet_reset(struct seanet *net, int lane)
 }
 
 /* skip(x) + wide(act(narrow(act(x)))) */
-static struct tensor *run_block(struct be *be, const struct seanet *net, struct seanet_block *b,
-                                struct tensor *x)
+static struct conv_io run_block(struct be *be, const struct seanet *net, struct seanet_block *b,
+                                struct conv_io x, int want)
 {
-    struct tensor *h = be_like(be, x);
+    enum act       act = net->shape.act;
+    struct conv_io h = conv_layer_run(be, &b->narrow, x.act, NULL, CONV_ACT, act);
 
-    op_act(be, h, x, net->shape.act);
-    h = conv_layer_run(be, &b->narrow, h);
-    op_act(be, h, h, net->shape.act);
-    h = conv_layer_run(be, &b->wide, h);
-    op_add(be, h, net->shape.has_skip_conv ? conv_layer_run(be, &b->skip, x) : x);
-    return h;
+    if (net->shape.has_skip_conv)
+        x.sum = conv_layer_run(be, &b->skip, x.sum, NULL, CONV_SUM, act).sum;
+    return conv_layer_run(be, &b->wide, h.act, x.sum, want, act);
+}
+
+/* The residual blocks of a stage; what follows them reads act(x) alone. */
+static struct conv_io run_blocks(struct be *be, const struct seanet *net, struct seanet_stage *st,
+                                 struct conv_io x)
+{
+    int n = net->shape.n_block;
+
+    for (int j = 0; j < n; j++)
+        x = run_block(be, net, &st->block[j], x, j + 1 < n ? CONV_BOTH : CONV_ACT);
+    return x;
+}
+
+/* What the layer before residual blocks is to give. */
+static int want_before_blocks(const struct seanet *net)
+{
+    return net->shape.n_block > 0 ? CONV_BOTH : CONV_ACT;
 }
 
 struct tensor *seanet_encode(struct be *be, struct seanet *net, struct tensor *pcm)
 {
-    struct tensor *x = conv_layer_run(be, &net->first, pcm);
+    const struct seanet_shape *s = &net->shape;
+    int                        want = want_before_blocks(net);
+    struct conv_io             x = conv_layer_run(be, &net->first, pcm, NULL, want, s->act);
 
-    for (int i = 0; i < net->shape.n_ratio; i++) {
-        struct seanet_stage *st = &net->stage[i];
-        for (int j = 0; j < net->shape.n_block; j++)
-            x = run_block(be, net, &st->block[j], x);
-        op_act(be, x, x, net->shape.act);
-        x = conv_layer_run(be, &st->resample, x);
+    for (int i = 0; i < s->n_ratio; i++) {
+        x = run_blocks(be, net, &net->stage[i], x);
+        x = conv_layer_run(be, &net->stage[i].resample, x.act, NULL,
+                           i + 1 < s->n_ratio ? want : CONV_ACT, s->act);
     }
-    op_act(be, x, x, net->shape.act);
-    return conv_layer_run(be, &net->last, x);
+    return conv_layer_run(be, &net->last, x.act, NULL, CONV_SUM, s->act).sum;
 }
 
 struct tensor *seanet_decode(struct be *be, struct seanet *net, struct tensor *latent)
 {
-    struct tensor *x = conv_layer_run(be, &net->first, latent);
+    const struct seanet_shape *s = &net->shape;
+    struct conv_io             x = conv_layer_run(be, &net->first, latent, NULL, CONV_ACT, s->act);
 
-    for (int i = 0; i < net->shape.n_ratio; i++) {
-        struct seanet_stage *st = &net->stage[i];
-        op_act(be, x, x, net->shape.act);
-        x = conv_layer_run(be, &st->resample, x);
-        for (int j = 0; j < net->shape.n_block; j++)
-            x = run_block(be, net, &st->block[j], x);
+    for (int i = 0; i < s->n_ratio; i++) {
+        x = conv_layer_run(be, &net->stage[i].resample, x.act, NULL, want_before_blocks(net),
+                           s->act);
+        x = run_blocks(be, net, &net->stage[i], x);
     }
-    op_act(be, x, x, net->shape.act);
-    return conv_layer_run(be, &net->last, x);
+    return conv_layer_run(be, &net->last, x.act, NULL, CONV_SUM, s->act).sum;
 }
