@@ -4,32 +4,25 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "base/mem.h"
-#include "base/os.h"
-#include "media/opus.h"
 #include "server/room.h"
 #include "server/seat.h"
+#include "server/server_state.h"
+#include "server/voice_codec.h"
 #include "wire/moshi_chat.h"
 #include "wire/ogg.h"
 #include "wire/ws.h"
 
 #define PING_NS      5000000000LL
 #define SERIAL       42
-#define OPUS_MAX_SMP 5760 /* 120 ms at 48 kHz */
 #define HEAD_RATE_HZ 48000
-#define BROKEN_MAX   256 /* packets that are none, looked at in one go */
 
 struct voice_room {
-    struct conn     *conn;
-    struct seat      seat;
-    struct ogg_in   *ogg_in;
-    struct ogg_out  *ogg_out;
-    struct opus_dec *dec;
-    struct opus_enc *enc;
-    int              packet_smp; /* samples of an Opus packet that we send */
-    float           *speaker;    /* sound that is not a packet yet */
-    int              n_speaker;
-    struct buf       out;
+    struct conn       *conn;
+    struct seat        seat;
+    struct voice_line *line; /* Opus, on another thread */
+    struct ogg_in     *ogg_in;
+    struct ogg_out    *ogg_out;
+    struct buf         out;
 };
 
 static void send_out(struct voice_room *r, enum conn_class class)
@@ -41,29 +34,28 @@ static void send_out(struct voice_room *r, enum conn_class class)
     buf_clear(&r->out);
 }
 
-/* Decodes as long as the lane takes frames; what is left waits in the Ogg reader. */
+/* Samples to the lane, a frame at a time, as long as it takes them. */
+static void pump_samples(struct voice_room *r)
+{
+    while (seat_pump(&r->seat)) {
+        size_t n = (size_t)r->seat.info.frame_size - seat_rest(&r->seat);
+        float *room = seat_room(&r->seat, n);
+        size_t n_got = room ? voice_line_pop_samples(r->line, room, n) : 0;
+        if (n_got == 0)
+            return;
+        seat_wrote(&r->seat, n_got);
+    }
+}
+
+/* Packets to the codec, as long as it takes them; what is left waits in the Ogg reader. */
 static void pump(struct voice_room *r)
 {
-    float        pcm[OPUS_MAX_SMP];
     struct bytes packet;
-    int          n_smp, n_broken = 0;
 
-    while (n_broken < BROKEN_MAX && seat_pump(&r->seat)) {
-        if (ogg_in_packet(r->ogg_in, &packet) != OK) {
-            conn_pause(r->conn, false);
-            return;
-        }
-        if (opus_dec_step(r->dec, pcm, &n_smp, packet) != OK) {
-            n_broken++; /* a gap, as on any network */
-            continue;
-        }
-        float *room = seat_room(&r->seat, (size_t)n_smp);
-        if (room) {
-            memcpy(room, pcm, (size_t)n_smp * sizeof *pcm);
-            seat_wrote(&r->seat, (size_t)n_smp);
-        }
-    }
-    conn_pause(r->conn, true);
+    pump_samples(r);
+    while (voice_line_can_hear(r->line) && ogg_in_packet(r->ogg_in, &packet) == OK)
+        voice_line_hear(r->line, packet);
+    conn_pause(r->conn, !voice_line_can_hear(r->line));
 }
 
 static void on_message(void *state, bool is_binary, struct bytes message)
@@ -79,51 +71,37 @@ static void on_message(void *state, bool is_binary, struct bytes message)
     pump(r);
 }
 
-/* Cuts the frame into Opus packets, each on a page of its own, all in one message. */
-static void send_sound(struct voice_room *r, const float *frame, int n_smp)
+/* The packets of a frame, each on a page of its own, all in one message; then its words. */
+static void send_step(struct voice_room *r, const struct voice_said *said)
 {
-    uint8_t packet[OPUS_MAX_PACKET];
-    size_t  len = 0;
-    int     n_48k = (int)((int64_t)r->packet_smp * 48000 / r->seat.info.rate_hz);
-
-    memcpy(r->speaker + r->n_speaker, frame, (size_t)n_smp * sizeof *frame);
-    r->n_speaker += n_smp;
     moshi_chat_write_kind(&r->out, MOSHI_CHAT_AUDIO);
-    int at = 0;
-    for (; r->n_speaker - at >= r->packet_smp; at += r->packet_smp) {
-        enum err err = opus_enc_step(r->enc, packet, &len, r->speaker + at, r->packet_smp);
-        if (!err)
-            err = ogg_out_packet(r->ogg_out, &r->out, bytes_of(packet, len), n_48k);
+    for (int i = 0; i < said->n_packet; i++) {
+        enum err err = ogg_out_packet(r->ogg_out, &r->out, said->packet[i], said->n_48k);
         if (err)
             log_error("sound not sent: %s", err_text(err));
     }
-    r->n_speaker -= at;
-    memmove(r->speaker, r->speaker + at, (size_t)r->n_speaker * sizeof *frame);
-    if (at > 0)
+    if (said->n_packet > 0)
         send_out(r, CONN_AUDIO);
-    else
-        buf_clear(&r->out);
-}
-
-static void send_step(struct voice_room *r, const struct talk_event *ev)
-{
-    if (ev->has_sound)
-        send_sound(r, r->seat.frame, r->seat.info.frame_size);
-    if (ev->text[0]) {
-        moshi_chat_write_text(&r->out, bytes_str(ev->text));
+    buf_clear(&r->out);
+    if (said->text[0]) {
+        moshi_chat_write_text(&r->out, bytes_str(said->text));
         send_out(r, CONN_PARTIAL);
     }
 }
 
 static void on_wake(void *state)
 {
-    struct voice_room *r = state;
-    struct talk_event  ev;
-    const char        *why;
-    int                code;
+    struct voice_room       *r = state;
+    const struct voice_said *said;
+    struct talk_event        ev;
+    const char              *why;
+    int                      code;
 
-    while (!conn_is_backed_up(r->conn) && seat_pop(&r->seat, &ev))
-        send_step(r, &ev);
+    while (voice_line_can_say(r->line) && seat_pop(&r->seat, &ev))
+        if (ev.has_sound || ev.text[0])
+            voice_line_say(r->line, ev.has_sound ? r->seat.frame : NULL, ev.text);
+    while (!conn_is_backed_up(r->conn) && (said = voice_line_pop(r->line)))
+        send_step(r, said);
     if (seat_is_over(&r->seat, &code, &why)) {
         moshi_chat_write_kind(&r->out, MOSHI_CHAT_ERROR);
         buf_add_str(&r->out, why);
@@ -167,36 +145,14 @@ static enum err read_wishes(struct lm_gen_options *gen, struct conn *c, struct b
     return OK;
 }
 
-static enum err open_codec(struct voice_room *r)
-{
-    int rate_hz = r->seat.info.rate_hz, n_40ms = rate_hz / 25;
-
-    if (rate_hz != 8000 && rate_hz != 12000 && rate_hz != 16000 && rate_hz != 24000 &&
-        rate_hz != 48000)
-        return err_set(ERR_FAIL, "this model's sound of %d Hz cannot be sent as Opus", rate_hz);
-    /* What the reference sends: 40 ms, two to a frame. Other frames are cut in 20 ms. */
-    r->packet_smp = r->seat.info.frame_size % n_40ms == 0 ? n_40ms : rate_hz / 50;
-    size_t n = (size_t)(r->seat.info.frame_size + r->packet_smp);
-    r->speaker = mem_zalloc(mem_size(n, sizeof *r->speaker));
-    enum err err = r->speaker ? opus_dec_open(&r->dec, rate_hz) : ERR_NOMEM;
-    if (!err)
-        err = opus_enc_open(&r->enc, rate_hz);
-    if (!err)
-        err = ogg_in_open(&r->ogg_in);
-    return err ? err : ogg_out_open(&r->ogg_out, SERIAL);
-}
-
 static void close_room(void *state)
 {
     struct voice_room *r = state;
 
     seat_close(&r->seat);
-    opus_dec_close(&r->dec);
-    opus_enc_close(&r->enc);
+    voice_line_close(&r->line);
     ogg_in_close(&r->ogg_in);
     ogg_out_close(&r->ogg_out);
-    mem_free(r->speaker);
-    r->speaker = NULL;
     buf_fini(&r->out);
 }
 
@@ -209,9 +165,14 @@ static enum err open_room(void *state, struct conn *c, struct bytes query)
     buf_init(&r->out, 65536);
     enum err err = read_wishes(&gen, c, query);
     if (!err)
-        err = seat_open(&r->seat, c, OPUS_MAX_SMP, &gen);
+        err = seat_open(&r->seat, c, 0, &gen);
     if (!err)
-        err = open_codec(r);
+        err = voice_line_open(&r->line, conn_server(c)->codec, r->seat.info.rate_hz,
+                              r->seat.info.frame_size, talk_lane(r->seat.talk));
+    if (!err)
+        err = ogg_in_open(&r->ogg_in);
+    if (!err)
+        err = ogg_out_open(&r->ogg_out, SERIAL);
     if (err)
         close_room(state);
     return err;

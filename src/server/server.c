@@ -56,6 +56,8 @@ enum err server_open(struct server **out, const struct server_options *o)
         err = host_open(&s->host, &s->state, s->listener, s->n_listener);
     s->state.wake = host_wake;
     s->state.wake_arg = s->host;
+    if (!err)
+        err = voice_codec_open(&s->state.codec, host_wake, s->host);
     if (err)
         server_close(&s);
     else
@@ -86,7 +88,11 @@ void server_close(struct server **sp)
     struct server *s = *sp;
     if (!s)
         return;
+    /* The codec wakes the host until it has ended; rooms close their lines with the host. */
+    if (s->state.codec)
+        voice_codec_stop(s->state.codec);
     host_close(&s->host);
+    voice_codec_close(&s->state.codec);
     for (int i = 0; i < s->n_listener; i++)
         listener_close(&s->listener[i]);
     mem_free(s);
