@@ -60,7 +60,7 @@ int  app_stop_signal(void);
 
 /* --model resolved to a folder: name, path or owner/name. ERR_MISSING. */
 enum err app_model_dir(const struct app *app, char *out, size_t cap) MUST_CHECK;
-enum err app_find_model(const char *name, char *out, size_t cap) MUST_CHECK; /* the same of a name */
+enum err app_find_model(const char *name, char *out, size_t cap) MUST_CHECK; /* any name */
 /* --threads, --device, --quant as the backend and the loader want them. */
 enum err app_be_options(const struct app *app, struct be_options *out, bool is_exact) MUST_CHECK;
 enum err app_quant(const struct app *app, enum weights_quant *out) MUST_CHECK;

@@ -36,8 +36,8 @@ struct weights_options {
     enum weights_quant quant;     /* of what is not quantised yet: Linear, leaf embeddings */
     const char        *lora_path; /* adapter to fold in, or NULL */
     double             lora_scaling;
-    int                lora_rank; /* what the config says; 0: from the tensors */
-    bool               is_exact;  /* folded matrices stay f32; else bf16 ones become bf16 again */
+    int                lora_rank;  /* what the config says; 0: from the tensors */
+    bool               is_exact;   /* folded matrices stay f32; else bf16 ones become bf16 again */
     uint64_t           noise_seed; /* not 0: every tensor is there and is noise, no file is read */
 };
 

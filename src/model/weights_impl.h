@@ -65,8 +65,7 @@ void weights_quantise(struct weights *w, struct weight *out, const char *name);
 bool weights_quant_shape(const struct weights *w, struct quant_shape *s, int n_out, int n_in);
 
 /* weights_noise.c: the same from noise. can_quant: --quant applies. */
-void   weights_noise_matrix(struct weights *w, struct weight *out, const char *name,
-                            bool can_quant);
+void weights_noise_matrix(struct weights *w, struct weight *out, const char *name, bool can_quant);
 float *weights_noise_vector(struct weights *w, int n, const char *name);
 float *weights_noise_floats(struct weights *w, int n0, int n1, int n2, const char *name);
 

@@ -13,7 +13,7 @@
 /* Opens a trace in a file of its own. */
 static void open_trace(char path[64])
 {
-    strcpy(path, "/tmp/parley-trace-XXXXXX");
+    memcpy(path, "/tmp/parley-trace-XXXXXX", 25);
     int fd = mkstemp(path);
     CHECK(fd >= 0);
     close(fd);
