@@ -8,11 +8,15 @@
  */
 #include "backend/be_cpu.h"
 
+#include <stdatomic.h>
+
 #include "base/mem.h"
 
 #define BLOCK \
     QUANT_ROWS       /* rows are dealt out in blocks: a block of tiles, whole cache lines of y */
 #define VECS_EACH 16 /* with as many vectors a thread, sharing the weights beats splitting them */
+
+#define PIECE_SIZE (512 << 10)
 
 enum form { FORM_F32, FORM_I8, FORM_BF16 };
 
@@ -36,6 +40,9 @@ struct linear {
     bool               is_each; /* every thread makes its own */
     struct ready      *ready;
     float             *normed; /* [n_thread, n_in]: a normed vector on its way to another form */
+    /* pieces of rows for whoever is free, 0: each thread has its share */
+    int        n_piece;
+    atomic_int next;
     /* behind */
     bool     is_glu; /* y = act(sum[:H]) * sum[H:] */
     enum act act;
@@ -140,27 +147,12 @@ static void run_rows(const struct linear *j, const struct ready *in, int m0, int
             dress(j, j->sum[m], row0, row1);
 }
 
-/* Blocks of rows are dealt out, or vectors where there are plenty, or both. Every result is one
- * sum, so none of this shows in it. A gate's rows go with the rows that they gate. */
-static void linear_slice(void *arg, int i, int n)
+/* Vectors [m0, m1) and blocks of rows; a gate's rows go with the rows that they gate. */
+static void run_blocks(const struct linear *j, const struct ready *in, int m0, int m1, int block0,
+                       int block1)
 {
-    const struct linear *j = arg;
-    int                  n_row = j->is_glu ? j->w->n_out / 2 : j->w->n_out;
-    int                  n_block = (n_row + BLOCK - 1) / BLOCK;
-    int n_part = j->n_vec >= VECS_EACH * n ? n : n_block >= n ? 1 : j->n_vec < n ? j->n_vec : n;
-    int n_row_part = n / n_part; /* threads that share one part of the vectors */
-    if (i >= n_part * n_row_part)
-        return;
-    int m0, m1, row0, row1;
-    be_cpu_slice(&m0, &m1, j->n_vec, i / n_row_part, n_part);
-    be_cpu_slice(&row0, &row1, n_block, i % n_row_part, n_row_part);
-    row0 *= BLOCK;
-    row1 = row1 * BLOCK < n_row ? row1 * BLOCK : n_row;
-    if (m0 >= m1 || row0 >= row1)
-        return;
-    const struct ready *in = !has_before(j) ? NULL : j->is_each ? &j->ready[i] : j->ready;
-    if (j->is_each)
-        make_ready(j, in, m0, m1, i);
+    int n_row = j->is_glu ? j->w->n_out / 2 : j->w->n_out;
+    int row0 = block0 * BLOCK, row1 = block1 * BLOCK < n_row ? block1 * BLOCK : n_row;
     run_rows(j, in, m0, m1, row0, row1);
     if (j->is_glu)
         run_rows(j, in, m0, m1, n_row + row0, n_row + row1);
@@ -171,6 +163,55 @@ static void linear_slice(void *arg, int i, int n)
         else
             kern.add_f32(y, sum, row1 - row0);
     }
+}
+
+static int n_block(const struct linear *j)
+{
+    return ((j->is_glu ? j->w->n_out / 2 : j->w->n_out) + BLOCK - 1) / BLOCK;
+}
+
+/* The next piece for this thread, until none is left. */
+static void run_pieces(struct linear *j, const struct ready *in)
+{
+    int n = n_block(j), from, to;
+    for (int k; (k = atomic_fetch_add_explicit(&j->next, 1, memory_order_relaxed)) < j->n_piece;) {
+        be_cpu_slice(&from, &to, n, k, j->n_piece);
+        run_blocks(j, in, 0, j->n_vec, from, to);
+    }
+}
+
+/* Blocks of rows are dealt out, or vectors where there are plenty, or both. Every result is one
+ * sum, so none of this shows in it. */
+static void linear_slice(void *arg, int i, int n)
+{
+    struct linear *j = arg;
+    int            n_blk = n_block(j);
+    int n_part = j->n_vec >= VECS_EACH * n ? n : n_blk >= n ? 1 : j->n_vec < n ? j->n_vec : n;
+    int n_row_part = n / n_part; /* threads that share one part of the vectors */
+    if (i >= n_part * n_row_part)
+        return;
+    int m0, m1, block0, block1;
+    be_cpu_slice(&m0, &m1, j->n_vec, i / n_row_part, n_part);
+    be_cpu_slice(&block0, &block1, n_blk, i % n_row_part, n_row_part);
+    if (m0 >= m1 || block0 >= block1)
+        return;
+    const struct ready *in = !has_before(j) ? NULL : j->is_each ? &j->ready[i] : j->ready;
+    if (j->is_each)
+        make_ready(j, in, m0, m1, i);
+    if (n_part == 1 && j->n_piece)
+        run_pieces(j, in);
+    else
+        run_blocks(j, in, m0, m1, block0, block1);
+}
+
+/* Pieces long enough to stream, enough of them that a thread whose processor is taken for a while
+ * holds up nobody. */
+static int count_pieces(const struct linear *j, int n_thread)
+{
+    size_t row = is_tiles(j->w) ? (size_t)j->w->n_in * (size_t)bits_of(j->w) / 8
+                                : (size_t)j->w->n_in * dtype_size(j->w->dtype);
+    size_t n = row * (size_t)j->w->n_out / PIECE_SIZE;
+    return n_thread > 1 && n >= 2 * (size_t)n_thread ? (int)n : 0;
 }
 
 /* n pointers to rows of `size` bytes at p. */
@@ -223,6 +264,7 @@ static void run_linear(struct be *be, struct linear *j)
         return;
     if (has_before(j) && !j->is_each)
         be_cpu_run(be, 8 * (int64_t)j->n_vec * j->w->n_in, ready_slice, j);
+    j->n_piece = count_pieces(j, be->n_thread);
     be_cpu_run(be, 2 * (int64_t)j->n_vec * j->w->n_out * j->w->n_in, linear_slice, j);
 }
 
