@@ -21,9 +21,13 @@ void    os_sleep_until_ns(int64_t deadline_ns);
  * device is refused without waiting for it. Empty files give len 0. */
 struct os_map {
     struct bytes view;
+    int64_t      mtime_ns; /* of the very file that is mapped */
 };
 enum err os_map_open(struct os_map *out, const char *path) MUST_CHECK;
 void     os_map_close(struct os_map *m);
+/* Advice about len bytes inside a mapping; nothing breaks where the system does not take it. */
+void os_map_fill(const void *p, size_t len); /* waits until they are in memory: no faults later */
+void os_map_drop(const void *p, size_t len); /* nobody reads them soon; whole pages only */
 /* A whole regular file of at most max_len bytes appended to b. */
 enum err os_read_file(struct buf *b, const char *path) MUST_CHECK;
 
@@ -31,10 +35,23 @@ enum err os_read_file(struct buf *b, const char *path) MUST_CHECK;
  * A path that exists and is not a regular file (/dev/null, a FIFO) is written in place. */
 struct os_out;
 enum err os_out_open(struct os_out **out, const char *path) MUST_CHECK;
+/* For its owner alone, and with room for size bytes from the start. */
+enum err os_out_open_private(struct os_out **out, const char *path, int64_t size) MUST_CHECK;
 enum err os_out_write(struct os_out *o, const void *p, size_t len) MUST_CHECK;
 enum err os_out_seek(struct os_out *o, int64_t at) MUST_CHECK; /* from the beginning */
-enum err os_out_commit(struct os_out **o) MUST_CHECK;          /* flushed, renamed; closes */
-void     os_out_cancel(struct os_out **o);                     /* leaves nothing behind; closes */
+enum err os_out_flush(struct os_out *o) MUST_CHECK;   /* waits for the disk; commit does it too */
+enum err os_out_commit(struct os_out **o) MUST_CHECK; /* flushed, renamed; closes */
+void     os_out_cancel(struct os_out **o);            /* leaves nothing behind; closes */
+
+/* Folders, and files as their folders see them. Bodies in os_dir.c. */
+struct os_file_info {
+    int64_t size, mtime_ns;
+};
+bool     os_file_info(struct os_file_info *out, const char *path); /* false: no such file */
+enum err os_private_dir(const char *path) MUST_CHECK; /* makes it, and its parents; ours alone */
+void     os_each_file(const char *dir, void (*fn)(void *arg, const char *path), void *arg);
+void     os_remove_file(const char *path);
+void     os_touch_file(const char *path); /* its time becomes now */
 
 bool os_is_file(const char *path);
 bool os_is_dir(const char *path);
@@ -50,6 +67,7 @@ struct os_thread;
 enum err os_thread_start(struct os_thread **out, const char *name, void (*fn)(void *), void *arg)
     MUST_CHECK;
 void os_thread_join(struct os_thread **t);
+void os_thread_is_idle(void);  /* calling thread: after everyone else */
 void os_flush_denormals(void); /* calling thread: denormals are zero, in and out */
 int  os_cpu_count(void);       /* processors this process may use, >= 1 */
 void os_pin(

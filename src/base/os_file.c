@@ -25,40 +25,39 @@ static enum err fail_with(int e, const char *path)
 }
 
 /* Opens a regular file for reading. O_NONBLOCK: a FIFO without a writer must not hold us up. */
-static enum err open_regular(int *fd, int64_t *size, const char *path)
+static enum err open_regular(int *fd, struct stat *st, const char *path)
 {
-    struct stat st;
-
     *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (*fd < 0)
         return fail_with(errno, path);
-    if (fstat(*fd, &st) != 0) {
+    if (fstat(*fd, st) != 0) {
         enum err err = fail_with(errno, path);
         close(*fd);
         return err;
     }
-    if (!S_ISREG(st.st_mode)) {
+    if (!S_ISREG(st->st_mode)) {
         close(*fd);
         return err_set(ERR_FORMAT, "%s: %s, not a file", path,
-                       S_ISDIR(st.st_mode) ? "a folder" : "a device or pipe");
+                       S_ISDIR(st->st_mode) ? "a folder" : "a device or pipe");
     }
-    *size = st.st_size;
     return OK;
 }
 
 enum err os_map_open(struct os_map *out, const char *path)
 {
-    int     fd;
-    int64_t size;
+    int         fd;
+    struct stat st;
 
-    enum err err = open_regular(&fd, &size, path);
+    enum err err = open_regular(&fd, &st, path);
     if (err)
         return err;
-    void *p = size ? mmap(NULL, (size_t)size, PROT_READ, MAP_PRIVATE, fd, 0) : NULL;
+    size_t size = (size_t)st.st_size;
+    void  *p = size ? mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0) : NULL;
     if (p == MAP_FAILED)
         err = fail_with(errno, path);
     else
-        out->view = bytes_of(p, (size_t)size);
+        *out = (struct os_map){ bytes_of(p, size),
+                                st.st_mtim.tv_sec * 1000000000LL + st.st_mtim.tv_nsec };
     close(fd);
     return err;
 }
@@ -67,19 +66,50 @@ void os_map_close(struct os_map *m)
 {
     if (m->view.len)
         munmap((void *)(uintptr_t)m->view.p, m->view.len);
-    m->view = (struct bytes){ 0 };
+    *m = (struct os_map){ 0 };
+}
+
+/* The whole pages among len bytes at p (is_inside), or those that have any of them. */
+static struct bytes pages_of(const void *p, size_t len, bool is_inside)
+{
+    uintptr_t size = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t from = (uintptr_t)p, to = from + len;
+
+    from = (is_inside ? from + size - 1 : from) / size * size;
+    to = (is_inside ? to : to + size - 1) / size * size;
+    return from < to ? bytes_of((const void *)from, to - from) : (struct bytes){ 0 };
+}
+
+void os_map_fill(const void *p, size_t len)
+{
+    struct bytes     b = pages_of(p, len, false);
+    volatile uint8_t sum = 0;
+
+    if (len == 0 || madvise((void *)(uintptr_t)b.p, b.len, MADV_POPULATE_READ) == 0)
+        return;
+    for (size_t i = 0; i < len; i += 4096) /* before Linux 5.14 */
+        sum = (uint8_t)(sum + ((const uint8_t *)p)[i]);
+}
+
+void os_map_drop(const void *p, size_t len)
+{
+    struct bytes b = pages_of(p, len, true);
+
+    if (b.len)
+        madvise((void *)(uintptr_t)b.p, b.len, MADV_DONTNEED);
 }
 
 enum err os_read_file(struct buf *b, const char *path)
 {
-    uint8_t chunk[16384];
-    int     fd;
-    int64_t size;
-    ssize_t n;
+    uint8_t     chunk[16384];
+    int         fd;
+    struct stat st;
+    ssize_t     n;
 
-    enum err err = open_regular(&fd, &size, path);
+    enum err err = open_regular(&fd, &st, path);
     if (err)
         return err;
+    int64_t size = st.st_size;
     if (size > 0 && (uint64_t)size > b->cap - b->len)
         err = err_set(ERR_LIMIT, "%s: %lld bytes, at most %zu are read", path, (long long)size,
                       b->cap - b->len);
@@ -108,7 +138,7 @@ struct os_out {
 };
 
 /* A name beside path that nobody uses. */
-static enum err open_part(struct os_out *o)
+static enum err open_part(struct os_out *o, mode_t mode)
 {
     size_t   cap = strlen(o->path) + 24;
     uint64_t r;
@@ -121,7 +151,7 @@ static enum err open_part(struct os_out *o)
         if (err)
             return err;
         snprintf(o->part, cap, "%s.%08x.part", o->path, (unsigned)(r & 0xffffffff));
-        o->fd = open(o->part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        o->fd = open(o->part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
         if (o->fd >= 0)
             return OK;
         if (errno != EEXIST)
@@ -155,7 +185,7 @@ enum err os_out_open(struct os_out **out, const char *path)
     } else if (!err && exists && access(path, W_OK) != 0) {
         err = fail_with(errno, path); /* a read-only file stays as it is */
     } else if (!err) {
-        err = open_part(o);
+        err = open_part(o, 0666);
     }
     if (err) {
         os_out_cancel(&o);
@@ -163,6 +193,24 @@ enum err os_out_open(struct os_out **out, const char *path)
     }
     *out = o;
     return OK;
+}
+
+enum err os_out_open_private(struct os_out **out, const char *path, int64_t size)
+{
+    struct os_out *o = mem_zalloc(sizeof *o);
+    if (!o)
+        return ERR_NOMEM;
+    o->fd = -1;
+    o->path = mem_strdup(path);
+    enum err err = o->path ? open_part(o, 0600) : ERR_NOMEM;
+    int      e = err ? 0 : posix_fallocate(o->fd, 0, size);
+    if (e)
+        err = fail_with(e, path);
+    if (err)
+        os_out_cancel(&o);
+    else
+        *out = o;
+    return err;
 }
 
 enum err os_out_write(struct os_out *o, const void *p, size_t len)
@@ -185,14 +233,19 @@ enum err os_out_seek(struct os_out *o, int64_t at)
     return lseek(o->fd, at, SEEK_SET) < 0 ? fail_with(errno, o->path) : OK;
 }
 
+enum err os_out_flush(struct os_out *o)
+{
+    return fdatasync(o->fd) != 0 && errno != EINVAL ? fail_with(errno, o->path) : OK;
+}
+
 enum err os_out_commit(struct os_out **out)
 {
     struct os_out *o = *out;
     enum err       err = OK;
 
     /* The data before the name: after a power cut the name never stands for half a file. */
-    if (o->part && fdatasync(o->fd) != 0 && errno != EINVAL)
-        err = fail_with(errno, o->path);
+    if (o->part)
+        err = os_out_flush(o);
     int code = close(o->fd);
     o->fd = -1;
     if (!err && code != 0)

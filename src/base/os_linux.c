@@ -68,6 +68,11 @@ void os_pin(int i)
         return;
 }
 
+void os_thread_is_idle(void)
+{
+    setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 19); /* Linux has it for each thread */
+}
+
 void os_futex_wait(_Atomic uint32_t *word, uint32_t expect, int64_t deadline_ns)
 {
     struct timespec left, *timeout = NULL;
