@@ -86,7 +86,7 @@ static enum err load(struct mimi *m)
         load_encoder(m, is_hf);
     if (m->parts & MIMI_DECODER)
         load_decoder(m, is_hf);
-    return weights_err(m->weights);
+    return weights_finish_part(m->weights);
 }
 
 static enum err open_states(struct mimi *m, int n_lane)
@@ -158,6 +158,7 @@ enum err mimi_open(struct mimi **out, const struct model_files *f, const struct 
                    enum mimi_parts parts, int n_codebook)
 {
     struct weights_options wo = { .quant = WEIGHTS_QUANT_NONE, /* no published codec is quantised */
+                                  .load = o->load,
                                   .noise_seed = f->is_noise };
     struct mimi           *m = mem_zalloc(sizeof *m);
     enum err               err;

@@ -38,9 +38,10 @@ enum err model_files_open(struct model_files **out, const char *dir) MUST_CHECK;
 void     model_files_close(struct model_files **f);
 
 struct model_options {
-    struct be         *be;
-    int                n_lane;
-    enum weights_quant quant;
+    struct be                 *be;
+    int                        n_lane;
+    enum weights_quant         quant;
+    const struct weights_load *load; /* or NULL; outlives the model */
 };
 
 /* One row of families.c. A family that claims an input of a probe computes it. part: "auto", "lm"

@@ -393,6 +393,7 @@ enum err moshi_load(struct moshi *m, const struct model_files *f, const struct m
                                   .lora_scaling = m->c.lora_scaling,
                                   .lora_rank = m->c.lora_rank,
                                   .is_exact = be_is_exact(o->be),
+                                  .load = o->load,
                                   .noise_seed = f->is_noise };
     struct loader          l = { .m = m };
 

@@ -327,3 +327,16 @@ const char *safetensors_path(const struct safetensors *s, const struct safetenso
 {
     return s->shard[((const struct item *)(const void *)e)->shard].path;
 }
+
+int safetensors_file_count(const struct safetensors *s)
+{
+    return s->n_shard;
+}
+
+struct safetensors_file safetensors_file(const struct safetensors *s, int i)
+{
+    must(i >= 0 && i < s->n_shard);
+    const struct os_map *map = &s->shard[i].map;
+    return (struct safetensors_file){ s->shard[i].path, map->view.len, map->mtime_ns,
+                                      bytes_of(map->view.p, 8 + (size_t)bytes_le(map->view.p, 8)) };
+}

@@ -40,6 +40,16 @@ const struct safetensors_entry *safetensors_find(const struct safetensors *s, co
 /* The file that entry came from, for sentences. */
 const char *safetensors_path(const struct safetensors *s, const struct safetensors_entry *e);
 
+/* The files that it is made of, as they were when they were opened: what tells them from others. */
+struct safetensors_file {
+    const char  *path;
+    size_t       size;
+    int64_t      mtime_ns;
+    struct bytes head; /* length and header; borrowed until close */
+};
+int                     safetensors_file_count(const struct safetensors *s);
+struct safetensors_file safetensors_file(const struct safetensors *s, int i);
+
 /* Writes n entries to path as a whole file or not at all. */
 enum err safetensors_write(const char *path, const struct safetensors_entry *e, int n) MUST_CHECK;
 

@@ -42,6 +42,8 @@ enum err weights_open(struct weights **out, const char *path, const struct weigh
     err = o->noise_seed ? OK : source_open(&w->model, path);
     if (!err && o->lora_path)
         err = source_open(&w->lora, o->lora_path);
+    if (!err)
+        err = weights_keep_open(w);
     if (err)
         goto fail;
     *out = w;
@@ -56,6 +58,7 @@ void weights_close(struct weights **w)
 {
     if (!*w)
         return;
+    weights_keep_close(*w);
     source_close(&(*w)->model);
     source_close(&(*w)->lora);
     mem_free((*w)->path);
@@ -147,11 +150,18 @@ static enum err check_left_over(struct weights *w, struct weights_source *s)
     return w->err;
 }
 
+enum err weights_finish_part(struct weights *w)
+{
+    if (!w->err && !w->is_rehearsal)
+        weights_keep_fill(w);
+    return w->err ? err_set(w->err, "%s", w->text) : OK;
+}
+
 enum err weights_finish(struct weights *w)
 {
     if (!w->err && !check_left_over(w, &w->model))
         check_left_over(w, &w->lora);
-    return w->err ? err_set(w->err, "%s", w->text) : OK;
+    return weights_finish_part(w);
 }
 
 void weights_rehearse(struct weights *w)
@@ -170,7 +180,8 @@ enum err weights_perform(struct weights *w)
         memset(w->model.is_used, 0, (size_t)safetensors_count(w->model.st));
     if (w->lora.st)
         memset(w->lora.is_used, 0, (size_t)safetensors_count(w->lora.st));
-    return OK;
+    weights_keep_look(w);
+    return w->err;
 }
 
 /* Names. */
@@ -342,6 +353,7 @@ void weights_floats_at(float *out, const struct safetensors_entry *e, size_t fro
 /* Blocks. */
 
 struct blocks {
+    struct weights *w;
     void (*fn)(void *arg, int row0, int row1, void *room);
     void    *arg;
     int      n_row, n_slice;
@@ -349,13 +361,18 @@ struct blocks {
     size_t   room_size;
 };
 
+static bool is_ended(const struct weights *w)
+{
+    return w->load.is_cancelled && w->load.is_cancelled(w->load.arg);
+}
+
 static void run_slice(void *arg, int i)
 {
     const struct blocks *b = arg;
     int64_t              n_block = (b->n_row + QUANT_ROWS - 1) / QUANT_ROWS;
     int64_t              end = n_block * (i + 1) / b->n_slice;
 
-    for (int64_t k = n_block * i / b->n_slice; k < end; k++) {
+    for (int64_t k = n_block * i / b->n_slice; k < end && !is_ended(b->w); k++) {
         int row = (int)k * QUANT_ROWS, left = b->n_row - row;
         b->fn(b->arg, row, row + (left < QUANT_ROWS ? left : QUANT_ROWS),
               b->room + (size_t)i * b->room_size);
@@ -369,7 +386,7 @@ bool weights_each_block(struct weights *w, const char *name, int n_row, size_t r
     const struct step one = { 1, &lane0 };
     int               n_block = (n_row + QUANT_ROWS - 1) / QUANT_ROWS;
     int               n_slice = w->o.be ? 4 * be_thread_count(w->o.be) : 1;
-    struct blocks b = { fn, arg, n_row, n_slice < n_block ? n_slice : n_block, NULL, room_size };
+    struct blocks b = { w, fn, arg, n_row, n_slice < n_block ? n_slice : n_block, NULL, room_size };
 
     b.room = mem_alloc(mem_size((size_t)b.n_slice, room_size));
     if (!b.room) {
@@ -384,37 +401,66 @@ bool weights_each_block(struct weights *w, const char *name, int n_row, size_t r
         run_slice(&b, 0);
     }
     mem_free(b.room);
-    return !w->err;
+    return !weights_is_cancelled(w) && !w->err;
 }
 
 /* Matrices. */
 
-static void from_floats(struct weights *w, struct weight *out, const struct weights_part *p,
-                        const char *name)
+/* As it lies in the file, when its place is a number's. */
+static void take_stored(struct weights *w, struct weight *out, const struct weights_rows *r,
+                        const char *key)
 {
-    size_t         size = dtype_size(p->e->dtype), n = (size_t)p->n_out * (size_t)p->n_in;
-    const uint8_t *data = p->e->data;
+    size_t size = dtype_size(r->e.dtype), n = (size_t)r->n_out * (size_t)r->n_in * size;
 
-    if (!weights_has_shape(w, p->e, p->n_total, p->n_in))
+    if (r->is_mapped && (uintptr_t)r->e.data % size != 0) {
+        void *copy = weights_room(w, out, n, key);
+        if (copy)
+            weights_made(w, out, memcpy(copy, r->e.data, n), key);
         return;
-    out->dtype = p->e->dtype;
-    if (w->is_rehearsal)
-        return;
-    data += (size_t)p->row0 * (size_t)p->n_in * size;
-    if ((uintptr_t)data % size != 0) {
-        void *copy = weights_take(w, n * size, name);
-        if (!copy)
-            return;
-        data = memcpy(copy, data, n * size);
     }
-    out->data = data;
+    if (r->is_mapped)
+        weights_keep_stored(w, r->e.data, n);
+    if (!w->is_rehearsal)
+        out->data = r->e.data;
+}
+
+/* What is to become of a float matrix. Quantised ones stay as they are. */
+static void finish_matrix(struct weights *w, struct weight *out, const struct weights_part *p,
+                          const char *name, bool is_linear, bool can_quant)
+{
+    char                key[WEIGHTS_KEY_CAP];
+    struct weights_fold fold = { 0 };
+    struct weights_rows r = { .e = { .dtype = out->dtype, .data = out->data },
+                              .n_out = out->n_out,
+                              .n_in = out->n_in,
+                              .is_mapped = p->e->dtype == out->dtype };
+
+    if (is_linear && w->lora.st) {
+        if (!weights_fold_open(w, &fold, out, p, name))
+            return;
+        r.fold = &fold;
+    }
+    snprintf(key, sizeof key, "%s[%d+%d]%s", name, p->row0, p->n_out, r.is_mapped ? "" : "'");
+    if (!weights_is_float(out->dtype) || out->row_scale)
+        return;
+    if (can_quant && weights_quantise(w, out, &r, key)) {
+        weights_fold_close(&fold);
+        return;
+    }
+    if (w->o.is_narrow && is_linear && out->dtype == DT_F32)
+        out->dtype = DT_BF16;
+    if (r.fold || out->dtype != r.e.dtype)
+        weights_store(w, out, &r, key);
+    else
+        take_stored(w, out, &r, key);
+    weights_fold_close(&fold);
 }
 
 static void take_matrix(struct weights *w, struct weight *out, struct weights_part p,
-                        const char *name, bool is_linear)
+                        const char *name, bool is_linear, bool can_quant)
 {
     if (w->o.noise_seed) {
-        weights_noise_matrix(w, out, name, is_linear);
+        weights_noise_matrix(w, out, name, can_quant);
         return;
     }
     p.e = weights_find(w, name);
@@ -424,16 +470,17 @@ static void take_matrix(struct weights *w, struct weight *out, struct weights_pa
         weights_from_triple(w, out, &p, name);
     } else if (p.e->dtype == DT_I8 && is_linear) {
         weights_from_int8(w, out, &p, name);
-    } else if (weights_is_float(p.e->dtype)) {
-        from_floats(w, out, &p, name);
-    } else {
+    } else if (!weights_is_float(p.e->dtype)) {
         weights_fail_at(w, p.e, name, "is %s, which is not a dtype of weights",
                         dtype_name(p.e->dtype));
+    } else if (weights_has_shape(w, p.e, p.n_total, p.n_in)) {
+        out->dtype = p.e->dtype;
+        if (!w->is_rehearsal)
+            out->data = (const uint8_t *)p.e->data +
+                        (size_t)p.row0 * (size_t)p.n_in * dtype_size(out->dtype);
     }
-    if (is_linear && !w->err && w->lora.st)
-        weights_fold(w, out, &p, name);
-    if (is_linear && !w->err && w->o.quant != WEIGHTS_QUANT_NONE)
-        weights_quantise(w, out, name);
+    if (!w->err && !weights_is_cancelled(w))
+        finish_matrix(w, out, &p, name, is_linear, can_quant);
 }
 
 /* Out is a weight without data until everything has gone well. */
@@ -455,7 +502,7 @@ void weights_matrix(struct weights *w, struct weight *out, int n_out, int n_in, 
     bool is_go = begin_matrix(w, out, n_out, n_in, name, fmt, args);
     va_end(args);
     if (is_go)
-        take_matrix(w, out, (struct weights_part){ NULL, 0, n_out, n_out, n_in }, name, true);
+        take_matrix(w, out, (struct weights_part){ NULL, 0, n_out, n_out, n_in }, name, true, true);
 }
 
 void weights_matrix_rows(struct weights *w, struct weight *out, int row0, int n_out, int n_total,
@@ -469,7 +516,8 @@ void weights_matrix_rows(struct weights *w, struct weight *out, int row0, int n_
     bool is_go = begin_matrix(w, out, n_out, n_in, name, fmt, args);
     va_end(args);
     if (is_go)
-        take_matrix(w, out, (struct weights_part){ NULL, row0, n_out, n_total, n_in }, name, true);
+        take_matrix(w, out, (struct weights_part){ NULL, row0, n_out, n_total, n_in }, name, true,
+                    true);
 }
 
 void weights_table(struct weights *w, struct weight *out, int n_row, int n_col, bool is_leaf,
@@ -482,9 +530,8 @@ void weights_table(struct weights *w, struct weight *out, int n_row, int n_col, 
     bool is_go = begin_matrix(w, out, n_row, n_col, name, fmt, args);
     va_end(args);
     if (is_go)
-        take_matrix(w, out, (struct weights_part){ NULL, 0, n_row, n_row, n_col }, name, false);
-    if (is_go && is_leaf && !w->err && w->o.quant != WEIGHTS_QUANT_NONE)
-        weights_quantise(w, out, name);
+        take_matrix(w, out, (struct weights_part){ NULL, 0, n_row, n_row, n_col }, name, false,
+                    is_leaf);
 }
 
 /* Vectors. */

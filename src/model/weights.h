@@ -12,7 +12,8 @@
  *
  * A big model loads twice: between weights_rehearse() and weights_perform() calls check names,
  * shapes and dtypes without touching the numbers, so that a broken file costs neither time nor
- * memory.
+ * memory. The rehearsal also tells what loading will make, so that an earlier start's side file can
+ * be mapped in its place (tile_cache.h, docs/weights.md).
  *
  * An adapter (LoRA) must have a pair for every Linear matrix; a plain tensor in it replaces the
  * model's own. One thread; the kernels of kern.h do the conversions.
@@ -30,15 +31,30 @@
  * are. */
 enum weights_quant { WEIGHTS_QUANT_NONE, WEIGHTS_QUANT_Q8, WEIGHTS_QUANT_Q4 };
 
+/* Less than this is made anew at each start: a tenth of a second on one thread, and the folder
+ * stays free of files for models that do not need them. */
+#define WEIGHTS_TILE_MIN ((size_t)64 << 20)
+
+/* What whoever opens a model may keep, watch and end. Any member may be NULL or 0. */
+struct weights_load {
+    const char *tile_dir;            /* folder of side files; NULL: none */
+    size_t      tile_min;            /* bytes that loading makes; 0: WEIGHTS_TILE_MIN */
+    bool (*is_cancelled)(void *arg); /* any thread; true ends the loading: ERR_INTERRUPTED */
+    void (*on_progress)(void *arg, int64_t done, int64_t total); /* bytes; the loading thread */
+    void *arg;
+};
+
 struct weights_options {
     struct arena      *arena;     /* the model's; outlives every weight */
     struct be         *be;        /* conversions use its threads; NULL: the caller's alone */
     enum weights_quant quant;     /* of what is not quantised yet: Linear, leaf embeddings */
     const char        *lora_path; /* adapter to fold in, or NULL */
     double             lora_scaling;
-    int                lora_rank;  /* what the config says; 0: from the tensors */
-    bool               is_exact;   /* folded matrices stay f32; else bf16 ones become bf16 again */
-    uint64_t           noise_seed; /* not 0: every tensor is there and is noise, no file is read */
+    int                lora_rank; /* what the config says; 0: from the tensors */
+    bool               is_exact;  /* folded matrices stay f32; else bf16 ones become bf16 again */
+    bool               is_narrow; /* Linear matrices that are f32 become bf16 */
+    const struct weights_load *load; /* or NULL; outlives the weights */
+    uint64_t noise_seed; /* not 0: every tensor is there and is noise, no file is read */
 };
 
 struct weights;
@@ -50,9 +66,12 @@ enum err weights_open(struct weights **out, const char *path, const struct weigh
 void weights_rehearse(struct weights *w);
 /* Ends the rehearsal as weights_finish() would; after OK the same calls must come again. */
 enum err weights_perform(struct weights *w) MUST_CHECK;
-/* ERR_FORMAT when a call failed or a tensor is left over; closes nothing. */
+/* ERR_FORMAT when a call failed or a tensor is left over; closes nothing. What lies in the mapping
+ * is in memory afterwards. */
 enum err weights_finish(struct weights *w) MUST_CHECK;
-/* The mapping must outlive the model: close with the model. */
+/* The same for a family that performs a part of what it rehearsed: nothing is left over. */
+enum err weights_finish_part(struct weights *w) MUST_CHECK;
+/* The mapping must outlive the model: close with the model, before the arena. */
 void        weights_close(struct weights **w);
 void        weights_fail(struct weights *w, enum err err); /* hold an error of the caller's */
 const char *weights_path(const struct weights *w);
@@ -80,6 +99,13 @@ void weights_matrix_rows(struct weights *w, struct weight *out, int row0, int n_
  * those, as MLX does. */
 void weights_table(struct weights *w, struct weight *out, int n_row, int n_col, bool is_leaf,
                    const char *fmt, ...) PRINTF_LIKE(6, 7);
+/* For what a family makes of tensors itself: memory of `size` bytes for the weight that key names
+ * among all that this model makes; dtype, n_out, n_in and group say what it will be. Fill it, then
+ * call weights_made(). NULL: nothing to fill, since this is the rehearsal, or the weight is there
+ * from an earlier start (out->data is set), or a failure is held. */
+void *weights_room(struct weights *w, struct weight *out, size_t size, const char *key);
+void  weights_made(struct weights *w, struct weight *out, void *data, const char *key);
+
 /* n floats with any stored float dtype and any shape of n elements; NULL after a failure. */
 const float *weights_vector(struct weights *w, int n, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* A tensor of the exact shape [n0, n1, n2] (n2 or n1 = 0: fewer dimensions) as f32 copy. */

@@ -4,9 +4,11 @@
 #ifndef MODEL_WEIGHTS_IMPL_H
 #define MODEL_WEIGHTS_IMPL_H
 
+#include "model/tile_cache.h"
 #include "model/weights.h"
 
 #define WEIGHTS_NAME_CAP 256
+#define WEIGHTS_KEY_CAP  (WEIGHTS_NAME_CAP + 32)
 
 /* A file and which of its tensors somebody asked for. */
 struct weights_source {
@@ -18,6 +20,12 @@ struct weights {
     struct weights_options o;
     struct weights_source  model, lora;
     char                  *path;
+    struct weights_load    load;
+    struct tile_cache     *tiles;           /* NULL: nothing is kept */
+    int64_t                n_done, n_total; /* bytes, for the progress */
+    size_t                 room_size;       /* of the weight that is being made */
+    struct bytes          *stored;          /* [n_stored] matrices that stay in the mapping */
+    int                    n_stored, stored_cap;
     bool                   is_rehearsal;
     enum err               err;
     char                   text[ERR_TEXT_CAP]; /* the sentence of err */
@@ -53,13 +61,38 @@ bool weights_is_float(enum dtype t);
 bool weights_each_block(struct weights *w, const char *name, int n_row, size_t room_size,
                         void (*fn)(void *arg, int row0, int row1, void *room), void *arg);
 
+/* weights_keep.c */
+enum err weights_keep_open(struct weights *w);
+void     weights_keep_close(struct weights *w);
+void     weights_keep_look(struct weights *w); /* the rehearsal's end: is it all there? */
+/* Holds ERR_INTERRUPTED when whoever loads has had enough. */
+bool weights_is_cancelled(struct weights *w);
+/* Bytes of a matrix that stays in the mapping. */
+void weights_keep_stored(struct weights *w, const void *p, size_t size);
+void weights_keep_fill(struct weights *w); /* brings those into memory */
+
+/* The numbers of a float matrix, row by row: those of the file and what an adapter adds. */
+struct weights_rows {
+    struct safetensors_entry   e; /* dtype and data; the rows begin there */
+    int                        n_out, n_in;
+    bool                       is_mapped; /* the data is the file's */
+    const struct weights_fold *fold;      /* NULL: none */
+};
+/* Room that weights_rows_read() needs, beside its result. */
+size_t weights_rows_room(const struct weights_rows *r);
+void   weights_rows_read(float *out, const struct weights_rows *r, int row0, int row1, void *room);
+
 /* weights_tiles.c: MLX triples, int8 rows, --quant. The name is the full tensor name. */
 void weights_from_triple(struct weights *w, struct weight *out, const struct weights_part *p,
                          const char *name);
 void weights_from_int8(struct weights *w, struct weight *out, const struct weights_part *p,
                        const char *name);
-/* Turns a float matrix into tiles when its rows divide into groups. */
-void weights_quantise(struct weights *w, struct weight *out, const char *name);
+/* Tiles of a float matrix; false: it does not divide into groups, or --quant is none. */
+bool weights_quantise(struct weights *w, struct weight *out, const struct weights_rows *r,
+                      const char *key);
+/* The matrix in memory, as out->dtype (F32 or BF16). */
+void weights_store(struct weights *w, struct weight *out, const struct weights_rows *r,
+                   const char *key);
 
 /* What --quant makes of a matrix; false: it stays as it is. */
 bool weights_quant_shape(const struct weights *w, struct quant_shape *s, int n_out, int n_in);
@@ -69,8 +102,21 @@ void weights_noise_matrix(struct weights *w, struct weight *out, const char *nam
 float *weights_noise_vector(struct weights *w, int n, const char *name);
 float *weights_noise_floats(struct weights *w, int n0, int n1, int n2, const char *name);
 
-/* weights_lora.c: adds the adapter's pair for this matrix. */
-void weights_fold(struct weights *w, struct weight *out, const struct weights_part *p,
-                  const char *name);
+/* weights_lora.c: what an adapter adds to a matrix. */
+struct weights_fold {
+    const struct safetensors_entry *a, *b;
+    bool                            is_stacked;
+    int                             set; /* which of the stacked sets */
+    int                             n_out, n_in, rank;
+    float                           scaling;
+    bool                            is_bf16; /* sums become bf16 before anything else */
+    float                          *a_f32;   /* [rank, n_in] */
+};
+/* Finds and checks the pair of this matrix and sets out->dtype to the sum's. False: failed. */
+bool weights_fold_open(struct weights *w, struct weights_fold *f, struct weight *out,
+                       const struct weights_part *p, const char *name);
+void weights_fold_close(struct weights_fold *f);
+/* row += the adapter's share; room for rank floats and n_in of 16 bit. */
+void weights_fold_row(const struct weights_fold *f, float *row, int i, void *room);
 
 #endif

@@ -11,12 +11,6 @@
 #include "base/mem.h"
 #include "model/weights_impl.h"
 
-struct pair {
-    const struct safetensors_entry *a, *b;
-    bool                            is_stacked;
-    int                             set; /* which of the stacked sets */
-};
-
 /* Splits "P.in_proj_weight", "P.in_proj.weight" or "P.in_projs.3.weight" into "P.in_proj" and the
  * set; false for any other matrix, whose module is the name without ".weight". */
 static bool split_name(char *module, int *set, const char *name)
@@ -53,7 +47,7 @@ static const struct safetensors_entry *find_half(struct weights *w, const char *
 }
 
 /* Says which half is missing, under the name that its fellow or its siblings have. */
-static void fail_missing(struct weights *w, const struct pair *l, const char *module,
+static void fail_missing(struct weights *w, const struct weights_fold *l, const char *module,
                          const char *one)
 {
     char name[WEIGHTS_NAME_CAP + 32], plural[WEIGHTS_NAME_CAP + 4];
@@ -70,14 +64,13 @@ static void fail_missing(struct weights *w, const struct pair *l, const char *mo
     weights_fail_lora(w, name);
 }
 
-static bool find_pair(struct weights *w, struct pair *out, const struct weights_part *p,
+static bool find_pair(struct weights *w, struct weights_fold *out, const struct weights_part *p,
                       const char *name)
 {
     char module[WEIGHTS_NAME_CAP], one[WEIGHTS_NAME_CAP + 16] = "";
     int  set = p->row0 / p->n_out;
     bool has_sets = split_name(module, &set, name);
 
-    *out = (struct pair){ 0 };
     if (has_sets) {
         snprintf(one, sizeof one, "%ss.%d", module, set);
         out->a = find_half(w, one, 'A');
@@ -96,7 +89,7 @@ static bool find_pair(struct weights *w, struct pair *out, const struct weights_
 }
 
 /* Gives the rank, or 0 and a held failure. */
-static int check_pair(struct weights *w, const struct pair *l, const struct weights_part *p)
+static int check_pair(struct weights *w, const struct weights_fold *l, const struct weights_part *p)
 {
     int64_t rank = l->b->n_dim == 2 ? l->b->n[1] : 0;
     int64_t n_set = p->n_total > p->n_out ? p->n_total / p->n_out : 1;
@@ -121,78 +114,51 @@ static int check_pair(struct weights *w, const struct pair *l, const struct weig
     return (int)rank;
 }
 
-struct fold_job {
-    const struct pair       *l;
-    struct safetensors_entry own; /* the model's matrix */
-    int                      n_out, n_in, rank;
-    float                    scaling;
-    const float             *a;    /* [rank, n_in] */
-    float                   *f32;  /* [n_out, n_in]: the result here ... */
-    uint16_t                *bf16; /* ... or here */
-};
-
-/* room holds a row of B and, for bf16, a row of the result. */
-static void fold_block(void *arg, int row0, int row1, void *room)
+bool weights_fold_open(struct weights *w, struct weights_fold *f, struct weight *out,
+                       const struct weights_part *p, const char *name)
 {
-    const struct fold_job *job = arg;
-    size_t                 n_in = (size_t)job->n_in, rank = (size_t)job->rank;
-    size_t                 b_row0 = (size_t)job->l->set * (size_t)job->n_out;
-    float                 *b = room;
-
-    for (int r = row0; r < row1; r++) {
-        float *row = job->f32 ? job->f32 + (size_t)r * n_in : b + rank;
-        weights_floats_at(row, &job->own, (size_t)r * n_in, n_in);
-        weights_floats_at(b, job->l->b, (b_row0 + (size_t)r) * rank, rank);
-        for (size_t k = 0; k < rank; k++)
-            kern.axpy_f32(row, job->scaling * b[k], job->a + k * n_in, job->n_in);
-        if (job->bf16)
-            kern.f32_to_bf16(job->bf16 + (size_t)r * n_in, row, job->n_in);
-    }
-}
-
-/* out has its new dtype already. */
-static void fold(struct weights *w, struct weight *out, struct fold_job *job, const char *name)
-{
-    size_t n_a = (size_t)job->rank * (size_t)job->n_in, n = (size_t)job->n_out * (size_t)job->n_in;
-    size_t room = (sizeof(float) * (size_t)(job->rank + job->n_in) + 63) / 64 * 64;
-    float *a = mem_alloc(mem_size(n_a, sizeof *a));
-
-    if (out->dtype == DT_BF16)
-        job->bf16 = weights_take(w, mem_size(n, sizeof *job->bf16), name);
-    else
-        job->f32 = weights_take(w, mem_size(n, sizeof *job->f32), name);
-    if (!a)
-        weights_fail_memory(w, name);
-    if (!w->err) {
-        weights_floats_at(a, job->l->a, (size_t)job->l->set * n_a, n_a);
-        job->a = a;
-        if (weights_each_block(w, name, job->n_out, room, fold_block, job))
-            out->data = job->bf16 ? (const void *)job->bf16 : job->f32;
-    }
-    mem_free(a);
-}
-
-void weights_fold(struct weights *w, struct weight *out, const struct weights_part *p,
-                  const char *name)
-{
-    struct pair     l;
-    struct fold_job job = { .l = &l,
-                            .own = { .dtype = out->dtype, .data = out->data },
-                            .n_out = p->n_out,
-                            .n_in = p->n_in,
-                            .scaling = (float)w->o.lora_scaling };
-
-    if (!find_pair(w, &l, p, name))
-        return;
+    *f = (struct weights_fold){ .n_out = p->n_out,
+                                .n_in = p->n_in,
+                                .scaling = (float)w->o.lora_scaling };
+    if (!find_pair(w, f, p, name))
+        return false;
     if (!weights_is_float(out->dtype) || out->row_scale) {
         weights_fail_at(w, p->e, name, "is quantised: an adapter cannot be folded into it");
-        return;
+        return false;
     }
-    job.rank = check_pair(w, &l, p);
-    if (job.rank == 0)
-        return;
-    if (out->dtype != DT_BF16 || w->o.is_exact)
-        out->dtype = DT_F32;
-    if (!w->is_rehearsal)
-        fold(w, out, &job, name);
+    f->rank = check_pair(w, f, p);
+    if (f->rank == 0)
+        return false;
+    f->is_bf16 = out->dtype == DT_BF16 && !w->o.is_exact;
+    out->dtype = f->is_bf16 ? DT_BF16 : DT_F32;
+    if (w->is_rehearsal)
+        return true;
+    size_t n = (size_t)f->rank * (size_t)f->n_in;
+    f->a_f32 = mem_alloc(mem_size(n, sizeof *f->a_f32));
+    if (f->a_f32)
+        weights_floats_at(f->a_f32, f->a, (size_t)f->set * n, n);
+    else
+        weights_fail_memory(w, name);
+    return f->a_f32;
+}
+
+void weights_fold_close(struct weights_fold *f)
+{
+    mem_free(f->a_f32);
+    f->a_f32 = NULL;
+}
+
+void weights_fold_row(const struct weights_fold *f, float *row, int i, void *room)
+{
+    size_t    n_in = (size_t)f->n_in, rank = (size_t)f->rank;
+    float    *b = room;
+    uint16_t *half = (uint16_t *)(b + rank);
+
+    weights_floats_at(b, f->b, ((size_t)f->set * (size_t)f->n_out + (size_t)i) * rank, rank);
+    for (size_t k = 0; k < rank; k++)
+        kern.axpy_f32(row, f->scaling * b[k], f->a_f32 + k * n_in, f->n_in);
+    if (f->is_bf16) {
+        kern.f32_to_bf16(half, row, f->n_in);
+        kern.bf16_to_f32(row, half, f->n_in);
+    }
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/os.h"
 #include "model/weights_impl.h"
 
 enum { BF16_ONE = 0x3f80, BF16_MINUS_128 = 0xc300 };
@@ -93,6 +94,21 @@ static size_t room_for(size_t size)
     return (size + 63) / 64 * 64;
 }
 
+/* What a matrix is called among all that loading makes: rows of one tensor are several. */
+static const char *key_of(char key[WEIGHTS_KEY_CAP], const struct weights_part *p, const char *name)
+{
+    snprintf(key, WEIGHTS_KEY_CAP, "%s[%d+%d]", name, p->row0, p->n_out);
+    return key;
+}
+
+/* Rows of a tensor that nobody reads again need not stay in memory. */
+static void drop_rows(const struct safetensors_entry *e, const struct weights_part *p)
+{
+    size_t size = e->size / (size_t)p->n_total;
+
+    os_map_drop((const uint8_t *)e->data + (size_t)p->row0 * size, (size_t)p->n_out * size);
+}
+
 struct triple_job {
     const struct triple *t;
     int                  row0; /* of the part */
@@ -117,24 +133,28 @@ static void pack_triple(void *arg, int row0, int row1, void *room)
     quant_pack_mlx(block_of(job->tiles, t->s, row0), block, words, scales, biases, 0, (int)n);
 }
 
-/* Scales that are not bf16 do not fit in tiles: the matrix becomes f32, which keeps every bit. */
-static void expand_triple(float *out, const struct triple *t, int row0)
+/* Scales that are not bf16 do not fit in tiles: the matrix becomes f32, which keeps every bit. room
+ * holds the scales and the biases of a row. */
+static void expand_triple(void *arg, int row0, int row1, void *room)
 {
-    size_t         n_word = (size_t)t->words->n[1], n_scale = (size_t)t->scales->n[1];
-    uint32_t       mask = (1u << t->s.bits) - 1;
-    int            per_word = 32 / t->s.bits;
-    const uint8_t *words = t->words->data;
+    const struct triple_job *job = arg;
+    const struct triple     *t = job->t;
+    size_t                   n_word = (size_t)t->words->n[1], n_scale = (size_t)t->scales->n[1];
+    size_t                   n_in = (size_t)t->s.n_in, row = (size_t)(job->row0 + row0);
+    uint32_t                 mask = (1u << t->s.bits) - 1;
+    int                      per_word = 32 / t->s.bits;
+    float                   *scale = room, *bias = scale + n_scale;
+    float                   *out = (float *)job->tiles + (size_t)row0 * n_in;
 
-    for (int r = 0; r < t->s.n_out; r++) {
-        size_t row = (size_t)(row0 + r);
+    for (int r = row0; r < row1; r++, row++) {
+        const uint8_t *words = (const uint8_t *)t->words->data + 4 * row * n_word;
+        weights_floats_at(scale, t->scales, row * n_scale, n_scale);
+        weights_floats_at(bias, t->biases, row * n_scale, n_scale);
         for (int c = 0; c < t->s.n_in; c++) {
-            float    scale, bias;
             uint32_t word;
-            size_t   g = row * n_scale + (size_t)(c / t->s.group);
-            weights_floats_at(&scale, t->scales, g, 1);
-            weights_floats_at(&bias, t->biases, g, 1);
-            memcpy(&word, words + 4 * (row * n_word + (size_t)(c / per_word)), 4);
-            *out++ = scale * (float)(word >> c % per_word * t->s.bits & mask) + bias;
+            memcpy(&word, words + 4 * (size_t)(c / per_word), 4);
+            *out++ = scale[c / t->s.group] * (float)(word >> c % per_word * t->s.bits & mask) +
+                     bias[c / t->s.group];
         }
     }
 }
@@ -142,26 +162,24 @@ static void expand_triple(float *out, const struct triple *t, int row0)
 void weights_from_triple(struct weights *w, struct weight *out, const struct weights_part *p,
                          const char *name)
 {
+    char          key[WEIGHTS_KEY_CAP];
     struct triple t;
 
     if (!read_triple(w, &t, p, name))
         return;
-    bool is_tiles = t.scales->dtype == DT_BF16;
+    bool   is_tiles = t.scales->dtype == DT_BF16;
+    size_t n = (size_t)p->n_out * (size_t)p->n_in;
     out->dtype = !is_tiles ? DT_F32 : t.s.bits == 4 ? DT_Q4T : DT_Q8T;
     out->group = is_tiles ? t.s.group : 0;
-    if (w->is_rehearsal)
-        return;
-    size_t n = (size_t)p->n_out * (size_t)p->n_in;
+    void  *data = weights_room(w, out, is_tiles ? quant_size(t.s) : mem_size(n, sizeof(float)),
+                               key_of(key, p, name));
     size_t room = room_for(QUANT_ROWS * 4 * (size_t)(t.words->n[1] + t.scales->n[1]));
-    void  *data = weights_take(w, is_tiles ? quant_size(t.s) : mem_size(n, sizeof(float)), name);
     struct triple_job job = { &t, p->row0, data };
-    if (!data)
+    if (!data ||
+        !weights_each_block(w, name, p->n_out, room, is_tiles ? pack_triple : expand_triple, &job))
         return;
-    if (!is_tiles)
-        expand_triple(data, &t, p->row0);
-    else if (!weights_each_block(w, name, p->n_out, room, pack_triple, &job))
-        return;
-    out->data = data;
+    drop_rows(t.words, p);
+    weights_made(w, out, data, key);
 }
 
 /* PyTorch int8. */
@@ -193,26 +211,39 @@ static void pack_int8(void *arg, int row0, int row1, void *room)
                    block.n_out);
 }
 
+/* room holds a row of numbers. */
+static void widen_int8(void *arg, int row0, int row1, void *room)
+{
+    const struct int8_job *job = arg;
+    size_t                 n_in = (size_t)job->s.n_in;
+    const int8_t          *from = job->rows + (size_t)row0 * n_in;
+    uint16_t              *out = (uint16_t *)job->tiles + (size_t)row0 * n_in;
+    float                 *row = room;
+
+    for (int r = row0; r < row1; r++, from += n_in, out += n_in) {
+        for (size_t i = 0; i < n_in; i++)
+            row[i] = from[i];
+        kern.f32_to_bf16(out, row, job->s.n_in);
+    }
+}
+
 /* Tiles where the columns divide, else bf16, which holds every int8 exactly. */
 static void take_int8(struct weights *w, struct weight *out, const struct weights_part *p,
                       const char *name)
 {
+    char            key[WEIGHTS_KEY_CAP];
     size_t          n_in = (size_t)p->n_in, n = (size_t)p->n_out * n_in;
     struct int8_job job = { .s = { p->n_out, p->n_in, 8, QUANT_COLS },
                             .rows = (const int8_t *)p->e->data + (size_t)p->row0 * n_in };
     bool            is_tiles = out->dtype == DT_Q8T;
     size_t          room = room_for(QUANT_ROWS * (n_in + 4 * (n_in / QUANT_COLS)));
 
-    job.tiles = weights_take(w, is_tiles ? quant_size(job.s) : 2 * n, name);
-    if (!job.tiles)
+    job.tiles = weights_room(w, out, is_tiles ? quant_size(job.s) : 2 * n, key_of(key, p, name));
+    if (!job.tiles ||
+        !weights_each_block(w, name, p->n_out, room, is_tiles ? pack_int8 : widen_int8, &job))
         return;
-    if (is_tiles && !weights_each_block(w, name, p->n_out, room, pack_int8, &job))
-        return;
-    for (size_t i = 0; !is_tiles && i < n; i++) {
-        float x = job.rows[i];
-        kern.f32_to_bf16((uint16_t *)job.tiles + i, &x, 1);
-    }
-    out->data = job.tiles;
+    drop_rows(p->e, p);
+    weights_made(w, out, job.tiles, key);
 }
 
 void weights_from_int8(struct weights *w, struct weight *out, const struct weights_part *p,
@@ -235,8 +266,10 @@ void weights_from_int8(struct weights *w, struct weight *out, const struct weigh
     }
     out->dtype = p->n_in % QUANT_COLS == 0 ? DT_Q8T : DT_BF16;
     out->group = out->dtype == DT_Q8T ? QUANT_COLS : 0;
-    if (w->is_rehearsal)
+    if (w->is_rehearsal) {
+        take_int8(w, out, p, name);
         return;
+    }
     float *scale = weights_take(w, (size_t)p->n_out * sizeof *scale, name);
     if (!scale)
         return;
@@ -247,22 +280,45 @@ void weights_from_int8(struct weights *w, struct weight *out, const struct weigh
     take_int8(w, out, p, name);
 }
 
-/* Quant. */
+/* Float matrices. */
 
-struct quant_job {
-    struct quant_shape       s;
-    struct safetensors_entry e; /* the float matrix */
-    void                    *tiles;
+size_t weights_rows_room(const struct weights_rows *r)
+{
+    return r->fold ? 4 * (size_t)r->fold->rank + 2 * (size_t)r->n_in : 0;
+}
+
+void weights_rows_read(float *out, const struct weights_rows *r, int row0, int row1, void *room)
+{
+    size_t n_in = (size_t)r->n_in, n = (size_t)(row1 - row0) * n_in;
+
+    weights_floats_at(out, &r->e, (size_t)row0 * n_in, n);
+    for (int i = row0; r->fold && i < row1; i++)
+        weights_fold_row(r->fold, out + (size_t)(i - row0) * n_in, i, room);
+}
+
+static void drop_all(const struct weights_rows *r)
+{
+    size_t n = (size_t)r->n_out * (size_t)r->n_in;
+
+    if (r->is_mapped)
+        os_map_drop(r->e.data, n * dtype_size(r->e.dtype));
+}
+
+struct rows_job {
+    const struct weights_rows *r;
+    struct quant_shape         s;
+    enum dtype                 dtype;
+    void                      *data;
 };
 
-/* room holds the numbers of one block. */
+/* room holds the numbers of one block and what reading them needs. */
 static void quantise_block(void *arg, int row0, int row1, void *room)
 {
-    const struct quant_job *job = arg;
-    size_t                  n_in = (size_t)job->s.n_in;
+    const struct rows_job *job = arg;
+    float                 *x = room;
 
-    weights_floats_at(room, &job->e, (size_t)row0 * n_in, (size_t)(row1 - row0) * n_in);
-    quant_pack_f32(job->tiles, job->s, room, row0, row1);
+    weights_rows_read(x, job->r, row0, row1, x + (size_t)(QUANT_ROWS * job->s.n_in));
+    quant_pack_f32(job->data, job->s, x, row0, row1);
 }
 
 bool weights_quant_shape(const struct weights *w, struct quant_shape *s, int n_out, int n_in)
@@ -273,20 +329,50 @@ bool weights_quant_shape(const struct weights *w, struct quant_shape *s, int n_o
     return w->o.quant != WEIGHTS_QUANT_NONE && n_in % s->group == 0;
 }
 
-void weights_quantise(struct weights *w, struct weight *out, const char *name)
+bool weights_quantise(struct weights *w, struct weight *out, const struct weights_rows *r,
+                      const char *key)
 {
-    struct quant_job job = { .e = { .dtype = out->dtype, .data = out->data } };
+    struct rows_job job = { .r = r };
 
-    /* What is quantised already stays; so does a matrix whose rows do not divide into groups. */
-    if (!weights_is_float(out->dtype) || out->row_scale ||
-        !weights_quant_shape(w, &job.s, out->n_out, out->n_in))
-        return;
+    if (!weights_quant_shape(w, &job.s, out->n_out, out->n_in))
+        return false;
     out->dtype = job.s.bits == 8 ? DT_Q8T : DT_Q4T;
     out->group = job.s.group;
-    if (w->is_rehearsal)
+    out->data = NULL;
+    job.data = weights_room(w, out, quant_size(job.s), key);
+    size_t room = room_for(QUANT_ROWS * sizeof(float) * (size_t)out->n_in + weights_rows_room(r));
+    if (job.data && weights_each_block(w, key, out->n_out, room, quantise_block, &job)) {
+        drop_all(r);
+        weights_made(w, out, job.data, key);
+    }
+    return true;
+}
+
+/* room holds the numbers of one row and what reading them needs. */
+static void store_block(void *arg, int row0, int row1, void *room)
+{
+    const struct rows_job *job = arg;
+    size_t                 n_in = (size_t)job->r->n_in;
+
+    for (int i = row0; i < row1; i++) {
+        float *x = job->dtype == DT_F32 ? (float *)job->data + (size_t)i * n_in : (float *)room;
+        weights_rows_read(x, job->r, i, i + 1, (float *)room + n_in);
+        if (job->dtype == DT_BF16)
+            kern.f32_to_bf16((uint16_t *)job->data + (size_t)i * n_in, x, job->r->n_in);
+    }
+}
+
+void weights_store(struct weights *w, struct weight *out, const struct weights_rows *r,
+                   const char *key)
+{
+    struct rows_job job = { .r = r, .dtype = out->dtype };
+    size_t          n = (size_t)out->n_out * (size_t)out->n_in;
+
+    out->data = NULL;
+    job.data = weights_room(w, out, mem_size(n, dtype_size(out->dtype)), key);
+    size_t room = room_for(sizeof(float) * (size_t)out->n_in + weights_rows_room(r));
+    if (!job.data || !weights_each_block(w, key, out->n_out, room, store_block, &job))
         return;
-    size_t room = room_for(QUANT_ROWS * sizeof(float) * (size_t)out->n_in);
-    job.tiles = weights_take(w, quant_size(job.s), name);
-    if (job.tiles && weights_each_block(w, name, out->n_out, room, quantise_block, &job))
-        out->data = job.tiles;
+    drop_all(r);
+    weights_made(w, out, job.data, key);
 }
