@@ -53,6 +53,7 @@ static enum err open_duplex(struct rig *r)
                                 .shape = r->setup->shape,
                                 .be = r->setup->be,
                                 .quant = r->setup->quant,
+                                .load = r->setup->load,
                                 .n_lane = r->setup->n_lane };
 
     enum err err = duplex_open(&r->duplex, &o);
@@ -95,7 +96,7 @@ static enum err open_codec(struct rig *r, const struct model_options *mo)
 static enum err open_part(struct rig *r)
 {
     const struct bench_setup *s = r->setup;
-    struct model_options      mo = { .n_lane = s->n_lane, .quant = s->quant };
+    struct model_options      mo = { .n_lane = s->n_lane, .quant = s->quant, .load = s->load };
 
     enum err err = s->shape ? model_shape_open(&r->files, s->shape)
                             : model_files_open(&r->files, s->model_dir);

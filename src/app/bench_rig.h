@@ -24,14 +24,15 @@ enum bench_stage {
 extern const char *const bench_stage_names[BENCH_STAGE_COUNT];
 
 struct bench_setup {
-    const char        *model_dir; /* or */
-    const char        *shape;     /* noise of this shape */
-    struct be_options  be;
-    enum weights_quant quant;
-    int                n_lane, n_step;
-    int64_t            context; /* steps that each lane has behind it */
-    bool               is_cold; /* caches are emptied between frames */
-    bool               is_paced;
+    const char                *model_dir; /* or */
+    const char                *shape;     /* noise of this shape */
+    struct be_options          be;
+    enum weights_quant         quant;
+    const struct weights_load *load; /* or NULL */
+    int                        n_lane, n_step;
+    int64_t                    context; /* steps that each lane has behind it */
+    bool                       is_cold; /* caches are emptied between frames */
+    bool                       is_paced;
 };
 
 struct bench_result {

@@ -52,6 +52,7 @@ static enum err read_setup(struct bench *b)
     b->setup = (struct bench_setup){ .n_lane = (int)app_int(b->app, OPT_LANES),
                                      .n_step = (int)app_int(b->app, OPT_STEPS),
                                      .context = app_int(b->app, OPT_CONTEXT),
+                                     .load = app_load(b->app),
                                      .is_cold = app_flag(b->app, OPT_COLD),
                                      .is_paced = app_flag(b->app, OPT_REALTIME) };
 

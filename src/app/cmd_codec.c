@@ -86,7 +86,7 @@ static enum err open_codec(struct mimi **m, struct model_files **files, struct b
 {
     char                 dir[MODEL_PATH_CAP];
     struct be_options    bo;
-    struct model_options mo = { .n_lane = 1 };
+    struct model_options mo = { .n_lane = 1, .load = app_load(app) };
     enum err             err = app_model_dir(app, dir, sizeof dir);
 
     if (!err)
@@ -129,7 +129,7 @@ static enum err run(struct app *app)
     return err;
 }
 
-static const enum option options[] = { OPT_MODEL, OPT_THREADS,   OPT_DEVICE,
+static const enum option options[] = { OPT_MODEL, OPT_THREADS,   OPT_DEVICE,  OPT_TILE_CACHE,
                                        OPT_FAST,  OPT_STREAMING, OPTION_COUNT };
 
 const struct command cmd_codec = {

@@ -69,7 +69,7 @@ static void check_sound(struct report *r)
 static void check_model(struct report *r, const struct app *app)
 {
     char                  dir[MODEL_PATH_CAP];
-    struct duplex_options o = { .model_dir = dir, .n_lane = 1 };
+    struct duplex_options o = { .model_dir = dir, .n_lane = 1, .load = app_load(app) };
     struct duplex        *d = NULL;
     int64_t               t0_ns = os_now_ns();
 
@@ -113,8 +113,8 @@ static enum err run(struct app *app)
     return err;
 }
 
-static const enum option options[] = { OPT_MODEL, OPT_THREADS, OPT_DEVICE,  OPT_QUANT,
-                                       OPT_KV,    OPT_JSON,    OPTION_COUNT };
+static const enum option options[] = { OPT_MODEL,      OPT_THREADS, OPT_DEVICE, OPT_QUANT,
+                                       OPT_TILE_CACHE, OPT_KV,      OPT_JSON,   OPTION_COUNT };
 
 const struct command cmd_doctor = {
     .name = "doctor",

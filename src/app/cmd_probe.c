@@ -17,7 +17,7 @@ static enum err probe(const struct app *app, const struct model_files *files, st
                       struct be *be)
 {
     const char          *part = app_str(app, OPT_PART);
-    struct model_options mo = { .be = be, .n_lane = 1 };
+    struct model_options mo = { .be = be, .n_lane = 1, .load = app_load(app) };
 
     if (!part ||
         (strcmp(part, "auto") != 0 && strcmp(part, "lm") != 0 && strcmp(part, "codec") != 0))
@@ -60,8 +60,9 @@ static enum err run(struct app *app)
     return err;
 }
 
-static const enum option options[] = { OPT_MODEL, OPT_THREADS, OPT_DEVICE, OPT_QUANT,
-                                       OPT_KV,    OPT_PART,    OPT_FAST,   OPTION_COUNT };
+static const enum option options[] = { OPT_MODEL, OPT_THREADS,    OPT_DEVICE,
+                                       OPT_QUANT, OPT_TILE_CACHE, OPT_KV,
+                                       OPT_PART,  OPT_FAST,       OPTION_COUNT };
 
 const struct command cmd_probe = {
     .name = "probe",

@@ -83,7 +83,9 @@ static enum err serve(struct app *app, const struct duplex_options *d, const cha
 static enum err run(struct app *app)
 {
     char                  dir[MODEL_PATH_CAP], key[256] = "";
-    struct duplex_options o = { .model_dir = dir, .n_lane = (int)app_int(app, OPT_MAX_TALKS) };
+    struct duplex_options o = { .model_dir = dir,
+                                .n_lane = (int)app_int(app, OPT_MAX_TALKS),
+                                .load = app_load(app) };
 
     enum err err = app_be_options(app, &o.be, false);
     if (!err)
@@ -104,12 +106,15 @@ static enum err run(struct app *app)
     return err;
 }
 
-static const enum option options[] = {
-    OPT_MODEL,  OPT_THREADS,     OPT_DEVICE,           OPT_QUANT,      OPT_KV,
-    OPT_LISTEN, OPT_MAX_TALKS,   OPT_KEY_FILE,         OPT_ALLOW_HOST, OPT_ALLOW_ORIGIN,
-    OPT_SEED,   OPT_TEMPERATURE, OPT_TEXT_TEMPERATURE, OPT_TOP_K,      OPT_TEXT_TOP_K,
-    OPT_TRACE,  OPTION_COUNT
-};
+static const enum option options[] = { OPT_MODEL,        OPT_THREADS,
+                                       OPT_DEVICE,       OPT_QUANT,
+                                       OPT_TILE_CACHE,   OPT_KV,
+                                       OPT_LISTEN,       OPT_MAX_TALKS,
+                                       OPT_KEY_FILE,     OPT_ALLOW_HOST,
+                                       OPT_ALLOW_ORIGIN, OPT_SEED,
+                                       OPT_TEMPERATURE,  OPT_TEXT_TEMPERATURE,
+                                       OPT_TOP_K,        OPT_TEXT_TOP_K,
+                                       OPT_TRACE,        OPTION_COUNT };
 
 const struct command cmd_serve = {
     .name = "serve",

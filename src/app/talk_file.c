@@ -149,7 +149,7 @@ static enum err run_frames(struct run *r)
 static enum err open_duplex(struct run *r)
 {
     char                  dir[MODEL_PATH_CAP];
-    struct duplex_options o = { .model_dir = dir, .n_lane = 1 };
+    struct duplex_options o = { .model_dir = dir, .n_lane = 1, .load = app_load(r->app) };
 
     enum err err = app_be_options(r->app, &o.be, !app_flag(r->app, OPT_FAST));
     if (!err)

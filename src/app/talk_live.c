@@ -58,7 +58,7 @@ static enum err wait_for_model(struct live *l)
 static enum err open_parts(struct live *l)
 {
     char                  dir[MODEL_PATH_CAP];
-    struct duplex_options o = { .model_dir = dir, .n_lane = 1 };
+    struct duplex_options o = { .model_dir = dir, .n_lane = 1, .load = app_load(l->app) };
     struct sound_options  so = { .input = app_str(l->app, OPT_INPUT_DEVICE),
                                  .output = app_str(l->app, OPT_OUTPUT_DEVICE),
                                  .wake = wake,

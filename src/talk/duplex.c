@@ -96,7 +96,7 @@ static enum err check_fit(const struct duplex *d)
 }
 
 /* Two steps of silence on all lanes: scratch memory, page tables and caches are warm afterwards. */
-static enum err warm_up(struct duplex *d)
+static enum err warm_up(struct duplex *d, const struct weights_load *load)
 {
     struct lm_gen_options o = lm_gen_defaults(d->lm);
     size_t                n_smp = (size_t)mimi_info(d->codec)->frame_size;
@@ -115,7 +115,9 @@ static enum err warm_up(struct duplex *d)
     }
     struct step s = { d->n_lane, lane };
     for (int i = 0; !err && i < moshi_info(d->lm)->max_delay + 2; i++)
-        err = duplex_step(d, &s, f);
+        err = load && load->is_cancelled && load->is_cancelled(load->arg)
+                  ? err_set(ERR_INTERRUPTED, "loading was interrupted")
+                  : duplex_step(d, &s, f);
     for (int a = 0; !err && a < d->n_lane; a++)
         duplex_reset(d, a, &o);
     trace_span(TRACE_ENGINE, "warm-up", 0, d->n_step, t0_ns, os_now_ns());
@@ -140,7 +142,7 @@ enum err duplex_open(struct duplex **out, const struct duplex_options *o)
         err = err_set(ERR_USAGE, "%s: a codec alone cannot talk", d->files->dir);
     if (!err)
         err = be_open(&d->be, &o->be);
-    struct model_options mo = { d->be, d->n_lane, o->quant };
+    struct model_options mo = { d->be, d->n_lane, o->quant, o->load };
     if (!err)
         err = moshi_open(&d->lm, d->files, &mo);
     if (!err)
@@ -158,7 +160,7 @@ enum err duplex_open(struct duplex **out, const struct duplex_options *o)
         err = open_scratch(d);
     }
     if (!err)
-        err = warm_up(d);
+        err = warm_up(d, o->load);
     if (err)
         duplex_close(&d);
     else

@@ -18,9 +18,10 @@ struct duplex;
 struct duplex_options {
     const char *model_dir;
     const char *shape; /* not NULL: instead of model_dir, noise of this shape (model_shape.h) */
-    struct be_options  be;
-    enum weights_quant quant;
-    int                n_lane;
+    struct be_options          be;
+    enum weights_quant         quant;
+    int                        n_lane;
+    const struct weights_load *load; /* or NULL; outlives the duplex */
 };
 
 /* Loads and checks everything and steps all lanes once to warm up; lanes are fresh afterwards. */

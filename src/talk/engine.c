@@ -21,6 +21,8 @@
 struct engine {
     /* fixed after open */
     struct duplex_options options;
+    struct weights_load   load;  /* of the options, with the engine's own end */
+    struct weights_load   asked; /* as given */
     char                  model_dir[MODEL_PATH_CAP];
     struct os_thread     *thread;
     struct mailbox       *bell; /* any -> engine; carries nothing but the ring */
@@ -427,7 +429,9 @@ static void engine_main(void *arg)
 
     os_flush_denormals();
     enum err err = load(e);
-    if (err) {
+    if (err && atomic_load(&e->is_stopping)) {
+        log_info("loading was given up model=%s", e->info.model);
+    } else if (err) {
         log_error("no talks: %s", err_text(err));
         set_state(e, ENGINE_DEGRADED, err, err_text(err));
     } else {
@@ -438,6 +442,33 @@ static void engine_main(void *arg)
     for (int i = 0; e->lanes && i < e->options.n_lane; i++)
         close_lane(&e->lanes[i]);
     duplex_close(&e->duplex);
+}
+
+/* Loading ends when the engine has to, whatever else the caller wants to end it for. */
+static bool is_load_cancelled(void *arg)
+{
+    const struct engine *e = arg;
+
+    return atomic_load(&e->is_stopping) ||
+           (e->asked.is_cancelled && e->asked.is_cancelled(e->asked.arg));
+}
+
+static void on_load_progress(void *arg, int64_t done, int64_t total)
+{
+    const struct engine *e = arg;
+
+    if (e->asked.on_progress)
+        e->asked.on_progress(e->asked.arg, done, total);
+}
+
+static void take_load(struct engine *e, const struct weights_load *load)
+{
+    if (load)
+        e->load = e->asked = *load;
+    e->load.is_cancelled = is_load_cancelled;
+    e->load.on_progress = on_load_progress;
+    e->load.arg = e;
+    e->options.load = &e->load;
 }
 
 static void name_model(struct engine_info *info, const char *dir)
@@ -459,6 +490,7 @@ enum err engine_open(struct engine **out, const struct duplex_options *o)
     if (!e)
         return ERR_NOMEM;
     e->options = *o;
+    take_load(e, o->load);
     e->info.n_lane = o->n_lane;
     size_t   len = strlen(o->model_dir);
     enum err err = len < sizeof e->model_dir ? OK
