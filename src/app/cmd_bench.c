@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "app/app.h"
+#include "app/bench_quality.h"
 #include "app/bench_read.h"
 #include "app/bench_report.h"
 #include "app/bench_rig.h"
@@ -210,6 +211,29 @@ static enum err bench_kernels(struct buf *out, bool as_json)
     return err;
 }
 
+static enum err bench_quality(struct bench *b)
+{
+    const struct bench_setup *s = &b->setup;
+    const char               *model = s->shape ? s->shape : s->model_dir;
+    struct bench_quality      q;
+
+    enum err err = bench_quality_run(&q, s, app_str(b->app, OPT_IN));
+    if (err)
+        return err;
+    if (b->as_json) {
+        buf_add_str(&b->out, ", \"model\": ");
+        buf_add_json(&b->out, model, strlen(model));
+        buf_add_fmt(&b->out, ", \"quant\": \"%s\", \"kv\": \"%s\", \"frames\": %lld",
+                    app_str(b->app, OPT_QUANT), s->be.kv, (long long)q.n_frame);
+    } else {
+        buf_add_fmt(&b->out, "%s%s, quant %s, kv %s, kernels %s, beside exact mode: %lld frames\n",
+                    model, s->shape ? " (noise)" : "", app_str(b->app, OPT_QUANT), s->be.kv,
+                    kern.name, (long long)q.n_frame);
+    }
+    bench_quality_report(&b->out, &q, b->as_json);
+    return OK;
+}
+
 static enum err measure(struct bench *b, const char *what)
 {
     bool is_all = strcmp(what, "all") == 0, is_kernels = strcmp(what, "kernels") == 0;
@@ -219,6 +243,8 @@ static enum err measure(struct bench *b, const char *what)
     enum err err = is_kernels ? OK : read_setup(b);
     if (!err && is_all)
         err = bench_all(b);
+    if (!err && strcmp(what, "quality") == 0)
+        err = bench_quality(b);
     for (int i = 0; !err && i <= BENCH_TALK; i++) {
         if (strcmp(what, what_names[i]) != 0)
             continue;
@@ -233,7 +259,7 @@ static enum err measure(struct bench *b, const char *what)
 
 static enum err run(struct app *app)
 {
-    static const char *const known[] = { "lm", "codec", "talk", "kernels", "all" };
+    static const char *const known[] = { "lm", "codec", "talk", "kernels", "quality", "all" };
     const char              *what = app_operand(app, 0) ? app_operand(app, 0) : "all";
     struct bench             b = { .app = app, .as_json = app_flag(app, OPT_JSON) };
     bool                     is_known = false;
@@ -241,7 +267,8 @@ static enum err run(struct app *app)
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         is_known |= strcmp(what, known[i]) == 0;
     if (!is_known)
-        return err_set(ERR_USAGE, "'%.60s' is none of lm, codec, talk, kernels, all", what);
+        return err_set(ERR_USAGE, "'%.60s' is none of lm, codec, talk, kernels, quality, all",
+                       what);
     app_catch_signals(NULL, NULL);
     buf_init(&b.out, 1 << 20);
     enum err err = measure(&b, what);
@@ -253,34 +280,24 @@ static enum err run(struct app *app)
     return err;
 }
 
-static const enum option options[] = { OPT_MODEL,
-                                       OPT_SHAPE,
-                                       OPT_THREADS,
-                                       OPT_DEVICE,
-                                       OPT_QUANT,
-                                       OPT_KV,
-                                       OPT_EXACT,
-                                       OPT_STEPS,
-                                       OPT_LANES,
-                                       OPT_CONTEXT,
-                                       OPT_COLD,
-                                       OPT_REALTIME,
-                                       OPT_REQUIRE_REALTIME,
-                                       OPT_TRACE,
-                                       OPT_JSON,
-                                       OPTION_COUNT };
+static const enum option options[] = {
+    OPT_MODEL, OPT_SHAPE, OPT_THREADS, OPT_DEVICE,  OPT_QUANT, OPT_KV,       OPT_EXACT,
+    OPT_STEPS, OPT_IN,    OPT_LANES,   OPT_CONTEXT, OPT_COLD,  OPT_REALTIME, OPT_REQUIRE_REALTIME,
+    OPT_TRACE, OPT_JSON,  OPTION_COUNT
+};
 
 const struct command cmd_bench = {
     .name = "bench",
     .summary = "measure the speed of a model and of the kernels on this machine",
-    .operands = "[lm|codec|talk|kernels|all]",
+    .operands = "[lm|codec|talk|kernels|quality|all]",
     .text =
         "Steps the model on noise as serve would: lm is the language model alone, codec the codec "
-        "alone (a folder without a language model will do), talk both together, kernels the rate of "
-        "each arithmetic kernel, all everything, and where the time goes. Prints the quantiles of "
-        "each stage in milliseconds, and how fast the model reads its weights beside how fast "
+        "alone (a folder without a language model will do), talk both together, kernels the rate "
+        "of each arithmetic kernel, all everything, and where the time goes. Prints the quantiles "
+        "of each stage in milliseconds, and how fast the model reads its weights beside how fast "
         "memory can be read. --shape measures a published size without its file. With "
-        "--require-realtime it fails when the p95 of a frame is over its time.",
+        "--require-realtime it fails when the p95 of a frame is over its time. quality says how "
+        "far fast arithmetic is from exact mode on the same tokens, hearing --in or noise.",
     .example = "parley bench talk --shape moshi-2b --quant q4 --kv int8 --context 1500",
     .max_operand = 1,
     .run = run,

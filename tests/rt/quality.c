@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/* Speed is not bought with quality: fast arithmetic beside exact mode, frame by frame, in bounds.
+ * docs/performance.md has the figures of long runs (`parley bench quality`). */
+#include "app/bench_quality.h"
+#include "check.h"
+
+#define QUESTION "tests/e2e/data/question-sum.wav"
+
+static struct bench_quality measure(const char *model, const char *shape, enum weights_quant quant,
+                                    const char *kv, int n_step)
+{
+    struct bench_setup   s = { .model_dir = model,
+                               .shape = shape,
+                               .be = { .device = "cpu", .n_thread = 2, .kv = kv },
+                               .quant = quant,
+                               .n_lane = 1,
+                               .n_step = n_step };
+    struct bench_quality q;
+
+    CHECK(bench_quality_run(&q, &s, shape ? NULL : QUESTION) == OK);
+    CHECK_INT(q.n_frame, n_step);
+    return q;
+}
+
+/* Mean KL of the text head, and the share of frames whose likeliest token is another. */
+static double mean_kl(const struct bench_gap *g)
+{
+    return g->kl_sum / (double)g->n;
+}
+
+static double n_other(const struct bench_gap *g)
+{
+    return 1 - (double)g->n_same / (double)g->n;
+}
+
+TEST(arithmetic_of_float_weights_changes_nothing_one_hears)
+{
+    struct bench_quality q = measure("models/tiny-voice", NULL, WEIGHTS_QUANT_NONE, "f32", 100);
+
+    CHECK_INT(q.text[BENCH_SAME_WEIGHTS].n, 100);
+    CHECK_INT(q.text[BENCH_STORED_WEIGHTS].n, 0); /* they are the same */
+    CHECK(mean_kl(&q.text[BENCH_SAME_WEIGHTS]) < 1e-5);
+    CHECK(mean_kl(&q.audio[BENCH_SAME_WEIGHTS]) < 1e-5);
+    CHECK(n_other(&q.text[BENCH_SAME_WEIGHTS]) <= 0.01);
+    CHECK(q.n_same_code >= q.n_code * 95 / 100);
+    CHECK(q.gap_power <= q.sound_power * 1e-4);
+}
+
+TEST(int8_activations_and_keys_stay_close_to_the_same_weights_in_exact_mode)
+{
+    static const enum weights_quant quants[] = { WEIGHTS_QUANT_Q8, WEIGHTS_QUANT_Q4 };
+
+    for (int i = 0; i < 2; i++) {
+        struct bench_quality    q = measure("models/tiny-voice", NULL, quants[i], "int8", 100);
+        const struct bench_gap *text = &q.text[BENCH_SAME_WEIGHTS];
+        const struct bench_gap *audio = &q.audio[BENCH_SAME_WEIGHTS];
+        printf("# %s: text %.2e, %.1f %% other; audio %.2e, %.1f %% other\n", i ? "q4" : "q8",
+               mean_kl(text), 100 * n_other(text), mean_kl(audio), 100 * n_other(audio));
+        CHECK(text->kl_sum > 0); /* else nothing was measured */
+        CHECK(mean_kl(text) < 1e-3 && n_other(text) <= 0.02);
+        CHECK(mean_kl(audio) < 1e-3 && n_other(audio) <= 0.03);
+    }
+}
+
+/* What --quant itself costs: four bits are coarse for a model of a few million weights. */
+TEST(quantised_weights_think_much_as_those_that_are_stored)
+{
+    struct bench_quality    q8 = measure("models/tiny-voice", NULL, WEIGHTS_QUANT_Q8, "bf16", 100);
+    struct bench_quality    q4 = measure("models/tiny-voice", NULL, WEIGHTS_QUANT_Q4, "int8", 100);
+    const struct bench_gap *text8 = &q8.text[BENCH_STORED_WEIGHTS];
+    const struct bench_gap *text4 = &q4.text[BENCH_STORED_WEIGHTS];
+
+    CHECK_INT(text8->n, 100);
+    CHECK(mean_kl(text8) < 2e-3 && n_other(text8) <= 0.03);
+    CHECK(mean_kl(text4) < 5e-2 && n_other(text4) <= 0.1);
+    CHECK(text4->kl_sum > text8->kl_sum);
+}
+
+/* Noise has no sure favourites: the worst that can come. */
+TEST(noise_of_a_small_shape_stays_in_bounds)
+{
+    struct bench_quality    q = measure(NULL, "models/tiny-voice", WEIGHTS_QUANT_Q4, "int8", 60);
+    const struct bench_gap *text = &q.text[BENCH_SAME_WEIGHTS];
+
+    CHECK_INT(q.text[BENCH_STORED_WEIGHTS].n, 0);
+    CHECK(text->kl_sum > 0);
+    CHECK(mean_kl(text) < 5e-3 && n_other(text) <= 0.2);
+}
