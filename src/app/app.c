@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "app/options.h"
+#include "base/log.h"
 #include "base/os.h"
 #include "hub/registry.h"
 
@@ -111,10 +112,32 @@ enum err app_find_model(const char *name, char *out, size_t cap)
     return registry_find(out, cap, name);
 }
 
+static int n_thread_asked; /* when it was more than there are processors */
+
+/* Threads beyond the processors only take turns, and wait for each other's. */
+static int thread_count(const struct app *app)
+{
+    int n = (int)app_int(app, OPT_THREADS), n_cpu = os_cpu_count();
+
+    if (n <= n_cpu)
+        return n;
+    if (!n_thread_asked)
+        log_warn("more threads than processors threads=%d used=%d", n, n_cpu);
+    n_thread_asked = n;
+    return n_cpu;
+}
+
+void app_say_threads(void)
+{
+    if (n_thread_asked && !log_is_on(LOG_WARN))
+        app_say("%d threads were asked for, %d computed: there are no more processors",
+                n_thread_asked, os_cpu_count());
+}
+
 enum err app_be_options(const struct app *app, struct be_options *out, bool is_exact)
 {
     out->device = app_str(app, OPT_DEVICE);
-    out->n_thread = (int)app_int(app, OPT_THREADS);
+    out->n_thread = thread_count(app);
     out->is_exact = is_exact;
     out->kv = app_str(app, OPT_KV);
     if (!out->kv || (strcmp(out->kv, "auto") != 0 && strcmp(out->kv, "f32") != 0 &&

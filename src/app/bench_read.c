@@ -6,35 +6,44 @@
 #include "base/mem.h"
 #include "base/os.h"
 
-#define SIZE       ((size_t)256 << 20) /* beyond any cache */
-#define LINE       64
-#define MAX_STREAM 8
-#define AHEAD      1024 /* bytes */
+#define SIZE ((size_t)256 << 20) /* beyond any cache */
+#define LINE 64
+
+typedef uint64_t line_part __attribute__((vector_size(16)));
+
+/* A way of reading: places at once, and how far ahead a line is asked for. */
+struct way {
+    int n_stream, ahead;
+};
+static const struct way ways[] = { { 1, 0 },   { 2, 0 },    { 4, 0 },    { 1, 1024 }, { 2, 1024 },
+                                   { 4, 512 }, { 4, 1024 }, { 4, 2048 }, { 8, 1024 } };
+#define N_WAY ((int)(sizeof ways / sizeof *ways))
 
 struct job {
     const uint8_t *p;
     size_t         size; /* of a thread */
-    int            n_stream;
-    uint64_t       sum[256];
+    struct way     way;
 };
 
-/* A part of the memory, from n_stream places at once, a line of each in turn. */
+/* A thread's part, from all places in turn, a line of each. */
 static void read_part(void *arg, int i)
 {
-    struct job    *job = arg;
-    size_t         step = job->size / (size_t)job->n_stream / LINE * LINE;
-    const uint8_t *p = job->p + (size_t)i * job->size;
-    uint64_t       sum = 0, x[LINE / 8];
+    const struct job *job = arg;
+    size_t            step = job->size / (size_t)job->way.n_stream / LINE * LINE;
+    const uint8_t    *p = job->p + (size_t)i * job->size;
+    line_part         sum[2] = { { 0 } }, v[LINE / sizeof(line_part)];
 
     for (size_t at = 0; at < step; at += LINE) {
-        for (int s = 0; s < job->n_stream; s++) {
+        for (int s = 0; s < job->way.n_stream; s++) {
             const uint8_t *line = p + (size_t)s * step + at;
-            __builtin_prefetch(line + AHEAD);
-            memcpy(x, line, LINE);
-            sum += (x[0] ^ x[1]) + (x[2] ^ x[3]) + (x[4] ^ x[5]) + (x[6] ^ x[7]);
+            if (job->way.ahead)
+                __builtin_prefetch(line + job->way.ahead);
+            memcpy(v, line, sizeof v);
+            sum[0] ^= v[0] ^ v[1];
+            sum[1] ^= v[2] ^ v[3];
         }
     }
-    job->sum[i] += sum;
+    __asm__ volatile("" : : "r,m"(sum[0][0] ^ sum[1][0]));
 }
 
 static double read_once(struct be *be, struct job *job, int n_thread)
@@ -64,8 +73,8 @@ enum err bench_read(double *out_gb_s, struct be *be, int ms)
     memset(p, 0x55, SIZE);
     job->p = p;
     *out_gb_s = 0;
-    for (int i = 0; i < 8 || os_now_ns() < end_ns; i++) {
-        job->n_stream = 1 << i % 4;
+    for (int i = 0; i < N_WAY || os_now_ns() < end_ns; i++) {
+        job->way = ways[i % N_WAY];
         double gb_s = read_once(be, job, n);
         *out_gb_s = gb_s > *out_gb_s ? gb_s : *out_gb_s;
     }

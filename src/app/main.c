@@ -123,6 +123,8 @@ int main(int argc, char **argv)
     enum err err = run_line(argc, argv);
 
     log_stop();
+    if (!err)
+        app_say_threads();
     if (err && err != ERR_INTERRUPTED) {
         err = err_set(err, "parley: %s", err_text(err)); /* with its name it is no longer either */
         app_say("%s", err_text(err));
