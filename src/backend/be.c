@@ -152,6 +152,11 @@ void be_fail(struct be *be, enum err err)
         be->err = err;
 }
 
+bool be_has_failed(const struct be *be)
+{
+    return be->err != OK;
+}
+
 const struct step *be_step(const struct be *be)
 {
     return &be->step;

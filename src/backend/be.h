@@ -76,6 +76,7 @@ struct step {
 void               be_begin(struct be *be, const struct step *s);
 enum err           be_end(struct be *be) MUST_CHECK;
 void               be_fail(struct be *be, enum err err); /* the first one is kept */
+bool               be_has_failed(const struct be *be);   /* since be_begin() */
 const struct step *be_step(const struct be *be);
 
 /* Zeroed is not promised; p is 64-byte aligned. After a failure a dummy comes back: memory that

@@ -17,6 +17,7 @@ struct job {
     const struct step     *step;
     const struct tensor   *x;
     int                    n_tap, stride; /* of the windows: conv_n_tap(), conv_step() */
+    int                    n_state;       /* rows that a lane remembers */
     int                    n_each;        /* input rows of a lane */
     int                    n_win;         /* windows of a lane */
     float                 *front; /* [n_lane, n_front, n_in]: state, then first rows of the input */
@@ -26,7 +27,7 @@ struct job {
 
 static float *state_of(const struct job *j, int a)
 {
-    return j->s->p + (size_t)j->step->lane[a] * (size_t)j->s->n_row * (size_t)j->s->n_col;
+    return j->s->p + (size_t)j->step->lane[a] * (size_t)j->n_state * (size_t)j->s->n_col;
 }
 
 static const float *input_row(const struct job *j, int a, int t)
@@ -38,7 +39,7 @@ static const float *input_row(const struct job *j, int a, int t)
 static const float *joined_row(const struct job *j, int a, int t)
 {
     return t < j->n_front ? j->front + ((size_t)a * (size_t)j->n_front + (size_t)t) * j->c->n_in
-                          : input_row(j, a, t - j->s->n_row);
+                          : input_row(j, a, t - j->n_state);
 }
 
 /* The first input row of a stream stands in for those before it. */
@@ -47,7 +48,7 @@ static void replicate_first(const struct job *j, int a)
     size_t n_in = (size_t)j->c->n_in;
     bool  *is_first = &j->s->is_first[j->step->lane[a]];
     if (*is_first && j->c->pad == CONV_PAD_REPLICATE && !j->c->is_transposed)
-        for (int t = 0; t < j->s->n_row; t++)
+        for (int t = 0; t < j->n_state; t++)
             memcpy(state_of(j, a) + (size_t)t * n_in, input_row(j, a, 0), n_in * sizeof(float));
     *is_first = false;
 }
@@ -56,7 +57,7 @@ static void replicate_first(const struct job *j, int a)
 static void roll_lane(const struct job *j, int a)
 {
     size_t n_in = (size_t)j->c->n_in, row = n_in * sizeof(float);
-    int    n_state = j->s->n_row;
+    int    n_state = j->n_state;
     float *state = state_of(j, a), *front = j->front + (size_t)a * (size_t)j->n_front * n_in;
     replicate_first(j, a);
     memcpy(front, state, (size_t)n_state * row);
@@ -73,8 +74,8 @@ static const float *window(const struct job *j, int m)
 {
     int t = m % j->n_win * j->stride;
     if (!j->gather)
-        return t < j->s->n_row ? joined_row(j, m / j->n_win, t)
-                               : input_row(j, m / j->n_win, t - j->s->n_row);
+        return t < j->n_state ? joined_row(j, m / j->n_win, t)
+                              : input_row(j, m / j->n_win, t - j->n_state);
     size_t n_in = (size_t)j->c->n_in, n_tap = (size_t)j->n_tap;
     float *at = j->gather + (size_t)m * n_tap * n_in;
     for (size_t k = 0; k < n_tap; k++) {
@@ -104,6 +105,7 @@ static void dense_slice(void *arg, int i, int n)
                                .n_vec = n_x,
                                .w = c->w,
                                .bias = c->bias,
+                               .scale = c->scale,
                                .add = j->out->add ? j->out->add->p + at : NULL,
                                .y = j->out->y ? j->out->y->p + at : NULL,
                                .z = j->out->z ? j->out->z->p + at : NULL,
@@ -153,19 +155,20 @@ void be_cpu_conv(struct be *be, const struct conv_out *out, const struct tensor 
                      .x = x,
                      .n_tap = conv_n_tap(c),
                      .stride = conv_step(c),
+                     .n_state = conv_n_state(c),
                      .n_each = be_rows_each(be, x->n_row) };
     int        n_lane = be->step.n_lane, reach = (j.n_tap - 1) * c->dilation;
 
     j.n_win = j.n_each / j.stride;
-    if (s->n_row > 0) {
-        j.n_front = s->n_row + (j.n_each < reach ? j.n_each : reach);
+    if (j.n_state > 0) {
+        j.n_front = j.n_state + (j.n_each < reach ? j.n_each : reach);
         j.front = be_scratch(be, n_lane * j.n_front, c->n_in)->p;
     }
     if (c->groups == 1 && c->dilation > 1 && j.n_tap > 1)
         j.gather = be_scratch(be, n_lane * j.n_win, j.n_tap * c->n_in)->p;
     if (be->err)
         return;
-    for (int a = 0; a < n_lane && s->n_row > 0; a++)
+    for (int a = 0; a < n_lane && j.n_state > 0; a++)
         roll_lane(&j, a);
     if (c->groups == 1)
         be_cpu_run(be, 2 * (int64_t)n_lane * j.n_win * c->w.n_out * c->w.n_in, dense_slice, &j);

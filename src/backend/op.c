@@ -173,7 +173,7 @@ static void check_conv(const struct conv *c, const struct conv_out *out)
 {
     bool is_depthwise = c->groups > 1;
     must(!is_depthwise || (c->groups == c->n_in && c->n_in == c->n_out && c->taps));
-    must(!is_depthwise || (out->y && !out->z && !out->add));
+    must(!is_depthwise || (out->y && !out->z && !out->add && !c->scale));
     must(is_depthwise || (c->w.data && c->w.n_in == conv_n_tap(c) * c->n_in));
     must(is_depthwise || c->w.n_out == (c->is_transposed ? c->stride : 1) * c->n_out);
     must((unsigned)out->act < ACT_COUNT);
@@ -191,8 +191,8 @@ void op_conv(struct be *be, const struct conv_out *out, const struct tensor *x,
     must(c->is_transposed || n_each % c->stride == 0);
     for (int i = 0; i < 3; i++)
         must(!all[i] || (all[i]->n_row == n_row && all[i]->n_col == c->n_out && all[i]->p != x->p));
-    must(s->n_col == c->n_in && s->n_row == conv_n_state(c));
-    must(be->step.lane[be->step.n_lane - 1] < s->n_lane);
+    must(s ? s->n_col == c->n_in && s->n_row == conv_n_state(c) : conv_n_state(c) == 0);
+    must(!s || be->step.lane[be->step.n_lane - 1] < s->n_lane);
     check_conv(c, out);
     be->row->conv(be, out, x, c, s);
 }

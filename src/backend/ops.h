@@ -27,20 +27,22 @@ struct attend {
 
 /* A streaming convolution in channels-last form. Input rows are time steps, [T, n_in].
  *
- * A transposed one computes `stride` output rows for each input row at once, out of that row and the
- * n_tap - 1 before it that reach into them: a convolution with stride * n_out outputs. So nothing is
- * added up between steps, and what is remembered are input rows in both cases. */
+ * A transposed one computes `stride` output rows for each input row at once, out of that row and
+ * the n_tap - 1 before it that reach into them: a convolution with stride * n_out outputs. So
+ * nothing is added up between steps, and what is remembered are input rows in both cases. */
 enum conv_pad { CONV_PAD_ZERO, CONV_PAD_REPLICATE };
 struct conv {
     int           n_in, n_out, kernel, stride, dilation, groups;
     enum conv_pad pad; /* of a transposed one: zeros always */
     bool          is_transposed;
-    struct panels w;    /* conv: n_out rows of kernel * n_in, the oldest tap first. Transposed:
-                           stride * n_out rows (phase, out) of n_tap * n_in, the oldest input first;
-                           phase j sees the input i steps back through tap j + i * stride */
-    const float  *taps; /* instead of w when groups > 1, which is depthwise (groups == n_in ==
-                           n_out): [kernel, n_out] */
-    const float  *bias; /* [n_out], for w of a transposed one [stride * n_out]; or NULL */
+    /* Conv: n_out rows of kernel * n_in, the oldest tap first. Transposed: stride * n_out rows
+     * (phase, out) of n_tap * n_in, the oldest input first; phase j sees the input i steps back
+     * through tap j + i * stride. */
+    struct panels w;
+    const float  *taps;  /* instead of w when groups > 1, which is depthwise (groups == n_in ==
+                            n_out): [kernel, n_out] */
+    const float  *bias;  /* [n_out], for w of a transposed one [stride * n_out]; or NULL */
+    const float  *scale; /* likewise: multiplies what has the bias; or NULL */
 };
 /* Input rows that a window takes, how far apart windows begin, and rows of state. */
 int conv_n_tap(const struct conv *c);
@@ -48,14 +50,15 @@ int conv_step(const struct conv *c);
 int conv_n_state(const struct conv *c);
 
 /* Where the result goes: v = conv(x) (+ add) to y, act(v) to z; either may be NULL, add may be y.
- * A depthwise conv gives y only. */
+ * A depthwise conv gives y only and has no scale. */
 struct conv_out {
     struct tensor       *y, *z;
     const struct tensor *add;
     enum act             act;
 };
 
-/* What a conv remembers of each lane: the last input rows. */
+/* What a conv remembers of each lane: the last input rows. One that has none, such as a linear
+ * layer as a conv of one tap, needs no state. */
 struct conv_state {
     int    n_lane, n_row, n_col;
     float *p;        /* [n_lane, n_row, n_col] */

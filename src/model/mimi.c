@@ -39,7 +39,7 @@ static void load_encoder(struct mimi *m, bool is_hf)
                                        .pad = CONV_PAD_REPLICATE };
 
     seanet_load_encoder(&m->encoder, m->weights, m->arena, m->be, &c->seanet, is_hf);
-    transformer_load(&m->encoder_transformer, m->weights, m->arena, &c->transformer,
+    transformer_load(&m->encoder_transformer, m->weights, m->arena, m->be, &c->transformer,
                      "encoder_transformer", is_hf);
     if (is_resampled(m))
         conv_layer_load(&m->down, m->weights, m->arena, m->be, &down, false,
@@ -59,7 +59,7 @@ static void load_decoder(struct mimi *m, bool is_hf)
                                      .is_transposed = true };
 
     seanet_load_decoder(&m->decoder, m->weights, m->arena, m->be, &c->seanet, is_hf);
-    transformer_load(&m->decoder_transformer, m->weights, m->arena, &c->transformer,
+    transformer_load(&m->decoder_transformer, m->weights, m->arena, m->be, &c->transformer,
                      "decoder_transformer", is_hf);
     if (is_resampled(m))
         conv_layer_load(&m->up, m->weights, m->arena, m->be, &up, false,
@@ -74,14 +74,16 @@ static enum err load(struct mimi *m)
                  weights_has(m->weights, "decoder.layers.0.conv.weight");
     int n_table = m->parts & MIMI_DECODER ? m->info.n_codebook_max : m->info.n_codebook;
 
+    int n_search = m->parts & MIMI_ENCODER ? m->info.n_codebook : 0;
+
     weights_rehearse(m->weights);
-    rvq_load(&m->rvq, m->weights, m->arena, &m->config.rvq, n_table, is_hf);
+    rvq_load(&m->rvq, m->weights, m->arena, m->be, &m->config.rvq, n_table, n_search, is_hf);
     load_encoder(m, is_hf);
     load_decoder(m, is_hf);
     enum err err = weights_perform(m->weights);
     if (err)
         return err;
-    rvq_load(&m->rvq, m->weights, m->arena, &m->config.rvq, n_table, is_hf);
+    rvq_load(&m->rvq, m->weights, m->arena, m->be, &m->config.rvq, n_table, n_search, is_hf);
     if (m->parts & MIMI_ENCODER)
         load_encoder(m, is_hf);
     if (m->parts & MIMI_DECODER)

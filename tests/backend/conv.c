@@ -194,17 +194,17 @@ static void run_cases(const struct conv_case *cases, size_t n_case)
 }
 
 /*              n_in n_out kernel stride dilation groups */
-#define CONV(...)                                            \
-    {                                                        \
-        __VA_ARGS__, CONV_PAD_ZERO, false, { 0 }, NULL, NULL \
+#define CONV(...)                                                  \
+    {                                                              \
+        __VA_ARGS__, CONV_PAD_ZERO, false, { 0 }, NULL, NULL, NULL \
     }
-#define CONV_REPLICATE(...)                                       \
+#define CONV_REPLICATE(...)                                             \
+    {                                                                   \
+        __VA_ARGS__, CONV_PAD_REPLICATE, false, { 0 }, NULL, NULL, NULL \
+    }
+#define CONV_BACK(...)                                            \
     {                                                             \
-        __VA_ARGS__, CONV_PAD_REPLICATE, false, { 0 }, NULL, NULL \
-    }
-#define CONV_BACK(...)                                      \
-    {                                                       \
-        __VA_ARGS__, CONV_PAD_ZERO, true, { 0 }, NULL, NULL \
+        __VA_ARGS__, CONV_PAD_ZERO, true, { 0 }, NULL, NULL, NULL \
     }
 
 TEST(a_conv_in_pieces_is_the_conv)
@@ -282,12 +282,15 @@ static void conv_out_scene(struct be *be, float *out, size_t *n, const void *arg
     int               lane[2] = { 0, 2 }, n_row = 2 * rows_out(&c, 12);
     float            *w = plain_weights(&c), *bias = scene_floats((size_t)c.n_out);
     fill_conv(&c, w, bias);
+    float *scale = scene_floats((size_t)c.w.n_out);
     CHECK(conv_state_open(&s, &c, LANES) == OK);
     be_begin(be, &(struct step){ 2, lane });
     struct tensor *x = scene_tensor(be, 24, c.n_in), *add = scene_tensor(be, n_row, c.n_out);
     struct tensor *y = be_like(be, add), *sum = be_like(be, add), *z = be_like(be, add);
     op_conv(be, &(struct conv_out){ .y = y }, x, &c, &s);
-    op_add(be, y, add);
+    for (int i = 0; i < n_row * c.n_out; i++)
+        y->p[i] = y->p[i] * scale[i % c.w.n_out] + add->p[i];
+    c.scale = scale;
     conv_state_reset(&s, 0);
     conv_state_reset(&s, 2);
     op_conv(be, &(struct conv_out){ sum, z, add, ACT_ELU }, x, &c, &s);
@@ -306,6 +309,7 @@ static void conv_out_scene(struct be *be, float *out, size_t *n, const void *arg
     CHECK(be_end(be) == OK);
     conv_state_close(&s);
     free_conv(&c);
+    free(scale);
     free(w);
     free(bias);
 }
@@ -318,6 +322,33 @@ TEST(what_follows_a_conv_is_done_with_it)
         size_t n = 0;
         scene_run(conv_out_scene, &convs[i], &n);
     }
+}
+
+/* A linear layer is a conv of one tap and needs no state. */
+static void linear_scene(struct be *be, float *out, size_t *n, const void *arg)
+{
+    struct conv c = CONV(21, 40, 1, 1, 1, 1);
+    float      *w = plain_weights(&c), *bias = scene_floats(40);
+    int         lane[3] = { 0, 1, 2 };
+    fill_conv(&c, w, bias);
+    be_begin(be, &(struct step){ 3, lane });
+    struct tensor *x = scene_tensor(be, 6, 21), *y = be_scratch(be, 6, 40), *z = be_like(be, y);
+    struct weight  m = { .n_out = 40, .n_in = 21, .data = w, .bias = bias };
+    op_conv(be, &(struct conv_out){ .y = y }, x, &c, NULL);
+    op_linear(be, z, x, &m);
+    for (int i = 0; i < 6 * 40; i++)
+        CHECK(fabsf(y->p[i] - z->p[i]) < 1e-6f);
+    scene_put(out, n, y);
+    CHECK(be_end(be) == OK);
+    free_conv(&c);
+    free(w);
+    free(bias);
+}
+
+TEST(a_conv_of_one_tap_is_a_linear_layer)
+{
+    size_t n = 0;
+    scene_run(linear_scene, NULL, &n);
 }
 
 /* bf16 weights are the numbers that they are. */

@@ -182,6 +182,64 @@ static const float *load_bias(const struct conv *c, struct weights *w, struct ar
     return all;
 }
 
+/* A matrix as stored, its rows one after the other. */
+struct matrix {
+    const struct weight *from;
+    struct panels        w;
+    uint8_t             *to;
+};
+
+static void widen(float *out, const struct weight *m, size_t at, int n)
+{
+    const uint8_t *p = (const uint8_t *)m->data + at * dtype_size(m->dtype);
+
+    if (m->dtype == DT_F32)
+        memcpy(out, p, (size_t)n * sizeof *out);
+    else if (m->dtype == DT_BF16)
+        kern.bf16_to_f32(out, (const uint16_t *)(const void *)p, n);
+    else
+        kern.f16_to_f32(out, (const uint16_t *)(const void *)p, n);
+}
+
+static void pack_matrix(void *arg, int block)
+{
+    const struct matrix *m = arg;
+    float                rows[PANEL_ROWS * PACK_COLS];
+    int                  row0 = block * PANEL_ROWS, n_row = m->w.n_out - row0;
+
+    n_row = n_row < PANEL_ROWS ? n_row : PANEL_ROWS;
+    for (int k0 = 0; k0 < m->w.n_in; k0 += PACK_COLS) {
+        int n = k0 + PACK_COLS < m->w.n_in ? PACK_COLS : m->w.n_in - k0;
+        for (int r = 0; r < n_row; r++)
+            widen(rows + r * n, m->from, (size_t)(row0 + r) * (size_t)m->w.n_in + (size_t)k0, n);
+        panel_pack(m->to + (size_t)block * panel_size(m->w.dtype, m->w.n_in), m->w.dtype, m->w.n_in,
+                   rows, n_row, k0, n);
+    }
+}
+
+void conv_layer_of_matrix(struct conv *c, struct weights *w, struct arena *arena, struct be *be,
+                          const struct weight *m)
+{
+    struct matrix job = { .from = m, .w = { .n_out = m->n_out, .n_in = m->n_in } };
+
+    must(m->dtype == DT_F32 || m->dtype == DT_BF16 || m->dtype == DT_F16);
+    job.w.dtype = m->dtype == DT_BF16 ? DT_BF16 : pick_dtype(be, &job.w);
+    *c = (struct conv){ .n_in = m->n_in,
+                        .n_out = m->n_out,
+                        .kernel = 1,
+                        .stride = 1,
+                        .dilation = 1,
+                        .groups = 1,
+                        .w = job.w };
+    if (!m->data)
+        return;
+    size_t n_block = (size_t)panel_count(m->n_out);
+    job.to = take(w, arena, mem_size(n_block, panel_size(job.w.dtype, m->n_in)));
+    c->w.data = job.to;
+    if (job.to)
+        be_parallel(be, pack_matrix, &job, (int)n_block);
+}
+
 void conv_layer_load(struct conv_layer *l, struct weights *w, struct arena *arena, struct be *be,
                      const struct conv *c, bool has_bias, const char *name)
 {

@@ -19,6 +19,10 @@ struct conv_layer {
  * weights. An exact be keeps them as f32. Failures are held by w. */
 void conv_layer_load(struct conv_layer *l, struct weights *w, struct arena *arena, struct be *be,
                      const struct conv *c, bool has_bias, const char *name);
+/* A linear layer as a convolution of one tap, without bias: op_conv() with no state. m: as
+ * weights_matrix() gave it. bf16 stays bf16. */
+void conv_layer_of_matrix(struct conv *c, struct weights *w, struct arena *arena, struct be *be,
+                          const struct weight *m);
 /* After loading, before the first run. */
 enum err conv_layer_open(struct conv_layer *l, int n_lane) MUST_CHECK;
 void     conv_layer_close(struct conv_layer *l); /* zeroed is fine */

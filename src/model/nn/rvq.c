@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "kernel/float_bits.h"
 
 /* A search is cut into pieces of this many rows, whatever the number of threads: 256 KB each. */
 enum { SLICE = 256, MAX_SLICE = 256 };
@@ -52,36 +53,77 @@ static void load_table(struct weight *table, struct weights *w, const struct rvq
     table->data = sum;
 }
 
-static void load_half(struct rvq_half *h, struct weights *w, struct arena *arena,
-                      const struct rvq_shape *s, int n_used, const char *name, bool is_hf)
+/* The rows as the search will see them: distances to what is rounded are compared fairly. */
+static void load_score(struct conv *score, struct weights *w, struct arena *arena, struct be *be,
+                       const struct weight *table)
+{
+    conv_layer_of_matrix(score, w, arena, be, table);
+    float *bias = arena_take(arena, (size_t)table->n_out * sizeof *bias);
+    if (!bias) {
+        weights_fail(w, err_set(ERR_NOMEM, "%s: out of memory", weights_path(w)));
+        return;
+    }
+    for (int i = 0; i < table->n_out; i++) {
+        const float *e = (const float *)table->data + (size_t)i * (size_t)table->n_in;
+        double       sum = 0;
+        for (int k = 0; k < table->n_in; k++) {
+            float v = score->w.dtype == DT_BF16 ? bf16_float(bf16_of_float(e[k])) : e[k];
+            sum += (double)v * v;
+        }
+        bias[i] = (float)(-sum / 2);
+    }
+    score->bias = bias;
+}
+
+static void load_linear(struct conv *c, struct weights *w, struct arena *arena, struct be *be,
+                        int n_out, int n_in, const char *half, const char *name)
+{
+    struct weight m;
+
+    weights_matrix(w, &m, n_out, n_in, "%s.%s.weight", half, name);
+    conv_layer_of_matrix(c, w, arena, be, &m);
+}
+
+/* How many levels of a half are used and searched. */
+struct wanted {
+    int n_used, n_search;
+};
+
+static void load_half(struct rvq_half *h, struct weights *w, struct arena *arena, struct be *be,
+                      const struct rvq_shape *s, struct wanted n, const char *name, bool is_hf)
 {
     char book[128];
 
-    weights_matrix(w, &h->in, s->dim, s->d_latent, "%s.input_proj.weight", name);
-    weights_matrix(w, &h->out, s->d_latent, s->dim, "%s.output_proj.weight", name);
+    load_linear(&h->in, w, arena, be, s->dim, s->d_latent, name, "input_proj");
+    load_linear(&h->out, w, arena, be, s->d_latent, s->dim, name, "output_proj");
     if (!h->table)
         h->table = arena_take(arena, (size_t)h->n_level * sizeof *h->table);
-    if (!h->table) {
+    if (!h->score)
+        h->score = arena_take(arena, (size_t)h->n_level * sizeof *h->score);
+    if (!h->table || !h->score) {
         weights_fail(w, err_set(ERR_NOMEM, "%s: out of memory", weights_path(w)));
         return;
     }
     for (int i = 0; i < h->n_level; i++) {
         snprintf(book, sizeof book, is_hf ? "%s.layers.%d.codebook" : "%s.vq.layers.%d._codebook",
                  name, i);
-        load_table(&h->table[i], w, s, book, i < n_used);
+        load_table(&h->table[i], w, s, book, i < n.n_used);
+        if (h->table[i].data && i < n.n_search && !be_is_exact(be))
+            load_score(&h->score[i], w, arena, be, &h->table[i]);
     }
 }
 
-void rvq_load(struct rvq *q, struct weights *w, struct arena *arena, const struct rvq_shape *s,
-              int n_level, bool is_hf)
+void rvq_load(struct rvq *q, struct weights *w, struct arena *arena, struct be *be,
+              const struct rvq_shape *s, int n_level, int n_search, bool is_hf)
 {
     q->shape = *s;
     q->first.n_level = s->n_semantic;
     q->rest.n_level = s->n_q - s->n_semantic;
-    load_half(&q->first, w, arena, s, n_level,
+    load_half(&q->first, w, arena, be, s, (struct wanted){ n_level, n_search },
               is_hf ? "quantizer.semantic_residual_vector_quantizer" : "quantizer.rvq_first",
               is_hf);
-    load_half(&q->rest, w, arena, s, n_level - s->n_semantic,
+    load_half(&q->rest, w, arena, be, s,
+              (struct wanted){ n_level - s->n_semantic, n_search - s->n_semantic },
               is_hf ? "quantizer.acoustic_residual_vector_quantizer" : "quantizer.rvq_rest", is_hf);
 }
 
@@ -135,27 +177,47 @@ static int nearest_of(const struct search *s, int lane)
     return at;
 }
 
-/* Codes of one half into codes[a][0 .. n-1]. */
+/* One level by scores; y [n_lane, n_bin] is for them. */
+static void find_fast(struct be *be, const struct conv *score, int *found, const struct tensor *x,
+                      struct tensor *y)
+{
+    op_conv(be, &(struct conv_out){ .y = y }, x, score, NULL);
+    for (int a = 0; a < x->n_row && a < y->n_row; a++)
+        found[a] = kern.argmax_f32(y->p + (size_t)a * (size_t)y->n_col, y->n_col);
+}
+
+/* One level by exact distances: what the reference's ties ask for. */
+static void find_exact(struct be *be, struct search *s, int *found, int n_lane)
+{
+    be_parallel(be, search_slice, s, n_lane * s->n_slice);
+    for (int a = 0; a < n_lane; a++)
+        found[a] = nearest_of(s, a);
+}
+
+/* Codes of one half into codes[a][at .. at+n-1]. */
 static void encode_half(struct be *be, const struct rvq_shape *shape, const struct rvq_half *h,
                         const struct tensor *latent, int32_t *const *codes, int at, int n)
 {
-    struct tensor *r = be_scratch(be, latent->n_row, shape->dim);
+    int            n_lane = latent->n_row;
+    struct tensor *r = be_scratch(be, n_lane, shape->dim);
+    struct tensor *y = be_is_exact(be) ? r : be_scratch(be, n_lane, shape->n_bin);
     struct search  s = { .n_bin = shape->n_bin, .dim = shape->dim, .x = r->p };
 
     s.n_slice = (shape->n_bin + SLICE - 1) / SLICE;
     s.n_slice = s.n_slice < MAX_SLICE ? s.n_slice : MAX_SLICE;
-    s.row = be_scratch_bytes(be, (size_t)latent->n_row * (size_t)s.n_slice * sizeof *s.row);
-    /* After a failure both are the same dummy, and what lies there is no row of a table. */
-    bool is_dummy = !s.row || (void *)s.row == (void *)r->p;
-    op_linear(be, r, latent, &h->in);
-    for (int level = 0; level < n && !is_dummy; level++) {
+    s.row = be_scratch_bytes(be, (size_t)n_lane * (size_t)s.n_slice * sizeof *s.row);
+    int *found = be_scratch_bytes(be, (size_t)n_lane * sizeof *found);
+    op_conv(be, &(struct conv_out){ .y = r }, latent, &h->in, NULL);
+    for (int level = 0; level < n && !be_has_failed(be); level++) {
         s.table = h->table[level].data;
-        be_parallel(be, search_slice, &s, r->n_row * s.n_slice);
-        for (int a = 0; a < r->n_row; a++) {
-            int code = nearest_of(&s, a);
-            codes[a][at + level] = code;
+        if (y != r)
+            find_fast(be, &h->score[level], found, r, y);
+        else
+            find_exact(be, &s, found, n_lane);
+        for (int a = 0; a < n_lane; a++) {
+            codes[a][at + level] = found[a];
             kern.axpy_f32(r->p + (size_t)a * (size_t)s.dim, -1,
-                          s.table + (size_t)code * (size_t)s.dim, s.dim);
+                          s.table + (size_t)found[a] * (size_t)s.dim, s.dim);
         }
     }
 }
@@ -189,7 +251,7 @@ static struct tensor *decode_half(struct be *be, const struct rvq_shape *shape,
         else
             op_embed_add(be, sum, &h->table[level], ids);
     }
-    op_linear(be, y, sum, &h->out);
+    op_conv(be, &(struct conv_out){ .y = y }, sum, &h->out, NULL);
     return y;
 }
 

@@ -7,8 +7,7 @@
 #ifndef MODEL_NN_RVQ_H
 #define MODEL_NN_RVQ_H
 
-#include "backend/ops.h"
-#include "model/weights.h"
+#include "model/nn/conv_layer.h"
 
 #define RVQ_MAX_LEVEL 256 /* codebooks in all */
 
@@ -18,9 +17,11 @@ struct rvq_shape {
 };
 
 struct rvq_half {
-    struct weight  in, out; /* [dim, d_latent], [d_latent, dim] */
+    struct conv    in, out; /* linear: [dim, d_latent], [d_latent, dim] */
     int            n_level;
-    struct weight *table; /* [n_level], each [n_bin, dim]; data NULL: not prepared */
+    struct weight *table; /* [n_level], each [n_bin, dim] f32; data NULL: not prepared */
+    struct conv   *score; /* [n_level]: x.e - |e|^2 / 2 of each row e, greatest for the nearest;
+                             w.data NULL: not prepared, or the be is exact */
 };
 
 struct rvq {
@@ -28,10 +29,10 @@ struct rvq {
     struct rvq_half  first, rest;
 };
 
-/* Takes all weights and computes the vectors of the first n_level codebooks. Failures are held
- * by w. */
-void rvq_load(struct rvq *q, struct weights *w, struct arena *arena, const struct rvq_shape *shape,
-              int n_level, bool is_hf);
+/* Takes all weights and computes the vectors of the first n_level codebooks, of which the first
+ * n_search will be searched. Failures are held by w. */
+void rvq_load(struct rvq *q, struct weights *w, struct arena *arena, struct be *be,
+              const struct rvq_shape *shape, int n_level, int n_search, bool is_hf);
 
 /* latent [n_lane, d_latent]; codes[a]: n_q codes out. */
 void rvq_encode(struct be *be, const struct rvq *q, const struct tensor *latent,

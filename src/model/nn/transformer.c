@@ -7,6 +7,14 @@
 
 #include "base/mem.h"
 
+/* What a stack is loaded from. */
+struct source {
+    struct weights *w;
+    struct arena   *arena;
+    struct be      *be;
+    bool            is_hf;
+};
+
 /* Names of one layer's tensors in the two namings. %s is the layer's prefix. */
 struct names {
     const char *layers, *norm1, *norm2, *scale1, *scale2, *up, *down;
@@ -35,76 +43,88 @@ static void load_norm(struct norm *n, struct weights *w, const struct transforme
 }
 
 /* Three matrices of a transformers file, copied under each other as the one that ops read. */
-static void join_qkv(struct transformer_layer *l, struct weights *w, struct arena *arena,
+static void join_qkv(struct weight *out, const struct source *from,
                      const struct transformer_shape *s, const char *prefix)
 {
     static const char *const part[] = { "q", "k", "v" };
-    const float             *from[3];
+    struct weights          *w = from->w;
+    const float             *rows[3];
     int                      n_kv = s->d_model / s->n_head * s->n_kv_head;
     const int                n_out[3] = { s->d_model, n_kv, n_kv };
     float                   *p = NULL;
 
     for (int i = 0; i < 3; i++)
-        from[i] = weights_floats(w, n_out[i], s->d_model, 0, "%s.self_attn.%s_proj.weight", prefix,
+        rows[i] = weights_floats(w, n_out[i], s->d_model, 0, "%s.self_attn.%s_proj.weight", prefix,
                                  part[i]);
-    l->qkv = (struct weight){ .dtype = DT_F32, .n_out = s->d_model + 2 * n_kv, .n_in = s->d_model };
+    *out = (struct weight){ .dtype = DT_F32, .n_out = s->d_model + 2 * n_kv, .n_in = s->d_model };
     if (weights_err(w) || weights_is_rehearsal(w))
         return;
-    p = arena_take(arena, mem_size((size_t)l->qkv.n_out, (size_t)s->d_model * sizeof *p));
-    l->qkv.data = p;
+    p = arena_take(from->arena, mem_size((size_t)out->n_out, (size_t)s->d_model * sizeof *p));
+    out->data = p;
     if (!p)
         weights_fail(w, err_set(ERR_NOMEM, "%s: out of memory", weights_path(w)));
     for (int i = 0; i < 3 && p; i++) {
         size_t n = (size_t)n_out[i] * (size_t)s->d_model;
-        memcpy(p, from[i], n * sizeof *p);
+        memcpy(p, rows[i], n * sizeof *p);
         p += n;
     }
 }
 
-static void load_attention(struct transformer_layer *l, struct weights *w, struct arena *arena,
-                           const struct transformer_shape *s, const char *prefix, bool is_hf)
+static void load_linear(struct conv *c, const struct source *from, int n_out, int n_in,
+                        const char *prefix, const char *name)
 {
-    int         d = s->d_model, n_qkv = d + 2 * (d / s->n_head * s->n_kv_head);
+    struct weight m;
+
+    weights_matrix(from->w, &m, n_out, n_in, "%s.%s.weight", prefix, name);
+    conv_layer_of_matrix(c, from->w, from->arena, from->be, &m);
+}
+
+static void load_attention(struct transformer_layer *l, const struct source *from,
+                           const struct transformer_shape *s, const char *prefix)
+{
+    struct weights *w = from->w;
+    struct weight   m;
+    int             d = s->d_model, n_qkv = d + 2 * (d / s->n_head * s->n_kv_head);
     const char *in = weights_has(w, "%s.self_attn.in_projs.0.weight", prefix) ? "in_projs.0.weight"
                      : weights_has(w, "%s.self_attn.in_proj.weight", prefix)  ? "in_proj.weight"
                                                                               : "in_proj_weight";
-    const char *out = is_hf ? "o_proj.weight"
+    const char *out = from->is_hf ? "self_attn.o_proj"
                       : weights_has(w, "%s.self_attn.out_projs.0.weight", prefix)
-                          ? "out_projs.0.weight"
-                          : "out_proj.weight";
+                          ? "self_attn.out_projs.0"
+                          : "self_attn.out_proj";
 
-    if (is_hf)
-        join_qkv(l, w, arena, s, prefix);
+    if (from->is_hf)
+        join_qkv(&m, from, s, prefix);
     else
-        weights_matrix(w, &l->qkv, n_qkv, d, "%s.self_attn.%s", prefix, in);
-    weights_matrix(w, &l->out, d, d, "%s.self_attn.%s", prefix, out);
+        weights_matrix(w, &m, n_qkv, d, "%s.self_attn.%s", prefix, in);
+    conv_layer_of_matrix(&l->qkv, w, from->arena, from->be, &m);
+    load_linear(&l->out, from, d, d, prefix, out);
 }
 
-static void load_layer(struct transformer_layer *l, struct weights *w, struct arena *arena,
-                       const struct transformer_shape *s, const char *prefix, bool is_hf)
+static void load_layer(struct transformer_layer *l, const struct source *from,
+                       const struct transformer_shape *s, const char *prefix)
 {
-    const struct names *n = is_hf ? &hf_names : &own_names;
+    const struct names *n = from->is_hf ? &hf_names : &own_names;
     const char         *up = s->is_gated ? "gating.linear_in" : n->up;
     const char         *down = s->is_gated ? "gating.linear_out" : n->down;
     int                 d = s->d_model;
 
-    load_norm(&l->norm1, w, s, prefix, n->norm1);
-    load_norm(&l->norm2, w, s, prefix, n->norm2);
-    load_attention(l, w, arena, s, prefix, is_hf);
-    weights_matrix(w, &l->up, s->is_gated ? 2 * s->d_hidden : s->d_hidden, d, "%s.%s.weight",
-                   prefix, up);
-    weights_matrix(w, &l->down, d, s->d_hidden, "%s.%s.weight", prefix, down);
-    l->scale1 = l->scale2 = NULL;
+    load_norm(&l->norm1, from->w, s, prefix, n->norm1);
+    load_norm(&l->norm2, from->w, s, prefix, n->norm2);
+    load_attention(l, from, s, prefix);
+    load_linear(&l->up, from, s->is_gated ? 2 * s->d_hidden : s->d_hidden, d, prefix, up);
+    load_linear(&l->down, from, d, s->d_hidden, prefix, down);
     if (s->has_layer_scale) {
-        l->scale1 = weights_vector(w, d, "%s.%s.scale", prefix, n->scale1);
-        l->scale2 = weights_vector(w, d, "%s.%s.scale", prefix, n->scale2);
+        l->out.scale = weights_vector(from->w, d, "%s.%s.scale", prefix, n->scale1);
+        l->down.scale = weights_vector(from->w, d, "%s.%s.scale", prefix, n->scale2);
     }
 }
 
-void transformer_load(struct transformer *t, struct weights *w, struct arena *arena,
+void transformer_load(struct transformer *t, struct weights *w, struct arena *arena, struct be *be,
                       const struct transformer_shape *s, const char *name, bool is_hf)
 {
-    char prefix[96];
+    const struct source from = { w, arena, be, is_hf };
+    char                prefix[96];
 
     t->shape = *s;
     if (is_hf && s->rope == ROPE_INTERLEAVED)
@@ -118,13 +138,13 @@ void transformer_load(struct transformer *t, struct weights *w, struct arena *ar
         return;
     }
     if (s->d_io != s->d_model) {
-        weights_matrix(w, &t->proj_in, s->d_model, s->d_io, "%s.input_proj.weight", name);
-        weights_matrix(w, &t->proj_out, s->d_io, s->d_model, "%s.output_projs.0.weight", name);
+        load_linear(&t->proj_in, &from, s->d_model, s->d_io, name, "input_proj");
+        load_linear(&t->proj_out, &from, s->d_io, s->d_model, name, "output_projs.0");
     }
     for (int i = 0; i < s->n_layer; i++) {
         snprintf(prefix, sizeof prefix, "%s.%s.%d", name, (is_hf ? &hf_names : &own_names)->layers,
                  i);
-        load_layer(&t->layer[i], w, arena, s, prefix, is_hf);
+        load_layer(&t->layer[i], &from, s, prefix);
     }
 }
 
@@ -182,17 +202,31 @@ static void add_sin(struct be *be, const struct transformer *t, struct tensor *x
     }
 }
 
-/* x += scale * (w y), scale NULL: 1 */
-static void add_linear(struct be *be, struct tensor *x, const struct tensor *y,
-                       const struct weight *w, const float *scale)
+static void linear(struct be *be, struct tensor *y, const struct tensor *x, const struct conv *c)
 {
-    if (!scale) {
-        op_linear_add(be, x, y, w);
-        return;
+    op_conv(be, &(struct conv_out){ .y = y }, x, c, NULL);
+}
+
+static void linear_add(struct be *be, struct tensor *y, const struct tensor *x,
+                       const struct conv *c)
+{
+    op_conv(be, &(struct conv_out){ .y = y, .add = y }, x, c, NULL);
+}
+
+/* act(up(x)), gated: act(a) * b with [a, b] = up(x) */
+static struct tensor *feed(struct be *be, const struct transformer_shape *s,
+                           const struct transformer_layer *l, const struct tensor *x)
+{
+    struct tensor *u = be_scratch(be, x->n_row, s->d_hidden);
+
+    if (s->is_gated) {
+        struct tensor *ab = be_scratch(be, x->n_row, 2 * s->d_hidden);
+        linear(be, ab, x, &l->up);
+        op_glu(be, u, ab, s->act);
+    } else {
+        op_conv(be, &(struct conv_out){ .z = u, .act = s->act }, x, &l->up, NULL);
     }
-    struct tensor *h = be_like(be, x);
-    op_linear(be, h, y, w);
-    op_scale_add(be, x, h, scale);
+    return u;
 }
 
 static void run_layer(struct be *be, const struct transformer_shape *s, struct transformer_layer *l,
@@ -205,19 +239,14 @@ static void run_layer(struct be *be, const struct transformer_shape *s, struct t
                                    .rope = { s->rope, s->max_period, 1 } };
     struct tensor      *h = be_like(be, x);
     struct tensor      *qkv = be_scratch(be, x->n_row, l->qkv.n_out);
-    struct tensor      *u = be_scratch(be, x->n_row, s->d_hidden);
 
-    op_norm_linear(be, qkv, x, &l->norm1, &l->qkv);
+    op_norm(be, h, x, &l->norm1);
+    linear(be, qkv, h, &l->qkv);
     op_attend(be, h, qkv, &l->kv, &attend);
-    add_linear(be, x, h, &l->out, l->scale1);
+    linear_add(be, x, h, &l->out);
 
-    if (s->is_gated) {
-        op_glu_linear(be, u, x, &l->norm2, &l->up, s->act);
-    } else {
-        op_norm_linear(be, u, x, &l->norm2, &l->up);
-        op_act(be, u, u, s->act);
-    }
-    add_linear(be, x, u, &l->down, l->scale2);
+    op_norm(be, h, x, &l->norm2);
+    linear_add(be, x, feed(be, s, l, h), &l->down);
 }
 
 struct tensor *transformer_run(struct be *be, struct transformer *t, struct tensor *x)
@@ -227,13 +256,13 @@ struct tensor *transformer_run(struct be *be, struct transformer *t, struct tens
 
     if (t->proj_in.n_out) {
         x = be_scratch(be, outside->n_row, s->d_model);
-        op_linear(be, x, outside, &t->proj_in);
+        linear(be, x, outside, &t->proj_in);
     }
     if (s->has_sin)
         add_sin(be, t, x);
     for (int i = 0; i < s->n_layer; i++)
         run_layer(be, s, &t->layer[i], x);
     if (t->proj_out.n_out)
-        op_linear(be, outside, x, &t->proj_out);
+        linear(be, outside, x, &t->proj_out);
     return outside;
 }

@@ -7,8 +7,7 @@
 #ifndef MODEL_NN_TRANSFORMER_H
 #define MODEL_NN_TRANSFORMER_H
 
-#include "backend/ops.h"
-#include "model/weights.h"
+#include "model/nn/conv_layer.h"
 
 struct transformer_shape {
     int            n_layer, n_head, n_kv_head;
@@ -27,24 +26,23 @@ struct transformer_shape {
 };
 
 struct transformer_layer {
-    struct norm   norm1, norm2;
-    struct weight qkv, out, up, down;
-    const float  *scale1, *scale2; /* [d_model] or NULL */
-    struct kv     kv;
+    struct norm norm1, norm2;
+    struct conv qkv, out, up, down; /* linear; out and down with the layer's scale */
+    struct kv   kv;
 };
 
 struct transformer {
     struct transformer_shape  shape;
-    struct weight             proj_in, proj_out;
-    struct transformer_layer *layer;   /* [n_layer] */
-    float                    *sin_row; /* [d_model] */
+    struct conv               proj_in, proj_out; /* n_out 0: none */
+    struct transformer_layer *layer;             /* [n_layer] */
+    float                    *sin_row;           /* [d_model] */
 };
 
 /* Takes the weights under NAME ("encoder_transformer"), in the codec's own naming or in that of
  * transformers, whose queries and keys are turned for half-split rotation. Failures are held by
  * w. */
-void     transformer_load(struct transformer *t, struct weights *w, struct arena *arena,
-                          const struct transformer_shape *shape, const char *name, bool is_hf);
+void transformer_load(struct transformer *t, struct weights *w, struct arena *arena, struct be *be,
+                      const struct transformer_shape *shape, const char *name, bool is_hf);
 enum err transformer_open(struct transformer *t, int n_lane, enum dtype kv_dtype) MUST_CHECK;
 void     transformer_close(struct transformer *t); /* zeroed is fine */
 void     transformer_reset(struct transformer *t, int lane);
