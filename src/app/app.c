@@ -139,6 +139,7 @@ enum err app_be_options(const struct app *app, struct be_options *out, bool is_e
     out->device = app_str(app, OPT_DEVICE);
     out->n_thread = thread_count(app);
     out->is_exact = is_exact;
+    out->is_pinned = app_flag(app, OPT_PIN);
     out->kv = app_str(app, OPT_KV);
     if (!out->kv || (strcmp(out->kv, "auto") != 0 && strcmp(out->kv, "f32") != 0 &&
                      strcmp(out->kv, "bf16") != 0 && strcmp(out->kv, "int8") != 0))

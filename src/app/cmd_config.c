@@ -16,13 +16,13 @@ static enum err run(struct app *app)
 }
 
 /* Every setting, so that a command line can be tried out. */
-static const enum option options[] = { OPT_MODEL,        OPT_THREADS,      OPT_DEVICE,
-                                       OPT_QUANT,        OPT_TILE_CACHE,   OPT_KV,
-                                       OPT_SEED,         OPT_TEMPERATURE,  OPT_TEXT_TEMPERATURE,
-                                       OPT_TOP_K,        OPT_TEXT_TOP_K,   OPT_LISTEN,
-                                       OPT_MAX_TALKS,    OPT_KEY_FILE,     OPT_ALLOW_HOST,
-                                       OPT_ALLOW_ORIGIN, OPT_INPUT_DEVICE, OPT_OUTPUT_DEVICE,
-                                       OPT_ORIGIN,       OPT_JSON,         OPTION_COUNT };
+static const enum option options[] = {
+    OPT_MODEL,      OPT_THREADS,      OPT_DEVICE,       OPT_QUANT,         OPT_TILE_CACHE,
+    OPT_KV,         OPT_PIN,          OPT_SEED,         OPT_TEMPERATURE,   OPT_TEXT_TEMPERATURE,
+    OPT_TOP_K,      OPT_TEXT_TOP_K,   OPT_LISTEN,       OPT_MAX_TALKS,     OPT_KEY_FILE,
+    OPT_ALLOW_HOST, OPT_ALLOW_ORIGIN, OPT_INPUT_DEVICE, OPT_OUTPUT_DEVICE, OPT_ORIGIN,
+    OPT_JSON,       OPTION_COUNT
+};
 
 const struct command cmd_config = {
     .name = "config",

@@ -106,15 +106,12 @@ static enum err run(struct app *app)
     return err;
 }
 
-static const enum option options[] = { OPT_MODEL,        OPT_THREADS,
-                                       OPT_DEVICE,       OPT_QUANT,
-                                       OPT_TILE_CACHE,   OPT_KV,
-                                       OPT_LISTEN,       OPT_MAX_TALKS,
-                                       OPT_KEY_FILE,     OPT_ALLOW_HOST,
-                                       OPT_ALLOW_ORIGIN, OPT_SEED,
-                                       OPT_TEMPERATURE,  OPT_TEXT_TEMPERATURE,
-                                       OPT_TOP_K,        OPT_TEXT_TOP_K,
-                                       OPT_TRACE,        OPTION_COUNT };
+static const enum option options[] = {
+    OPT_MODEL,      OPT_THREADS,      OPT_DEVICE, OPT_QUANT,       OPT_TILE_CACHE,
+    OPT_KV,         OPT_PIN,          OPT_LISTEN, OPT_MAX_TALKS,   OPT_KEY_FILE,
+    OPT_ALLOW_HOST, OPT_ALLOW_ORIGIN, OPT_SEED,   OPT_TEMPERATURE, OPT_TEXT_TEMPERATURE,
+    OPT_TOP_K,      OPT_TEXT_TOP_K,   OPT_TRACE,  OPTION_COUNT
+};
 
 const struct command cmd_serve = {
     .name = "serve",

@@ -14,14 +14,13 @@ static enum err run(struct app *app)
     return talk_live_run(app);
 }
 
-static const enum option options[] = { OPT_MODEL,         OPT_THREADS,     OPT_DEVICE,
-                                       OPT_QUANT,         OPT_TILE_CACHE,  OPT_KV,
-                                       OPT_SEED,          OPT_TEMPERATURE, OPT_TEXT_TEMPERATURE,
-                                       OPT_TOP_K,         OPT_TEXT_TOP_K,  OPT_INPUT_DEVICE,
-                                       OPT_OUTPUT_DEVICE, OPT_IN,          OPT_OUT,
-                                       OPT_TEXT,          OPT_FORMAT,      OPT_REALTIME,
-                                       OPT_FAST,          OPT_TRACE,       OPT_LIST_DEVICES,
-                                       OPT_JSON,          OPTION_COUNT };
+static const enum option options[] = {
+    OPT_MODEL, OPT_THREADS,      OPT_DEVICE,       OPT_QUANT,         OPT_TILE_CACHE,
+    OPT_KV,    OPT_PIN,          OPT_SEED,         OPT_TEMPERATURE,   OPT_TEXT_TEMPERATURE,
+    OPT_TOP_K, OPT_TEXT_TOP_K,   OPT_INPUT_DEVICE, OPT_OUTPUT_DEVICE, OPT_IN,
+    OPT_OUT,   OPT_TEXT,         OPT_FORMAT,       OPT_REALTIME,      OPT_FAST,
+    OPT_TRACE, OPT_LIST_DEVICES, OPT_JSON,         OPTION_COUNT
+};
 
 const struct command cmd_talk = {
     .name = "talk",
