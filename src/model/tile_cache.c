@@ -211,9 +211,7 @@ static void check_chunk(void *arg, int i)
 {
     struct check           *k = arg;
     const struct tile_file *plan = &k->c->plan;
-    size_t at = plan->data_at + (k->first + (size_t)i) * TILE_FILE_CHUNK, left = plan->size - at;
 
-    os_map_fill(k->c->map.view.p + at, left < TILE_FILE_CHUNK ? left : TILE_FILE_CHUNK);
     if (!tile_file_check_chunk(plan, k->c->map.view, k->first + (size_t)i))
         atomic_store(&k->is_bad, true);
 }

@@ -73,8 +73,9 @@ void weights_keep_look(struct weights *w)
         return;
     snprintf(how, sizeof how, "%s%s%s", quant[w->o.quant], w->o.is_exact ? "-exact" : "",
              w->o.is_narrow ? "-bf16" : "");
-    if (w->lora.st)
-        snprintf(how + strlen(how), sizeof how - strlen(how), "-lora%.17g", w->o.lora_scaling);
+    if (w->lora.st) /* sums of an adapter are rounded as the instruction set does it */
+        snprintf(how + strlen(how), sizeof how - strlen(how), "-lora%.17g-%s", w->o.lora_scaling,
+                 kern.name);
     if (tile_cache_look(w->tiles, w->path, sources, 2, how))
         return;
     w->n_done = 0;
