@@ -9,10 +9,13 @@
 #include "kernel/simd_int8.h"
 #include "kernel/simd_linear.h"
 #include "kernel/simd_panel.h"
+#include "kernel/simd_peak.h"
 #include "kernel/simd_quantise.h"
 #include "kernel/simd_quantize.h"
 #include "kernel/simd_rows.h"
 #include "kernel/simd_tiles.h"
+
+const struct peak isa_avx2_peak = { .f32 = peak_f32, .code4 = peak_code4, .code8 = peak_code8 };
 
 const struct kern isa_avx2 = {
     .name = "avx2",

@@ -7,8 +7,13 @@
 #include "kernel/simd_attend.h"
 #include "kernel/simd_linear.h"
 #include "kernel/simd_panel.h"
+#include "kernel/simd_peak.h"
 #include "kernel/simd_rows.h"
 #include "kernel/simd_tiles.h"
+
+#if !defined(KERNEL_SIMD_EMULATED)
+const struct peak isa_avx512_peak = { .f32 = peak_f32 };
+#endif
 
 const struct kern isa_avx512 = {
     .name = "avx512",

@@ -19,8 +19,8 @@ void isa_c_linear_bf16 KERN_LINEAR_ARGS(uint16_t);
 void isa_c_linear_f16  KERN_LINEAR_ARGS(uint16_t);
 void isa_c_linear_q8t  KERN_TILES_ARGS;
 void isa_c_linear_q4t  KERN_TILES_ARGS;
-void isa_c_panel_f32(const struct panel_job *j, int block0, int block1);
-void isa_c_panel_bf16(const struct panel_job *j, int block0, int block1);
+void                   isa_c_panel_f32(const struct panel_job *j, int block0, int block1);
+void                   isa_c_panel_bf16(const struct panel_job *j, int block0, int block1);
 
 void isa_c_linear_q8t_i8    KERN_TILES_I8_ARGS;
 void isa_c_linear_q4t_i8    KERN_TILES_I8_ARGS;

@@ -3,22 +3,30 @@
 
 #include <stddef.h>
 
+#define NEEDS_AVX2   (CPU_AVX2 | CPU_FMA | CPU_F16C)
+#define NEEDS_AVX512 (NEEDS_AVX2 | CPU_AVX512F | CPU_AVX512BW | CPU_AVX512VL | CPU_AVX512DQ)
+
 const struct isa isas[] = {
-    { &isa_c, 0 },
+    { &isa_c, 0, NULL },
 #if defined(__x86_64__)
-    { &isa_avx2, CPU_AVX2 | CPU_FMA | CPU_F16C },
-    { &isa_avx512,
-      CPU_AVX2 | CPU_FMA | CPU_F16C | CPU_AVX512F | CPU_AVX512BW | CPU_AVX512VL | CPU_AVX512DQ },
+    { &isa_avx2, NEEDS_AVX2, &isa_avx2_peak },
+    { &isa_avx512, NEEDS_AVX512, &isa_avx512_peak },
 #endif
-    { NULL, 0 },
+    { NULL, 0, NULL },
 };
+
+/* Row i stands on row j: it needs all that row j needs. Rows of another family do not. */
+static bool is_below(int j, int i)
+{
+    return !(isas[j].needs & ~isas[i].needs);
+}
 
 void isas_overlay(struct kern *out, int i)
 {
     *out = *isas[0].kern;
     for (int j = 1; j <= i; j++) {
         const struct kern *k = isas[j].kern;
-        if (isas[j].needs & ~isas[i].needs) /* not a subset: of another family */
+        if (!is_below(j, i))
             continue;
         out->name = k->name;
         out->has_bf16 |= k->has_bf16;
@@ -27,5 +35,19 @@ void isas_overlay(struct kern *out, int i)
         out->name = k->name;
         KERN_LIST(K)
 #undef K
+    }
+}
+
+void isas_peak(struct peak *out, int i)
+{
+    *out = (struct peak){ 0 };
+    for (int j = 0; j <= i; j++) {
+        const struct peak *p = isas[j].peak;
+        if (!p || !is_below(j, i))
+            continue;
+        out->f32 = p->f32 ? p->f32 : out->f32;
+        out->bf16 = p->bf16 ? p->bf16 : out->bf16;
+        out->code4 = p->code4 ? p->code4 : out->code4;
+        out->code8 = p->code8 ? p->code8 : out->code8;
     }
 }

@@ -16,6 +16,7 @@
 #define SIMD_VECS        3 /* vectors of a linear tile of four rows: 12 sums, 3 inputs, 1 weight */
 #define SIMD_TILE_VECS   2 /* vectors that share 16 quantised rows, in SIMD_TILE_SUMS sums each */
 #define SIMD_TILE_SUMS   2
+#define SIMD_WIDE_VECS   3    /* vectors of a tile whose codes were widened before */
 #define SIMD_TILE_BLOCKS 2    /* blocks of 16 rows for one vector; at most SIMD_TILE_VECS */
 #define SIMD_PREFETCH    1024 /* bytes ahead in a stream of weights */
 

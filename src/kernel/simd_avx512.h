@@ -17,6 +17,7 @@
 #define SIMD_VECS        6 /* of 32 registers: 24 sums, 6 inputs, a weight */
 #define SIMD_TILE_VECS   4
 #define SIMD_TILE_SUMS   4
+#define SIMD_WIDE_VECS   6
 #define SIMD_TILE_BLOCKS 2
 #define SIMD_PREFETCH    1024
 

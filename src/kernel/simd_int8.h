@@ -23,9 +23,10 @@ struct simd_int8 {
 
 #define SIMD_INT8_FETCH 1024 /* bytes ahead in each stream */
 
-/* One tile of 16 rows with n_vec vectors, from column t * 64 on. */
+/* One tile of 16 rows with n_vec vectors, from column t * 64 on. ahead: as simd_dot() says. */
 SIMD_INLINE void simd_int8_tile(simd total[][SIMD_HALVES], const uint8_t *tile,
-                                const struct quant_x *x, int t, int n_vec, int group, int bits)
+                                const struct quant_x *x, int t, int n_vec, int group, int bits,
+                                int ahead)
 {
     int            n_group = QUANT_COLS / group;
     const uint8_t *params = tile + QUANT_ROWS * QUANT_COLS * bits / 8;
@@ -35,7 +36,9 @@ SIMD_INLINE void simd_int8_tile(simd total[][SIMD_HALVES], const uint8_t *tile,
         simd          scale[SIMD_HALVES], bias[SIMD_HALVES];
         SIMD_EACH (m, n_vec)
             q[m] = x[m].q + t * QUANT_COLS + g * group;
-        simd_dot(dot, tile + g * group * bits / 32 * 64, q, n_vec, group, bits);
+        simd_dot(dot, tile + g * group * bits / 32 * 64, q, n_vec, group, bits, ahead);
+        if (ahead)
+            simd_prefetch(params + g * 64 + ahead);
         SIMD_EACH (h, SIMD_HALVES) {
             const uint8_t *p = params + (g * QUANT_ROWS + h * SIMD_LANES) * 2;
             scale[h] = simd_weight_bf16(p);
@@ -76,7 +79,7 @@ SIMD_INLINE void simd_int8_vecs(const struct simd_int8 *j, int row, int m0, int 
         SIMD_EACH (h, SIMD_HALVES)
             total[m][h] = simd_zero();
     for (int t = 0; t < j->n_tile; t++, tile += j->tile_size)
-        simd_int8_tile(total, tile, j->x + m0, t, n_vec, group, bits);
+        simd_int8_tile(total, tile, j->x + m0, t, n_vec, group, bits, 0);
     SIMD_EACH (m, n_vec)
         simd_int8_store(j, m0 + m, row, total[m]);
 }
@@ -92,12 +95,9 @@ SIMD_INLINE void simd_int8_streams(const struct simd_int8 *j, int row, int apart
         SIMD_EACH (h, SIMD_HALVES)
             total[b][h] = simd_zero();
     for (int t = 0; t < j->n_tile; t++, tile += j->tile_size)
-        SIMD_EACH (b, n_blk) {
-            const uint8_t *p = tile + (size_t)b * step;
-            for (size_t at = 0; at < j->tile_size; at += 64)
-                simd_prefetch(p + at + SIMD_INT8_FETCH);
-            simd_int8_tile(&total[b], p, j->x, t, 1, group, bits);
-        }
+        SIMD_EACH (b, n_blk)
+            simd_int8_tile(&total[b], tile + (size_t)b * step, j->x, t, 1, group, bits,
+                           SIMD_INT8_FETCH);
     SIMD_EACH (b, n_blk)
         simd_int8_store(j, 0, row + b * apart, total[b]);
 }

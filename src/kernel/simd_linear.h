@@ -20,8 +20,10 @@
 /* A loop over a constant that becomes straight-line code. */
 #define SIMD_EACH(i, n) SIMD_UNROLL for (int i = 0; i < (n); i++)
 
-#define SIMD_FETCH      2048 /* bytes of a row that are asked for ahead */
-#define SIMD_VECS_CHUNK 48   /* vectors that are walked for one tile of rows: they stay in cache */
+#define SIMD_FETCH        2048 /* bytes of a row that are asked for ahead */
+#define SIMD_NARROW       8    /* columns up to which lanes are rows */
+#define SIMD_STREAM_FETCH 1024 /* bytes ahead in each stream of one vector */
+#define SIMD_VECS_CHUNK   48 /* vectors that are walked for one tile of rows: they stay in cache */
 
 typedef simd (*simd_weight_fn)(const uint8_t *p);
 
@@ -117,9 +119,108 @@ SIMD_INLINE void simd_linear_vecs(const struct simd_linear *j, int row, int row1
         simd_linear_tile(j, row, m, n_row, 1, load);
 }
 
+/* One vector with four rows, `apart` rows from each other: as many streams of weights as memory
+ * serves best, each of them contiguous from call to call. */
+SIMD_INLINE void simd_linear_streams(const struct simd_linear *j, int row, int apart,
+                                     simd_weight_fn load)
+{
+    const uint8_t *w[4];
+    const float   *x = j->x[0];
+    simd           sum[4];
+    float          out[4];
+    int            line = 64 / (int)j->size, k = 0, n_in = j->n_in;
+    SIMD_EACH (r, 4) {
+        w[r] = j->w + (size_t)(row + r * apart) * j->row_size;
+        sum[r] = simd_zero();
+    }
+    for (; k + line <= n_in; k += line) {
+        SIMD_EACH (r, 4)
+            simd_prefetch(w[r] + (size_t)k * j->size + SIMD_STREAM_FETCH);
+        SIMD_EACH (i, line / SIMD_LANES) {
+            simd in = simd_load(x + k + i * SIMD_LANES);
+            SIMD_EACH (r, 4) {
+                const uint8_t *p = w[r] + (size_t)(k + i * SIMD_LANES) * j->size;
+                sum[r] = simd_fma(load(p), in, sum[r]);
+            }
+        }
+    }
+    for (; k + SIMD_LANES <= n_in; k += SIMD_LANES) {
+        simd in = simd_load(x + k);
+        SIMD_EACH (r, 4)
+            sum[r] = simd_fma(load(w[r] + (size_t)k * j->size), in, sum[r]);
+    }
+    if (k < n_in) {
+        simd in = simd_load_n(x + k, n_in - k);
+        SIMD_EACH (r, 4) {
+            simd weight = simd_weight_n(w[r] + (size_t)k * j->size, n_in - k, j->size, load);
+            sum[r] = simd_fma(weight, in, sum[r]);
+        }
+    }
+    simd_sums4(out, sum);
+    for (int r = 0; r < 4; r++)
+        j->y[0][row + r * apart] = out[r];
+}
+
+SIMD_INLINE void simd_linear_one(const struct simd_linear *j, int row0, int row1,
+                                 simd_weight_fn load)
+{
+    int apart = (row1 - row0) / 4;
+    for (int r = row0; r < row0 + apart; r++)
+        simd_linear_streams(j, r, apart, load);
+    for (int r = row0 + 4 * apart; r < row1; r++)
+        simd_linear_tile(j, r, 0, 1, 1, load);
+}
+
+/* A register of the weights of column k, of SIMD_LANES rows. */
+SIMD_INLINE simd simd_linear_column(const uint8_t *w, size_t row_size, int n_row,
+                                    simd_weight_fn load, size_t size)
+{
+    float one[SIMD_LANES] = { 0 };
+    for (int r = 0; r < n_row; r++, w += row_size) {
+        float wide[SIMD_LANES];
+        simd_store(wide, simd_weight_n(w, 1, size, load));
+        one[r] = wide[0];
+    }
+    return simd_load(one);
+}
+
+/* Rows of up to SIMD_NARROW numbers, many vectors: lanes are rows, and each output is a chain of
+ * products in the order of k. */
+SIMD_INLINE void simd_linear_narrow(const struct simd_linear *j, int n_vec, int row0, int row1,
+                                    simd_weight_fn load)
+{
+    for (int row = row0; row < row1; row += SIMD_LANES) {
+        simd           column[SIMD_NARROW];
+        int            n_row = row1 - row < SIMD_LANES ? row1 - row : SIMD_LANES;
+        const uint8_t *w = j->w + (size_t)row * j->row_size;
+        SIMD_EACH (k, SIMD_NARROW)
+            column[k] = k < j->n_in ? simd_linear_column(w + (size_t)k * j->size, j->row_size,
+                                                         n_row, load, j->size)
+                                    : simd_zero();
+        for (int m = 0; m < n_vec; m++) {
+            const float *x = j->x[m];
+            simd         sum = simd_mul(column[0], simd_set(x[0]));
+            for (int k = 1; k < j->n_in; k++)
+                sum = simd_fma(column[k], simd_set(x[k]), sum);
+            if (n_row == SIMD_LANES)
+                simd_store(j->y[m] + row, sum);
+            else
+                simd_store_n(j->y[m] + row, sum, n_row);
+        }
+    }
+}
+
 SIMD_INLINE void simd_linear_all(const struct simd_linear *j, int n_vec, int row0, int row1,
                                  simd_weight_fn load)
 {
+    if (j->n_in <= SIMD_NARROW) {
+        simd_linear_narrow(j, n_vec, row0, row1, load);
+        return;
+    }
+    if (n_vec == 1) {
+        simd_linear_one(j, row0, row1, load);
+        return;
+    }
     for (int m0 = 0; m0 < n_vec; m0 += SIMD_VECS_CHUNK) {
         int    m1 = m0 + SIMD_VECS_CHUNK < n_vec ? m0 + SIMD_VECS_CHUNK : n_vec;
         int    n_tile = (m1 - m0 + SIMD_VECS - 1) / SIMD_VECS, r = row0;

@@ -4,7 +4,7 @@
  *
  * Each output takes group after group scale * (q . x) + bias * sum(x), with q . x in SIMD_TILE_SUMS
  * sums of every second or fourth column. Activations are f32: an instruction set with int8 products
- * will want a kernel of its own that quantises them, outside exact mode.
+ * brings kernels of its own for activations that were quantised, outside exact mode (simd_int8.h).
  */
 #ifndef KERNEL_SIMD_TILES_H
 #define KERNEL_SIMD_TILES_H
@@ -13,6 +13,8 @@
 #include "kernel/simd_linear.h"
 
 #if defined(SIMD_LANES)
+#define SIMD_WIDE_CHUNK 48 /* vectors that share a widened tile: their sums stay in the cache */
+
 struct simd_tiles {
     float *const       *y;
     const float *const *x;
@@ -125,12 +127,110 @@ SIMD_INLINE void simd_tile_block(const struct simd_tiles *j, int row, int m0, in
     }
 }
 
+/* The codes of a tile as floats: [QUANT_COLS, QUANT_ROWS]. */
+SIMD_INLINE void simd_tile_widen(float *out, const uint8_t *tile, int bits)
+{
+    int per_line = 32 / bits;
+    for (int l = 0; l < QUANT_COLS / per_line; l++, tile += 64)
+        SIMD_EACH (c, per_line)
+            SIMD_EACH (h, SIMD_HALVES) {
+                simd q = bits == 4 ? simd_code4(tile, h, c) : simd_code8(tile, h, c);
+                simd_store(out + (l * per_line + c) * QUANT_ROWS + h * SIMD_LANES, q);
+            }
+}
+
+/* One group of a widened tile with n_vec vectors; the sums of simd_tile_group(), in its order. */
+SIMD_INLINE void simd_tile_wide(simd total[][SIMD_HALVES], const float *codes,
+                                const uint8_t *scales, const float *const *x, int n_vec, int group)
+{
+    simd sum[SIMD_WIDE_VECS][SIMD_HALVES][SIMD_TILE_SUMS];
+    SIMD_EACH (m, n_vec)
+        SIMD_EACH (h, SIMD_HALVES)
+            SIMD_EACH (c, SIMD_TILE_SUMS)
+                sum[m][h][c] = simd_zero();
+    for (int k = 0; k < group; k += SIMD_TILE_SUMS, codes += SIMD_TILE_SUMS * QUANT_ROWS)
+        SIMD_EACH (c, SIMD_TILE_SUMS) {
+            simd q[SIMD_HALVES];
+            SIMD_EACH (h, SIMD_HALVES)
+                q[h] = simd_load(codes + c * QUANT_ROWS + h * SIMD_LANES);
+            SIMD_EACH (m, n_vec) {
+                simd in = simd_set(x[m][k + c]);
+                SIMD_EACH (h, SIMD_HALVES)
+                    sum[m][h][c] = simd_fma(q[h], in, sum[m][h][c]);
+            }
+        }
+    SIMD_EACH (m, n_vec) {
+        simd x_sum = simd_set(simd_sum_group(x[m], group));
+        SIMD_EACH (h, SIMD_HALVES) {
+            const uint8_t *p = scales + h * SIMD_LANES * 2;
+            simd           dot = sum[m][h][0];
+            SIMD_EACH (c, SIMD_TILE_SUMS - 1)
+                dot = simd_add(dot, sum[m][h][c + 1]);
+            dot = simd_fma(simd_weight_bf16(p), dot, total[m][h]);
+            p += (size_t)(QUANT_COLS / group) * QUANT_ROWS * 2;
+            total[m][h] = simd_fma(simd_weight_bf16(p), x_sum, dot);
+        }
+    }
+}
+
+/* Column t * 64 on of n_vec vectors, with the groups of a widened tile. */
+SIMD_INLINE void simd_tile_wide_vecs(const struct simd_tiles *j, simd total[][SIMD_HALVES],
+                                     const float *codes, const uint8_t *scales, int m0, int t,
+                                     int n_vec, int group)
+{
+    float        rest[SIMD_WIDE_VECS][QUANT_COLS];
+    const float *x[SIMD_WIDE_VECS];
+    int          n_left = j->n_in - t * QUANT_COLS;
+    SIMD_EACH (m, n_vec) {
+        x[m] = j->x[m0 + m] + t * QUANT_COLS;
+        if (n_left < QUANT_COLS) {
+            memset(rest[m], 0, sizeof rest[m]);
+            memcpy(rest[m], x[m], (size_t)n_left * sizeof(float));
+            x[m] = rest[m];
+        }
+    }
+    for (int g = 0; g < QUANT_COLS / group && g * group < n_left; g++) {
+        simd_tile_wide(total, codes + g * group * QUANT_ROWS, scales + g * QUANT_ROWS * 2, x, n_vec,
+                       group);
+        SIMD_EACH (m, n_vec)
+            x[m] += group;
+    }
+}
+
+/* Three vectors and more: a tile is widened once for up to SIMD_WIDE_CHUNK of them. */
+SIMD_INLINE void simd_tile_many(const struct simd_tiles *j, int row, int m0, int n_vec, int group,
+                                int bits)
+{
+    simd           total[SIMD_WIDE_CHUNK][SIMD_HALVES];
+    float          codes[QUANT_COLS * QUANT_ROWS];
+    const uint8_t *tile = j->tiles + (size_t)(row / QUANT_ROWS) * j->block_size;
+    int            n_row = j->row1 - row < QUANT_ROWS ? j->row1 - row : QUANT_ROWS;
+    for (int m = 0; m < n_vec; m++)
+        SIMD_EACH (h, SIMD_HALVES)
+            total[m][h] = simd_zero();
+    for (int t = 0; t * QUANT_COLS < j->n_in; t++, tile += j->tile_size) {
+        const uint8_t *scales = tile + j->codes;
+        int            m = 0;
+        simd_tile_widen(codes, tile, bits);
+        for (; m + SIMD_WIDE_VECS <= n_vec; m += SIMD_WIDE_VECS)
+            simd_tile_wide_vecs(j, total + m, codes, scales, m0 + m, t, SIMD_WIDE_VECS, group);
+        for (; m < n_vec; m++)
+            simd_tile_wide_vecs(j, total + m, codes, scales, m0 + m, t, 1, group);
+    }
+    for (int m = 0; m < n_vec; m++)
+        simd_tile_store(j->y[m0 + m] + row, total[m], n_row);
+}
+
 /* A single vector takes several blocks at a time: more sums under way, more streams of weights. */
 SIMD_INLINE void simd_tile_all(const struct simd_tiles *j, int n_vec, int row0, int group, int bits)
 {
     int row = row0, many = SIMD_TILE_BLOCKS * QUANT_ROWS;
     for (; n_vec == 1 && row + many <= j->row1; row += many)
         simd_tile_block(j, row, 0, SIMD_TILE_BLOCKS, 1, group, bits);
+    for (; n_vec > SIMD_TILE_VECS && row < j->row1; row += QUANT_ROWS)
+        for (int m = 0; m < n_vec; m += SIMD_WIDE_CHUNK)
+            simd_tile_many(j, row, m, n_vec - m < SIMD_WIDE_CHUNK ? n_vec - m : SIMD_WIDE_CHUNK,
+                           group, bits);
     for (; row < j->row1; row += QUANT_ROWS) {
         int m = 0;
         for (; m + SIMD_TILE_VECS <= n_vec; m += SIMD_TILE_VECS)
