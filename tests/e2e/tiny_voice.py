@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Parley against the official package on twenty spoken questions, at temperature 0.
+"""Parley against the official package on fifty spoken questions, at temperature 0.
 
     tests/e2e/tiny_voice.py [PARLEY]          default build/parley
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Step 2, and 5 with --refine: the tiny Mimi.
+"""Steps 2 and 4: the tiny Mimi, and once more its decoder alone.
 
 Part of every batch is Parley's own voice and some users', reconstructed; the rest are users' voices
 from which the first codebook learns what was said, through a phoneme head that exists only in
@@ -19,8 +19,8 @@ from safetensors.torch import save_file
 
 from . import mel, training
 from .audio import FRAME, FRAME_RATE
-from .corpus import LABELS_A_FRAME, Clips
-from .speech import PHONES, UNKNOWN
+from .corpus import LABELS_A_FRAME, Clips, shards
+from .voices import PHONES, UNKNOWN
 
 SLOTS, LAG = LABELS_A_FRAME, 2      # the head names four 20 ms slots, two of the frame before
 SPECTRA = ((256, 24), (512, 48), (1024, 80), (2048, 96))        # (window in samples, mel bands)
@@ -51,8 +51,8 @@ class Pieces:
     """Random pieces of the corpus, with the phoneme of every 20 ms."""
 
     def __init__(self, data):
-        self.user, self.model = Clips(data, "user"), Clips(data, "model")
-        self.asked = self.user.split("train")
+        self.model = Clips(data, "model")
+        self.users = [Clips(data, name) for name in shards(data)]
 
     def model_piece(self, rng, frames):
         """Silence, two replies, silence: mostly on the frame grid, because Parley will speak so.
@@ -79,14 +79,10 @@ class Pieces:
 
     def user_piece(self, rng, frames):
         """A random part of a question. As model_piece."""
-        fact = self.asked[rng.integers(len(self.asked))]
-        first = 0
-        if fact["frames"] > frames:
-            spoken = int((fact["end"] - fact["start"]) * FRAME_RATE)
-            first = fact["start"] * FRAME_RATE + rng.integers(
-                -frames // 2, max(1, spoken - frames // 3 + 1))
-            first = int(np.clip(first, 0, fact["frames"] - frames))
-        sound, names = self.user.cut(fact["frame"] + first, min(frames, fact["frames"]))
+        part = self.users[rng.integers(len(self.users))]
+        fact = part.facts[rng.integers(len(part.facts))]
+        n = min(frames, fact["frames"])
+        sound, names = part.cut(fact["frame"] + int(rng.integers(fact["frames"] - n + 1)), n)
         return (np.pad(sound, (0, frames * FRAME - len(sound))),
                 np.pad(names, (0, frames * LABELS_A_FRAME - len(names))))
 
@@ -196,7 +192,7 @@ def begin_codebooks(mimi, pieces, rng, frames, device, amp):
         mimi.quantizer.rvq_rest(z, FRAME_RATE)
 
 
-def export(mimi, head, config, run):
+def export(mimi, config, run):
     """bf16, each codebook's usage folded into its vectors: what is stored is what tokenises."""
     state = {k: v.detach().float().cpu().contiguous() for k, v in mimi.state_dict().items()}
     for name in [k for k in state if k.endswith("embedding_sum")]:
@@ -206,8 +202,6 @@ def export(mimi, head, config, run):
     state = {k: v.to(torch.bfloat16) for k, v in state.items()}
     training.write_atomically(run / "mimi.safetensors", lambda path: save_file(state, path))
     (run / "mimi_config.json").write_text(json.dumps(config, indent=2) + "\n")
-    training.write_atomically(run / "phoneme_head.pt",
-                              lambda path: torch.save(head.state_dict(), path))
 
 
 def load(run, device):
@@ -247,21 +241,23 @@ class Losses:
         with torch.set_grad_enabled(not frozen):
             z = encode(self.mimi, x, contextlib.nullcontext() if frozen else self.amp)
         z1, z2, commit = quantise(self.mimi, z, decoded, phase)
-        want, named = slots(labels), self.head(z1)
-        known = want != UNKNOWN
-        phone = F.cross_entropy(named[known], want[known], weight=self.rare)
+        facts, phone = {}, 0.0
+        if not frozen:
+            want, named = slots(labels), self.head(z1)
+            known = want != UNKNOWN
+            phone = F.cross_entropy(named[known], want[known], weight=self.rare)
+            right = (named.argmax(-1) == want)[known & (want > 0)].float().mean()
+            facts = dict(phone=phone.item(), right=right.item())
         x = x[:decoded]
         y = decode(self.mimi, z1[:decoded] + z2, self.amp)
         log, linear = self.spectra(y[:, 0], x[:, 0])
         wave = (y - x).abs().mean() / x.abs().mean()
         loss = 2 * log + linear + 0.1 * wave + phone + 0.25 * commit
-        loud = known & (want > 0)
-        right = (named.argmax(-1) == want)[loud].float().mean()
-        return loss, dict(mel=log.item(), lin=linear.item(), wave=wave.item(), phone=phone.item(),
-                          commit=commit.item(), right=right.item())
+        return loss, dict(mel=log.item(), lin=linear.item(), wave=wave.item(),
+                          commit=commit.item(), **facts)
 
 
-def train(data, run, device, minutes, model_batch, user_batch, frames, filters, rate, seed,
+def train(data, run, device, minutes, model_batch, user_batch, frames, filters, layers, rate, seed,
           refine=False):
     """Trains the codec; with refine only its decoder, so that the codes stay as they are."""
     training.prepare(seed)
@@ -271,12 +267,10 @@ def train(data, run, device, minutes, model_batch, user_batch, frames, filters, 
     draw, amp = np.random.default_rng(seed), training.autocast(device)
     if refine:
         mimi, config = load(run, device)
-        head = PhonemeHead(config["seanet"]["dimension"]).to(device)
-        head.load_state_dict(torch.load(run / "phoneme_head.pt", map_location=device,
-                                        weights_only=True))
+        head = nn.Identity()
         parts = (mimi.upsample, mimi.decoder_transformer, mimi.decoder)
     else:
-        config = mimi_config(filters)
+        config = mimi_config(filters, layers=layers)
         mimi = get_mimi(None, config, device=device).train()
         head = PhonemeHead(config["seanet"]["dimension"]).to(device)
         unit_variance(mimi, pieces.batch(draw, 8, 8, frames)[0].to(device))
@@ -286,7 +280,7 @@ def train(data, run, device, minutes, model_batch, user_batch, frames, filters, 
         dict(mimi=mimi, head=head), [p for part in parts for p in part.parameters()], rate, minutes,
         warm_steps=100, betas=(0.8, 0.99), decay=0.01, device=device, smoothing=0.98,
         state_path=run / f"{name}.state.pt", log_path=run / f"{name}.log",
-        export=lambda: export(mimi, head, config, run))
+        export=lambda: export(mimi, config, run))
     losses = Losses(mimi, head, device, amp)
     batches = training.feeder(lambda rng: pieces.batch(rng, model_batch, user_batch, frames),
                               seed + work.step, threads=1 if device == "cpu" else 8)
@@ -304,35 +298,28 @@ def train(data, run, device, minutes, model_batch, user_batch, frames, filters, 
 
 
 @torch.no_grad()
-def measure(data, run, device, clips=40):
-    """How well the exported codec keeps Parley's voice, and what the first codebook tells."""
-    mimi, config = load(run, device)
-    head = PhonemeHead(config["seanet"]["dimension"]).to(device)
-    head.load_state_dict(torch.load(Path(run) / "phoneme_head.pt", map_location=device,
-                                    weights_only=True))
-    spectra = Spectra().to(device)
+def measure(data, run, device, clips=60):
+    """How far what the exported codec makes of Parley's voice is from it."""
+    mimi, _ = load(run, device)
+    spectra, half, distances = Spectra().to(device), Clips(data, "model"), []
+    for fact in half.facts[:clips]:
+        x = torch.from_numpy(half.sound(fact["frame"], fact["frames"])).to(device)
+        y = mimi.decode(mimi.encode(x[None, None]))[0, 0]
+        distances.append(spectra(y[None], x[None])[0].item())
+    return dict(clips=len(distances), log_mel_distance=round(float(np.mean(distances)), 3))
 
-    def named(x):
-        z = mimi.quantizer.rvq_first.decode(mimi.encode(x[None, None])[:, :1])
-        return head(z).argmax(-1).cpu()
 
-    figures = {}
-    model, user = Clips(data, "model"), Clips(data, "user")
-    halves = (("parley", model, model.facts), ("new voices", user, user.split("voice")))
-    for who, half, facts in halves:
-        right, right_again, total, distances = 0, 0, 0, []
-        for fact in facts[:clips]:
-            sound, labels = half.cut(fact["frame"], fact["frames"])
-            x = torch.from_numpy(sound).to(device)
-            want = slots(torch.from_numpy(labels.astype(np.int64))[None])
-            counts = (want > 0) & (want < UNKNOWN)
-            right += int((named(x) == want)[counts].sum())
-            total += int(counts.sum())
-            y = mimi.decode(mimi.encode(x[None, None]))[0, 0]
-            right_again += int((named(y) == want)[counts].sum())
-            distances.append(spectra(y[None], x[None])[0].item())
-        figures[who] = dict(clips=len(facts[:clips]),
-                            phonemes_right=round(right / max(1, total), 3),
-                            phonemes_right_decoded=round(right_again / max(1, total), 3),
-                            log_mel_distance=round(float(np.mean(distances)), 3))
-    return figures
+def grow(source, run, layers):
+    """Begins from another model's codec, with more layers in its transformers.
+
+    The new layers change nothing at first: what they add is scaled by 0.01.
+    """
+    source, run = Path(source), Path(run)
+    run.mkdir(parents=True, exist_ok=True)
+    old, config = load(source, "cpu")
+    config["transformer"]["num_layers"] = max(layers, config["transformer"]["num_layers"])
+    mimi = get_mimi(None, config, device="cpu")
+    missing, unexpected = mimi.load_state_dict(old.state_dict(), strict=False)
+    if unexpected or any("transformer" not in name for name in missing):
+        raise ValueError(f"{source} is another kind of codec")
+    export(mimi, config, run)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The files that speech.py and tokens.py wrote, read again."""
+"""The files that speech.py, hearing.py and tokens.py wrote, read again."""
 
 import json
 from pathlib import Path
@@ -12,11 +12,17 @@ from .audio import FRAME
 LABELS_A_FRAME = FRAME // audio.LABEL
 
 
+def shards(data):
+    """Names of the files of questions that are whole, in order."""
+    return sorted(p.stem for p in Path(data).glob("user-[0-9][0-9][0-9].json"))
+
+
 class Clips:
-    """One of the two halves of the corpus: "user" or "model"."""
+    """One file of the corpus: "model" or one of shards()."""
 
     def __init__(self, data, name):
         folder = Path(data)
+        self.name = name
         self.pcm = np.load(folder / f"{name}.npy", mmap_mode="r")           # i16 [n]
         self.labels = np.load(folder / f"{name}_phones.npy", mmap_mode="r")  # u8 [n / 480]
         self.facts = json.loads((folder / f"{name}.json").read_text())
@@ -27,8 +33,9 @@ class Clips:
 
     def cut(self, first, frames):
         """-> sound, labels [4 * frames]"""
-        n = LABELS_A_FRAME
-        return self.sound(first, frames), self.labels[first * n:(first + frames) * n]
+        return self.sound(first, frames), self.names(first, frames)
 
-    def split(self, name):
-        return [fact for fact in self.facts if fact["split"] == name]
+    def names(self, first, frames):
+        """Labels of whole frames."""
+        n = LABELS_A_FRAME
+        return self.labels[first * n:(first + frames) * n]

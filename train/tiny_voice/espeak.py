@@ -2,8 +2,8 @@
 """espeak-ng through its C library: speech with the moment of every word and phoneme.
 
 What the library says depends on what it has said before in the same process (its flutter and noise
-go on where they were), so every utterance is spoken by a fresh child: the same words are then
-always the same samples, in whatever order and by however many processes they are made.
+go on where they were), so an utterance that must be the same samples every time, in whatever order
+and by however many processes, is spoken by a fresh child.
 """
 
 import ctypes
@@ -82,6 +82,7 @@ def _speak(text, voice, rate, pitch, pitch_range):
     for parameter, value in ((PARAM_RATE, rate), (PARAM_PITCH, pitch), (PARAM_RANGE, pitch_range)):
         _lib.espeak_SetParameter(parameter, int(value), 0)
     _text, _said = text, Speech()
+    _chunks.clear()
     data = text.encode("ascii")
     _lib.espeak_Synth(data, len(data) + 1, 0, 1, 0, UTF8, None, None)
     _lib.espeak_Synchronize()
@@ -118,8 +119,12 @@ def _in_child(function, *args):
     return answer
 
 
-def say(text, voice="en-us", rate=160, pitch=50, pitch_range=50):
-    """Speaks ASCII `text`; rate in words a minute, pitch and range 0 to 99. -> Speech"""
+def say(text, voice="en-us", rate=160, pitch=50, pitch_range=50, fresh=True):
+    """Speaks ASCII `text`; rate in words a minute, pitch and range 0 to 99. -> Speech
+
+    Without `fresh` in this process: three times faster, and a little different each time.
+    """
     _open()
-    pcm, words, phones = _in_child(_speak, text, voice, rate, pitch, pitch_range)
+    arguments = text, voice, rate, pitch, pitch_range
+    pcm, words, phones = _in_child(_speak, *arguments) if fresh else _speak(*arguments)
     return Speech(resample((pcm / 32768).astype(np.float32), _rate), words, phones)

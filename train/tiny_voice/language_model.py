@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: MIT
-"""Step 4: the tiny Moshi, trained on conversations put together on the fly."""
+"""Step 6: the tiny Moshi, trained on conversations put together on the fly."""
 
+import itertools
 import json
 from pathlib import Path
 
 import numpy as np
+import sentencepiece
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from moshi.models.lm_utils import _delay_sequence
 from moshi.models.loaders import get_moshi_lm
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from . import dialogues, training
 from .tokens import PAD
@@ -23,7 +25,7 @@ SILENT_SHARE = 0.05             # of Parley's silent frames that the depth trans
 
 
 def lm_config(text_card, card=512, codebooks=8, dim=256, layers=6, depth_dim=96, depth_layers=2,
-              context=160):
+              context=200):
     """The official constructor's arguments, as config.json holds them."""
     acoustic_delays = [1] * (codebooks - 1)
     return {
@@ -58,7 +60,9 @@ class Talks(torch.utils.data.IterableDataset):
 
     def __iter__(self):
         rng = np.random.default_rng([self.seed, torch.utils.data.get_worker_info().id])
-        while True:
+        for i in itertools.count():
+            if i % 100 == 99:
+                self.bank.look()
             yield [torch.from_numpy(v)
                    for v in dialogues.batch(self.bank, rng, self.size, self.frames)]
 
@@ -124,12 +128,45 @@ def share_right(logits, target, where):
     return (logits.argmax(-1) == target)[where].float().mean().item()
 
 
-def train(data, run, device, minutes, size, frames, depth_share, rate, dim, layers, seed):
+@torch.no_grad()
+def begin_from(lm, tokenizer, source):
+    """Takes over what fits from another model's folder; the words by their pieces."""
+    config = json.loads((Path(source) / "config.json").read_text())
+    old = load_file(str(Path(source) / config["moshi_name"]))
+    pieces = sentencepiece.SentencePieceProcessor(str(Path(source) / config["tokenizer_name"]))
+    place = {pieces.id_to_piece(i): i for i in range(pieces.get_piece_size())}
+    rows = [(i, place[tokenizer.id_to_piece(i)]) for i in range(tokenizer.get_piece_size())
+            if tokenizer.id_to_piece(i) in place]
+    new_rows, old_rows = (torch.tensor(r) for r in zip(*rows))
+    fitting = 0
+    for name, tensor in lm.state_dict().items():
+        given = old.get(name)
+        if given is None:
+            continue
+        given = given.to(tensor)
+        if given.shape == tensor.shape:
+            tensor.copy_(given)
+        elif given.shape[1:] == tensor.shape[1:] and "text" in name:
+            tensor[new_rows] = given[old_rows]
+            if given.shape[0] == pieces.get_piece_size() + 1:       # the initial token comes last
+                tensor[-1] = given[-1]
+        else:
+            continue
+        fitting += 1
+    print(f"language model: {fitting} of {len(lm.state_dict())} tensors, {len(rows)} pieces"
+          f" from {source}", flush=True)
+
+
+def train(data, run, device, minutes, size, frames, depth_share, rate, dim, layers, context, world,
+          seed, source=None):
     """Trains the language model on batches of `size` conversations of `frames` frames."""
     training.prepare(seed)
-    run, bank = Path(run), dialogues.Bank(data, run)
-    config = lm_config(bank.tokenizer.get_piece_size(), dim=dim, layers=layers)
+    run, bank = Path(run), dialogues.Bank(data, run, world)
+    config = lm_config(bank.tokenizer.get_piece_size(), dim=dim, layers=layers,
+                       context=context)
     lm = get_moshi_lm(None, config, device, torch.float32).train()
+    if source:
+        begin_from(lm, bank.tokenizer, source)
     ear = nn.Linear(dim, len(bank.vocabulary) + 1).to(device)   # which word did the user just end?
     print(f"language model: {sum(p.numel() for p in lm.parameters())} parameters", flush=True)
     work = training.Run(

@@ -2,150 +2,154 @@
 """Step 1: the corpus. Questions by many voices in many rooms, replies in Parley's one voice.
 
 Written to the data folder, clips laid end to end, each of whole frames:
-  user.npy, model.npy                int16 sound [n]
-  user_phones.npy, model_phones.npy  u8 phoneme of every 20 ms [n / 480]: 0 silence, UNKNOWN
-  user.json, model.json              text, reply, voice, place and times (seconds) of each clip
+  user-000.npy ..., model.npy    int16 sound [n]
+  ..._phones.npy                 u8 phoneme of every 20 ms [n / 480]: 0 silence, UNKNOWN
+  ....json                       text, reply, voice, place and times (seconds) of each clip
+  voices.npy                     int16 sound of many people at once, a background
 """
 
 import json
 import multiprocessing
-import re
-import shutil
-import subprocess
-import tempfile
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
-from . import audio, espeak, phrases, rooms
+from . import audio, espeak, phrases, rooms, voices
 from .audio import FRAME, LABEL, RATE
+from .voices import UNKNOWN
 
 PARLEY_VOICE = dict(voice="en-us", rate=150, pitch=45, pitch_range=35)
-ACCENTS = ("en-us en-us en-gb-x-rp en-gb-scotland en-029 en-gb-x-gbclan en-us-nyc").split()
-VARIANTS = (
-    "m1 m2 m3 m4 m5 m7 m8 f1 f2 f3 f5 klatt klatt2 klatt4 Alex Andy Annie Denis Gene Hugo Jacky Lee"
-    " Mario Michael Mike adam anika antonio aunty belinda benjamin david ed edward grandma grandpa"
-    " iven john linda max miguel norbert pablo paul pedro quincy rob robert steph travis victor zac"
-).split()
-FLITE = ["kal16", "awb", "rms"]                                 # a second synthesiser, if there
-HELD_ACCENT = "en-gb-x-gbcwmd"                                  # never trained on
-HELD_VARIANTS = "m6 f4 Marco Andrea caleb klatt3".split()
-HELD_FLITE = ["slt"]
-
-UNKNOWN = 255
-PHONES = (
-    "_ p b t d k g tS dZ f v T D s z S Z h m n N l r w j @ 3 3: a A: E I i i: O O: 0 U u: V aI aU"
-    " eI OI oU e@ i@ U@ A@ o@ O@ @L ?").split()            # "?": any that is not in the list
-
-TRAIN_SHARE = dict(sum=0.46, faq=0.26, count=0.06, say=0.1, stop=0.05, ood=0.07)
-HELD_COUNT = dict(sum=60, faq=60, count=16, say=24, stop=16, ood=16)    # in each held-out split
-# trained voices and phrasings; new voices; new voices and phrasings; a synthesiser never trained on
-SPLITS = ("train", "voice", "phrase", "other")
-
-BEFORE, AFTER = RATE, RATE * 8 // 10            # samples of room before and after a question
-
-
-def phone_id(name):
-    """espeak's phoneme name, with its marks and variants, -> index in PHONES"""
-    name = re.sub(r"[#\-\[;!']", "", name)
-    for n in (name, re.sub(r"\d", "", name), re.sub(r"[\d:]", "", name), name[:1]):
-        if n in PHONES:
-            return PHONES.index(n)
-    return 0 if name.startswith("_") else PHONES.index("?")
+TRAIN_SHARE = dict(sum=0.34, faq=0.23, manners=0.05, count=0.06, list=0.03, say=0.17, stop=0.03,
+                   ood=0.09)
+# "train": voices and phrasings of the training. Held out: new voices; new voices and phrasings; a
+# synthesiser never trained on. "final" sets are opened once, at the end, the others steer.
+SPLITS = ("train", "voice", "phrase", "other", "final_voice", "final_phrase", "other_final")
+PHRASING = dict(phrase="held", final_phrase="final")
+SHARD = 6000                            # questions in a file
+BEFORE, AFTER = 4, 6                    # frames of room before and after a question
 
 
 def phone_labels(n, phones, shift):
-    """(name, second) of each phoneme, `shift` later, -> u8 label of every 20 ms of n samples"""
+    """(phone, second) of each phoneme, `shift` later, -> u8 label of every 20 ms of n samples"""
     labels = np.zeros(n // LABEL, np.uint8)
     if not phones:
         return labels
-    edges = [(phone_id(name), second + shift) for name, second in phones]
+    edges = [(phone, second + shift) for phone, second in phones]
     edges.append((0, edges[-1][1] + 0.08))
     for (phone, begin), (_, end) in zip(edges, edges[1:]):
         labels[max(0, round(begin * 50)):max(0, round(end * 50))] = phone
     return labels
 
 
-def flite(text, voice, stretch):
-    """The other synthesiser, as a program. -> float32 [n]"""
-    with tempfile.NamedTemporaryFile(suffix=".wav") as f:
-        subprocess.run(["flite", "-voice", voice, "--setf", f"duration_stretch={stretch:.2f}",
-                        "-t", text, "-o", f.name], check=True)
-        x, rate = soundfile.read(f.name, dtype="float32")
-    return audio.resample(x, rate)
+def hesitate(rng, text):
+    """A comma somewhere before the last word: the synthesiser pauses there."""
+    words = text.split()
+    for i in range(len(words) - 1):
+        if rng.random() < 0.35:
+            words[i] += ","
+    return " ".join(words)
 
 
-def has_flite():
-    return shutil.which("flite") is not None
+def speak(rng, kind, text, split):
+    """A question by a random voice. -> espeak.Speech, name of the voice"""
+    who = voices.draw(rng, split)
+    name = who.get("voice", who["program"])
+    manner = rng.random() if split == "train" else 1.0
+    if kind in ("sum", "count") and manner < 0.08:
+        said = voices.say_apart(rng, text, who)
+    elif kind in ("sum", "count", "say") and manner < 0.2:
+        said = voices.say(hesitate(rng, text), who)
+        said.words = [(w.strip(","), b, e) for w, b, e in said.words]
+    else:
+        said = voices.say(text, who)
+    return said, name
 
 
-def speak_as_user(rng, text, split):
-    """-> (espeak.Speech, name of the voice); phones are None where the synthesiser tells none"""
-    held = split != "train"
-    if has_flite() and (split == "other" or (not held and rng.random() < 0.08)):
-        voice = str(rng.choice(HELD_FLITE if split == "other" else FLITE))
-        said = espeak.Speech(flite(text, voice, rng.uniform(0.85, 1.15)), [], None)
-        return said, "flite " + voice
-    if split == "other":
-        raise RuntimeError("flite is not installed: it is the other synthesiser")
-    accent = HELD_ACCENT if held and rng.random() < 0.3 else rng.choice(ACCENTS)
-    new_variant = held and accent != HELD_ACCENT
-    voice = f"{accent}+{rng.choice(HELD_VARIANTS if new_variant else VARIANTS)}"
-    return espeak.say(text, voice, rng.integers(125, 190), rng.integers(25, 80),
-                      rng.integers(20, 80)), voice
+_babble = None                          # this process's copy of voices.npy
 
 
-def user_clip(seed, kind, split):
-    """One question. -> (int16 [n], labels [n / 480], facts)"""
-    rng = np.random.default_rng([seed, 77])
-    text, reply = phrases.ask(rng, kind, held_out=split == "phrase" and kind != "ood")
-    said, voice = speak_as_user(rng, text, split)
+def babble(folder):
+    """Many people at once; without a corpus, few, made for the occasion."""
+    global _babble
+    if _babble is None:
+        path = Path(folder or ".") / "voices.npy"
+        _babble = audio.to_float(np.load(path)) if folder and path.exists() else murmur(0)
+    return _babble
+
+
+def user_clip(seed, kind, split, folder, noise=None, snr_db=None, before=BEFORE, after=AFTER):
+    """One question. -> (int16 [n], labels [n / 480], facts)
+
+    noise: name of the background; snr_db: how far below the speech it is; before, after: frames of
+    room around the question.
+    """
+    rng = np.random.default_rng([seed, 78])
+    text, reply = phrases.ask(rng, kind, PHRASING.get(split, "train"))
+    said, voice = speak(rng, kind, text, split)
     a, b = audio.speech_span(said.pcm)
     x = rooms.room(rng, said.pcm[a:b])
-    x *= 10 ** (rng.uniform(-20, -3) / 20) / max(1e-3, np.abs(x).max())
-    start = BEFORE + int(rng.integers(FRAME))
-    n = -(-(start + len(x) + AFTER) // FRAME) * FRAME
-    noise = int(rng.choice(len(rooms.BACKGROUNDS), p=[0.3, 0.2, 0.2, 0.1, 0.2]))
-    y = rooms.background(rng, n, noise)
+    quiet = rng.uniform(-24, -2)
+    share = np.array([p for _, p in rooms.BACKGROUNDS.values()])
+    name = noise or str(rng.choice(rooms.NAMES, p=share / share.sum()))
+    if rooms.BACKGROUNDS[name][0] and rooms.BACKGROUNDS[name][0][1] > -42:
+        quiet = max(quiet, -10)                                     # one speaks up in a loud place
+    x *= 10 ** (quiet / 20) / max(1e-3, np.abs(x).max())
+    start = before * FRAME + int(rng.integers(FRAME))
+    n = -(-(start + len(x) + after * FRAME) // FRAME) * FRAME
+    span_db = rooms.BACKGROUNDS[name][0]
+    if snr_db is not None:
+        span_db = (10 * np.log10(np.mean(np.square(x)) + 1e-12) - snr_db,) * 2
+    y = rooms.noise(rng, n, name, span_db, babble(folder))
     y[start:start + len(x)] += x
-    shift, end = (start - a) / RATE, (start + len(x)) / RATE
-    if said.phones is None:
-        labels = np.full(n // LABEL, UNKNOWN, np.uint8)
-    else:
-        labels = phone_labels(n, said.phones, shift)
-    begins = [round(second + shift, 3) for _, second in said.words]
-    ends = begins[1:] + [round(end, 3)] if begins else []
-    words = [(w, begin, e) for (w, _), begin, e in zip(said.words, begins, ends)]
-    return audio.to_int16(y), labels, dict(
-        kind=kind, split=split, text=text, reply=reply, voice=voice, noise=noise,
-        start=start / RATE, end=end, words=words)
+    shift = (start - a) / RATE
+    words = [(w, round(b + shift, 3), round(e + shift, 3)) for w, b, e in said.words]
+    return audio.to_int16(y), phone_labels(n, said.phones, shift), dict(
+        kind=kind, split=split, text=text, reply=reply, voice=voice, noise=name,
+        start=start / RATE, end=(start + len(x)) / RATE, words=words)
 
 
 def reply_clip(text):
-    """One reply, or a piece of a sum, in Parley's voice from the first sample on. As user_clip."""
+    """What is spoken in one breath, in Parley's voice from the first sample on. As user_clip."""
     said = espeak.say(text, **PARLEY_VOICE)
     a, b = audio.speech_span(said.pcm)
     x = said.pcm[a:b] * 0.6
     y = np.zeros(-(-len(x) // FRAME) * FRAME, np.float32)
     y[:len(x)] = x
-    shift = -a / RATE
-    words = [(w, max(0, round(second + shift, 3))) for w, second in said.words]
-    return audio.to_int16(y), phone_labels(len(y), said.phones, shift), dict(
+    phones = [(voices.espeak_phone(n), t) for n, t in said.phones]
+    words = [(w, max(0, round(second - a / RATE, 3))) for w, second in said.words]
+    return audio.to_int16(y), phone_labels(len(y), phones, -a / RATE), dict(
         text=text, words=words, seconds=len(x) / RATE)
+
+
+def murmur(seed):
+    """Five seconds of six people at once, as noise. -> float32 [n]"""
+    rng = np.random.default_rng([seed, 79])
+    y = np.zeros(5 * RATE, np.float32)
+    for _ in range(6):
+        at = -int(rng.integers(2 * RATE))
+        who = voices.draw(rng, "train")
+        while at < len(y):
+            text, _ = phrases.ask(rng, "ood")
+            x = voices.say(text, who).pcm
+            x = x / max(1e-3, np.sqrt(np.mean(np.square(x)))) * rng.uniform(0.3, 1)
+            first, n = max(0, -at), min(len(y) - max(at, 0), len(x) - max(0, -at))
+            if n > 0:
+                y[max(at, 0):max(at, 0) + n] += x[first:first + n]
+            at += len(x) + int(rng.integers(RATE))
+    return 0.1 * y
 
 
 def train_questions(n):
     """Seeds and kinds of the first n training questions: [(seed, kind, "train")]"""
-    rng = np.random.default_rng(1)
+    rng = np.random.default_rng(2)
     kinds = rng.choice(list(TRAIN_SHARE), n, p=list(TRAIN_SHARE.values()))
     return [(i + 10 ** 7 * phrases.KINDS.index(k), str(k), "train") for i, k in enumerate(kinds)]
 
 
-def held_questions(split, kind):
-    """The held-out questions of a split and kind, always the same: [(seed, kind, split)]"""
-    base = 10 ** 6 * SPLITS.index(split) + 10 ** 7 * phrases.KINDS.index(kind)
-    return [(base + i, kind, split) for i in range(HELD_COUNT[kind])]
+def held_questions(split, kind, n):
+    """The first n held-out questions of a split and kind, always the same: [(seed, kind, split)]"""
+    base = 10 ** 6 * (1 + SPLITS.index(split)) + 10 ** 7 * phrases.KINDS.index(kind)
+    return [(base + i, kind, split) for i in range(n)]
 
 
 def save(folder, name, clips):
@@ -164,14 +168,14 @@ def synthesise(data, clips, jobs):
     """Writes the whole corpus with `clips` training questions to the folder `data`."""
     folder = Path(data)
     folder.mkdir(parents=True, exist_ok=True)
-    todo = train_questions(clips)
-    for split in SPLITS[1:]:
-        if split == "other" and not has_flite():
-            print("flite is not installed: no other synthesiser, neither in training nor held out")
-            continue
-        todo += [q for kind in phrases.KINDS for q in held_questions(split, kind)]
+    print("synthesisers:", *voices.trained()[0], flush=True)
+    todo = [(*q, str(folder)) for q in train_questions(clips)]
     # spawned, not forked: each process needs an espeak-ng library of its own
     with multiprocessing.get_context("spawn").Pool(jobs) as pool:
-        texts = phrases.replies() + phrases.all_sum_pieces()
-        save(folder, "model", pool.map(reply_clip, texts, chunksize=50))
-        save(folder, "user", pool.starmap(user_clip, todo, chunksize=50))
+        np.save(folder / "voices.npy",
+                audio.to_int16(np.concatenate(pool.map(murmur, range(24), chunksize=1))))
+        save(folder, "model", pool.map(reply_clip, phrases.spoken(), chunksize=50))
+        for i in range(0, len(todo), SHARD):
+            name = f"user-{i // SHARD:03}"
+            if not (folder / f"{name}.json").exists():          # written last: whole
+                save(folder, name, pool.starmap(user_clip, todo[i:i + SHARD], chunksize=25))

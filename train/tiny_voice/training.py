@@ -15,7 +15,7 @@ import torch.nn as nn
 
 SAVE_EVERY_S = 120
 LEAST_STEPS = 4                 # however short the time: enough to pass through every phase
-LOG_EVERY = 50                  # steps
+LOG_EVERY = 25                  # steps
 
 
 def prepare(seed):

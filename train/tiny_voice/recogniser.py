@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: MIT
+"""Step 7: a recogniser of phonemes, to read Parley's speech back. It has no part in the model.
+
+It learns from clean synthetic speech alone: replies and sentences by Parley's own synthesiser voice
+and by others, never through the codec. The score of a sound is the share of its phonemes that are
+found in order; what counts is Parley's score in the share of the synthesiser's own.
+"""
+
+import multiprocessing
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+from . import audio, espeak, mel, phrases, speech, training, voices
+from .audio import FRAME, LABEL, RATE
+from .voices import PHONES
+
+CLIPS = 1500
+SENTENCES = 60                  # replies that the score is made of
+VOICES = ["en-us+m1", "en-us+m3", "en-us+f2", "en-us+m7", "en-gb-x-rp"]
+
+
+class Net(nn.Module):
+    """log mel [B, 40, T], 20 ms -> phoneme of every 20 ms [B, T, phones]"""
+
+    def __init__(self):
+        super().__init__()
+        widths, dilations = (40, 128, 128, 128, 128), (1, 1, 2, 4)
+        self.layers = nn.ModuleList(
+            nn.Conv1d(a, b, 5, dilation=d, padding=2 * d)
+            for a, b, d in zip(widths, widths[1:], dilations))
+        self.out = nn.Linear(128, len(PHONES))
+
+    def forward(self, x):
+        for i, layer in enumerate(self.layers):
+            y = F.relu(layer(x))
+            x = y if i == 0 else x + y
+        return self.out(x.transpose(1, 2))
+
+
+def features(x):
+    """float32 [n] -> [40, n / 480]"""
+    return mel.log_mel(x)[:, :len(x) // LABEL].astype(np.float32)
+
+
+def _clip(seed):
+    """A sentence in a clean voice. -> features, labels"""
+    rng = np.random.default_rng([seed, 80])
+    parley = seed % 2 == 0
+    texts = phrases.spoken()
+    text = texts[rng.integers(len(texts))] if rng.random() < 0.5 else phrases.ask(
+        rng, str(rng.choice(["ood", "faq", "sum", "say"])))[0]
+    manner = dict(speech.PARLEY_VOICE)
+    if not parley:
+        manner.update(voice=str(rng.choice(VOICES)), rate=int(rng.integers(130, 180)))
+    said = espeak.say(text, **manner, fresh=False)
+    x = np.pad(said.pcm * rng.uniform(0.3, 1), (RATE // 5, RATE // 5))
+    phones = [(voices.espeak_phone(n), t) for n, t in said.phones]
+    return features(x), speech.phone_labels(len(x), phones, 0.2)
+
+
+def train(run, device, jobs, minutes, batch):
+    training.prepare(0)
+    net = Net().to(device)
+    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
+        clips = pool.map(_clip, range(CLIPS), chunksize=25)
+    work = training.Run(
+        dict(net=net), net.parameters(), 2e-3, minutes, warm_steps=50, betas=(0.9, 0.98),
+        decay=0.01, device=device, smoothing=0.97, state_path=run / "recogniser.state.pt",
+        log_path=run / "recogniser.log",
+        export=lambda: training.write_atomically(
+            run / "recogniser.pt", lambda path: torch.save(net.state_dict(), path)))
+    rng = np.random.default_rng(work.step)
+    for _ in work.steps():
+        x, labels = np.zeros((batch, 40, 100), np.float32), np.zeros((batch, 100), np.int64)
+        for i in range(batch):
+            f, names = clips[rng.integers(len(clips))]
+            n = min(100, f.shape[1], len(names))
+            at = int(rng.integers(min(f.shape[1], len(names)) - n + 1))
+            x[i, :, :n], labels[i, :n] = f[:, at:at + n], names[at:at + n]
+            x[i, :, n:] = np.log(mel.FLOOR)
+        want = torch.from_numpy(labels).to(device)
+        named = net(torch.from_numpy(x).to(device))
+        loss = F.cross_entropy(named.flatten(0, 1), want.flatten())
+        right = (named.argmax(-1) == want)[want > 0].float().mean()
+        work.descend(loss, dict(loss=loss.item(), right=right.item()))
+
+
+def _distance(a, b):
+    """Edits between two lists."""
+    row = np.arange(len(b) + 1)
+    for i, x in enumerate(a):
+        diagonal, row[0] = row[0], i + 1
+        for j, y in enumerate(b):
+            diagonal, row[j + 1] = row[j + 1], min(row[j] + 1, row[j + 1] + 1, diagonal + (x != y))
+    return int(row[-1])
+
+
+@torch.no_grad()
+def read(net, x):
+    """float32 [n] -> phonemes in order, silences and repetitions left out"""
+    names = net(torch.from_numpy(features(x))[None])[0].argmax(-1).numpy()
+    edges = np.flatnonzero(np.diff(names, prepend=-1))
+    ends = np.append(edges[1:], len(names))
+    return [int(names[a]) for a, b in zip(edges, ends) if names[a] > 0 and b - a > 1]
+
+
+def score(path, parley, share=1.0):
+    """Replies as the synthesiser speaks them and as Parley's codec renders them from its tokens."""
+    net = Net()
+    net.load_state_dict(torch.load(Path(path), map_location="cpu", weights_only=True))
+    texts = [text for text in [phrases.GREETING, phrases.AGAIN, *phrases.FAQ, *phrases.MANNERS]
+             + [w + "." for w in phrases.WORDS[::12]]][:max(4, round(share * SENTENCES))]
+    edits = {"synthesiser": 0, "parley": 0}
+    total = 0
+    for text in texts:
+        pcm, labels, _ = speech.reply_clip(text)
+        x = np.pad(audio.to_float(pcm), (RATE // 2 // FRAME * FRAME, 3 * FRAME))
+        said = espeak.say(text, **speech.PARLEY_VOICE)
+        want = [p for p in (voices.espeak_phone(n) for n, _ in said.phones) if p > 0]
+        total += len(want)
+        edits["synthesiser"] += _distance(want, read(net, x))
+        edits["parley"] += _distance(want, read(net, parley.decode(parley.encode(x))))
+    scores = {k: round(100 * (1 - v / total), 1) for k, v in edits.items()}
+    return dict(n=len(texts), share=round(100 * scores["parley"] / scores["synthesiser"], 1),
+                **scores)

@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: MIT
+"""Who asks: every free synthesiser at hand, each telling what it said when.
+
+espeak-ng is spoken through its library, flite and festival as programs. Every voice names its
+phonemes, mapped to one short list, so that the codec's first codebook can be taught the same sounds
+by all of them. A voice is stretched and resampled at random: that moves pitch and formants together
+and makes many speakers of one.
+"""
+
+import functools
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from . import audio, espeak
+from .audio import RATE
+from .espeak import Speech
+
+ACCENTS = "en-us en-us en-gb-x-rp en-gb-scotland en-029 en-gb-x-gbclan en-us-nyc".split()
+VARIANTS = (
+    "m1 m2 m3 m4 m5 m7 m8 f1 f2 f3 f5 klatt klatt2 klatt4 klatt5 klatt6 Alex Alicia Andy Annie"
+    " Denis Diogo Gene Gene2 Henrique Hugo Jacky Lee Mario Michael Mike Nguyen adam anika announcer"
+    " antonio aunty belinda benjamin boris david ed edward edward2 grandma grandpa gustave iven"
+    " iven2 iven3 john kaukovalta linda marcelo max michel miguel norbert pablo paul pedro quincy"
+    " rob robert sandro shelby steph steph2 travis victor zac").split()
+# Never trained on. "voice" is the set to steer by, "final" the one opened once, at the end.
+HELD_ACCENT = "en-gb-x-gbcwmd"
+HELD_VARIANTS = dict(voice="m6 f4 Marco klatt3".split(), final="Andrea caleb steph3 iven4".split())
+# Other synthesisers: flite's slt is to steer by, festival's slt (statistical models, another
+# program) is for the end. Both are one woman; no voice of hers is trained on.
+HELD_SYNTHESISER = dict(other="flite slt", other_final="festival cmu_us_slt_arctic_hts")
+TRAINED = {"espeak": 0.54, "flite awb": 0.12, "flite rms": 0.12, "flite kal16": 0.04,
+           "flite kal": 0.02, "festival ked_diphone": 0.12, "festival kal_diphone": 0.04}
+
+PHONES = ("_ p b t d k g ch jh f v th dh s z sh zh hh m n ng l r w y ah er ae aa eh ih iy ao uh uw"
+          " ay aw ey oy ow").split()
+UNKNOWN = 255
+_ESPEAK = dict(zip(
+    "tS dZ T D S Z h N j @ 3 3: a A: A E I I2 i i: O O: 0 U u: u V aI aU eI OI oU e@ i@ U@ A@ o@ O@"
+    " @L ? *".split(),
+    "ch jh th dh sh zh hh ng y ah er er ae aa aa eh ih ih iy iy ao ao aa uh uw uw ah ay aw ey oy ow"
+    " eh ih uh aa ao ao ah t t".split()))
+_ARPA = dict(ax="ah", axr="er", pau="_", h="hh", dx="t", en="n", el="l", em="m", brth="_")
+
+
+def espeak_phone(name):
+    """espeak's phoneme, with its marks and variants -> index in PHONES"""
+    name = re.sub(r"[#\-\[;!']", "", name)
+    for n in (name, re.sub(r"\d", "", name), re.sub(r"[\d:]", "", name), name[:1]):
+        n = _ESPEAK.get(n, n)
+        if n in PHONES:
+            return PHONES.index(n)
+    return 0 if name.startswith("_") or not name else PHONES.index("ah")
+
+
+def arpa_phone(name):
+    name = _ARPA.get(name, name)
+    return PHONES.index(name) if name in PHONES else PHONES.index("ah")
+
+
+def _espeak(text, fresh, voice, rate, pitch, pitch_range):
+    said = espeak.say(text, voice, rate, pitch, pitch_range, fresh)
+    phones = [(espeak_phone(n), t) for n, t in said.phones]
+    begins = [t for _, t in said.words] + [len(said.pcm) / RATE]
+    words = [(w, b, e) for (w, b), e in zip(said.words, begins[1:])]
+    return Speech(said.pcm, words, phones)
+
+
+# --- flite ---------------------------------------------------------------------------------------
+
+def _run_flite(text, voice, stretch, out):
+    done = subprocess.run(["flite", "-voice", voice, "--setf", f"duration_stretch={stretch:.3f}",
+                           "-psdur", "-t", text, "-o", out], check=True, capture_output=True,
+                          text=True)
+    return [(n, float(t)) for n, t in (p.split(":") for p in done.stdout.split())]
+
+
+@functools.lru_cache(10000)
+def _flite_count(word):
+    """How many phonemes flite gives a word spoken alone."""
+    return sum(n != "pau" for n, _ in _run_flite(word, "kal16", 1, "none"))
+
+
+def _flite(text, voice, stretch):
+    with tempfile.NamedTemporaryFile(suffix=".wav") as f:
+        ends = _run_flite(text, voice, stretch, f.name)
+        x, rate = soundfile.read(f.name, dtype="float32")
+    begin, phones, spoken = 0.0, [], []
+    for name, end in ends:
+        phones.append((arpa_phone(name), begin))
+        if name != "pau":
+            spoken.append((begin, end))
+        begin = end
+    words, at = [], 0
+    texts = re.sub(r"[.,?]", "", text).split()
+    counts = [_flite_count(w) for w in texts]
+    if sum(counts) == len(spoken):                  # else the words ran together: times not known
+        for word, count in zip(texts, counts):
+            words.append((word, spoken[at][0], spoken[at + count - 1][1]))
+            at += count
+    return Speech(audio.resample(x, rate), words, phones)
+
+
+# --- festival ------------------------------------------------------------------------------------
+
+_FESTIVAL_SAY = """
+(define (parley_say voice text path stretch)
+  (eval (list (intern (string-append "voice_" voice))))
+  (Parameter.set 'Duration_Stretch stretch)
+  (let ((u (utt.synth (eval (list 'Utterance 'Text text)))))
+    (utt.save.wave u path 'riff)
+    (mapcar (lambda (s) (format t "S %s %f\\n" (item.name s) (item.feat s "end")))
+            (utt.relation.items u 'Segment))
+    (mapcar (lambda (w) (format t "W %s %f %f\\n" (item.name w) (item.feat w "word_start")
+                                (item.feat w "word_end")))
+            (utt.relation.items u 'Word))
+    (format t "done\\n") (fflush nil)))
+"""
+
+
+class _Festival:
+    """One festival process for all utterances of this process."""
+
+    def __init__(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".scm", delete=False) as f:
+            f.write(_FESTIVAL_SAY)
+        self.process = subprocess.Popen(["festival", "--pipe", f.name], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                                        text=True)
+
+    def say(self, text, voice, stretch):
+        with tempfile.NamedTemporaryFile(suffix=".wav") as f:
+            self.process.stdin.write(
+                f'(parley_say "{voice}" "{text}" "{f.name}" {stretch:.3f})\n')
+            self.process.stdin.flush()
+            segments, words = [], []
+            while (line := self.process.stdout.readline().split())[:1] != ["done"]:
+                if not line:
+                    raise RuntimeError(f"festival ended at: {text}")
+                if line[0] == "S":
+                    segments.append((line[1], float(line[2])))
+                elif line[0] == "W":
+                    words.append((line[1], float(line[2]), float(line[3])))
+            x, rate = soundfile.read(f.name, dtype="float32")
+        begins = [0.0] + [end for _, end in segments]
+        return Speech(audio.resample(x, rate), words,
+                      [(arpa_phone(n), b) for (n, _), b in zip(segments, begins)])
+
+
+_festival = None
+
+
+def _festival_say(text, voice, stretch):
+    global _festival
+    _festival = _festival or _Festival()
+    return _festival.say(text, voice, stretch)
+
+
+# --- anybody -------------------------------------------------------------------------------------
+
+def has(synthesiser):
+    """Is what speaks `synthesiser` installed, voice and all?"""
+    program, _, voice = synthesiser.partition(" ")
+    if program == "festival":
+        return any(Path("/usr/share/festival/voices").glob(f"*/{voice}"))
+    return program == "espeak" or shutil.which(program) is not None
+
+
+@functools.lru_cache(1)
+def trained():
+    """-> names, shares of the synthesisers to train on that this machine has"""
+    names = [n for n in TRAINED if has(n)]
+    shares = np.array([TRAINED[n] for n in names])
+    return names, shares / shares.sum()
+
+
+def draw(rng, split):
+    """A random speaker of a split. -> dict for say()"""
+    if split in ("other", "other_final"):
+        program = HELD_SYNTHESISER[split]
+        return dict(program=program, size=1.0, stretch=float(rng.uniform(0.9, 1.15)))
+    program = "espeak"
+    if split == "train":
+        names, shares = trained()
+        program = str(rng.choice(names, p=shares))
+    if program != "espeak":
+        return dict(program=program, size=float(np.exp(rng.uniform(-0.2, 0.26))),
+                    stretch=float(rng.uniform(0.75, 1.3)))
+    accent, variants = str(rng.choice(ACCENTS)), VARIANTS
+    if split != "train":
+        variants = HELD_VARIANTS["final" if "final" in split else "voice"]
+        accent = HELD_ACCENT if rng.random() < 0.25 else accent
+    voice = accent + ("" if rng.random() < 0.05 else "+" + str(rng.choice(variants)))
+    size = float(np.exp(rng.uniform(-0.1, 0.1))) if split == "train" else 1.0
+    return dict(program=program, voice=voice, size=size, fresh=split != "train",
+                rate=int(rng.integers(115, 200)),
+                pitch=int(rng.integers(20, 85)), range=int(rng.integers(15, 85)))
+
+
+def say(text, who):
+    """-> Speech: words (word, begin, end), phones (index in PHONES, begin), in seconds"""
+    program, _, voice = who["program"].partition(" ")
+    size = who["size"]                  # above 1: a smaller head, a higher voice
+    if program == "espeak":
+        said = _espeak(text, who["fresh"], who["voice"], round(who["rate"] / size), who["pitch"],
+                       who["range"])
+    elif program == "flite":
+        said = _flite(text, voice, who["stretch"] * size)
+    else:
+        said = _festival_say(text, voice, who["stretch"] * size)
+    if size != 1:
+        pcm = audio.resample(said.pcm, round(RATE * size / 50) * 50)
+        said = Speech(pcm, [(w, b / size, e / size) for w, b, e in said.words],
+                      [(p, t / size) for p, t in said.phones])
+    return said
+
+
+def say_apart(rng, text, who):
+    """Every word alone, with short gaps: as a machine joins recordings of single words."""
+    pcm, words, phones, at = [], [], [], 0
+    for word in text.split():
+        said = say(word, who)
+        a, b = audio.speech_span(said.pcm)
+        gap = int(RATE * rng.uniform(0.0, 0.2))
+        words.append((word, at / RATE, (at + b - a) / RATE))
+        phones += [(p, max(0.0, t - a / RATE) + at / RATE) for p, t in said.phones
+                   if t < b / RATE] + [(0, (at + b - a) / RATE)]
+        pcm += [said.pcm[a:b], np.zeros(gap, np.float32)]
+        at += b - a + gap
+    return Speech(np.concatenate(pcm), words, phones)
