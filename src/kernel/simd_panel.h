@@ -66,10 +66,62 @@ SIMD_INLINE void simd_panel_put(const struct panel_job *j, simd v, size_t at, in
 #undef STORE
 }
 
-/* Not inlined: the activations are there once, not in every tile. */
-static __attribute__((noinline)) void simd_panel_end(const struct panel_job *j, const simd *sum,
-                                                     int m0, int n_vec, int row0, int n_reg)
+/* ELU, which codecs use, without a branch for each register. */
+static void simd_panel_act(simd *v, int n, enum act act)
 {
+    if (act == ACT_ELU)
+        for (int i = 0; i < n; i++)
+            v[i] = simd_act(v[i], ACT_ELU);
+    else
+        for (int i = 0; i < n; i++)
+            v[i] = simd_act(v[i], act);
+}
+
+/* Rows of n_reg registers each, which lie n_out floats apart. */
+static void simd_panel_add(simd *v, const float *p, int n_vec, int n_reg, size_t n_out)
+{
+    for (int m = 0; m < n_vec; m++, p += n_out)
+        for (int r = 0; r < n_reg; r++, v++)
+            *v = simd_add(*v, simd_load(p + r * SIMD_LANES));
+}
+
+static void simd_panel_store(float *p, const simd *v, int n_vec, int n_reg, size_t n_out)
+{
+    for (int m = 0; m < n_vec; m++, p += n_out)
+        for (int r = 0; r < n_reg; r++, v++)
+            simd_store(p + r * SIMD_LANES, *v);
+}
+
+/* The same as simd_panel_put() for a tile without a rest, pass by pass. */
+static void simd_panel_put_all(const struct panel_job *j, simd *v, int m0, int n_vec, int row0,
+                               int n_reg)
+{
+    size_t n_out = (size_t)j->w.n_out, at = (size_t)m0 * n_out + (size_t)row0;
+
+    for (int r = 0; r < n_reg && (j->bias || j->scale); r++) {
+        simd bias = j->bias ? simd_load(j->bias + row0 + r * SIMD_LANES) : simd_zero();
+        simd scale = j->scale ? simd_load(j->scale + row0 + r * SIMD_LANES) : simd_set(1);
+        for (int i = r; i < n_vec * n_reg; i += n_reg)
+            v[i] = simd_mul(simd_add(v[i], bias), scale);
+    }
+    if (j->add)
+        simd_panel_add(v, j->add + at, n_vec, n_reg, n_out);
+    if (j->y)
+        simd_panel_store(j->y + at, v, n_vec, n_reg, n_out);
+    if (j->z) {
+        simd_panel_act(v, n_vec * n_reg, j->act);
+        simd_panel_store(j->z + at, v, n_vec, n_reg, n_out);
+    }
+}
+
+/* Not inlined: the activations are there once, not in every tile. */
+static __attribute__((noinline)) void simd_panel_end(const struct panel_job *j, simd *sum, int m0,
+                                                     int n_vec, int row0, int n_reg)
+{
+    if (row0 + n_reg * SIMD_LANES <= j->w.n_out) {
+        simd_panel_put_all(j, sum, m0, n_vec, row0, n_reg);
+        return;
+    }
     for (int m = 0; m < n_vec; m++)
         for (int r = 0; r < n_reg; r++) {
             int row = row0 + r * SIMD_LANES, n = j->w.n_out - row;
