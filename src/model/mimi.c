@@ -159,7 +159,9 @@ static enum err set_info(struct mimi *m, const struct model_files *f, int n_code
 enum err mimi_open(struct mimi **out, const struct model_files *f, const struct model_options *o,
                    enum mimi_parts parts, int n_codebook)
 {
-    struct weights_options wo = { .quant = WEIGHTS_QUANT_NONE, /* no published codec is quantised */
+    struct weights_options wo = { .quant = WEIGHTS_QUANT_NONE,
+                                  .is_exact = be_is_exact(
+                                      o->be), /* no published codec is quantised */
                                   .load = o->load,
                                   .noise_seed = f->is_noise };
     struct mimi           *m = mem_zalloc(sizeof *m);

@@ -299,7 +299,7 @@ bool weights_is_float(enum dtype t)
 
 void *weights_take(struct weights *w, size_t size, const char *name)
 {
-    void *p = arena_take(w->o.arena, size);
+    void *p = arena_take(w->is_scratch ? w->scratch : w->o.arena, size);
 
     if (!p)
         weights_fail_memory(w, name);

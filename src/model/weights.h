@@ -105,6 +105,11 @@ void weights_table(struct weights *w, struct weight *out, int n_row, int n_col, 
  * from an earlier start (out->data is set), or a failure is held. */
 void *weights_room(struct weights *w, struct weight *out, size_t size, const char *key);
 void  weights_made(struct weights *w, struct weight *out, void *data, const char *key);
+/* Between true and false weights_floats() and weights_vector() take memory that ends with false:
+ * for numbers that become something else. */
+void weights_scratch(struct weights *w, bool on);
+/* A matrix's numbers, as they are stored, will not be read again. */
+void weights_leave(struct weights *w, const struct weight *m);
 
 /* n floats with any stored float dtype and any shape of n elements; NULL after a failure. */
 const float *weights_vector(struct weights *w, int n, const char *fmt, ...) PRINTF_LIKE(3, 4);

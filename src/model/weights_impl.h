@@ -26,6 +26,8 @@ struct weights {
     size_t                 room_size;       /* of the weight that is being made */
     struct bytes          *stored;          /* [n_stored] matrices that stay in the mapping */
     int                    n_stored, stored_cap;
+    struct arena          *scratch; /* NULL until it is needed */
+    bool                   is_scratch;
     bool                   is_rehearsal;
     enum err               err;
     char                   text[ERR_TEXT_CAP]; /* the sentence of err */

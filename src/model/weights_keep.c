@@ -56,6 +56,7 @@ enum err weights_keep_open(struct weights *w)
 void weights_keep_close(struct weights *w)
 {
     tile_cache_close(&w->tiles);
+    arena_close(&w->scratch);
     mem_free(w->stored);
     w->stored = NULL;
 }
@@ -133,6 +134,30 @@ void weights_keep_stored(struct weights *w, const void *p, size_t size)
     w->stored[w->n_stored++] = bytes_of(p, size);
 }
 
+void weights_scratch(struct weights *w, bool on)
+{
+    if (on && !w->scratch && arena_open(&w->scratch, 1 << 20) != OK) {
+        weights_fail_memory(w, "weights");
+        return;
+    }
+    w->is_scratch = on && w->scratch;
+    if (!on && w->scratch)
+        arena_reset(w->scratch);
+}
+
+void weights_leave(struct weights *w, const struct weight *m)
+{
+    int i = w->n_stored - 1;
+
+    while (i >= 0 && w->stored[i].p != m->data)
+        i--;
+    if (i < 0)
+        return;
+    os_map_drop(w->stored[i].p, w->stored[i].len);
+    add_progress(w, w->stored[i].len);
+    w->stored[i] = w->stored[--w->n_stored];
+}
+
 struct fill {
     const struct weights *w;
     struct bytes          part; /* in pieces of FILL_CHUNK */
@@ -166,4 +191,5 @@ void weights_keep_fill(struct weights *w)
         add_progress(w, f.part.len);
     }
     w->n_stored = 0;
+    arena_close(&w->scratch);
 }

@@ -2,6 +2,7 @@
 #include "model/nn/conv_layer.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -60,7 +61,7 @@ struct pack {
     int                n_unit, n_each; /* blocks u, u + n_unit, ... have their inputs in common */
 };
 
-enum { PACK_COLS = 64 };
+enum { PACK_COLS = 64, KEY_CAP = 256 };
 
 /* One row of the product over the inputs i0 .. i0+n-1 of its tap b. */
 static void pack_row(float *out, const struct pack *p, int row, int b, int i0, int n)
@@ -140,20 +141,37 @@ static enum dtype pick_dtype(const struct be *be, const struct panels *w)
     return be_is_exact(be) || is_small ? DT_F32 : DT_BF16;
 }
 
-static void load_dense(struct conv *c, struct weights *w, struct arena *arena, struct be *be,
-                       const char *name)
+/* Room for panels that an earlier start may have made; NULL: nothing is to be packed. */
+static void *panels_room(struct weight *kept, char key[KEY_CAP], struct weights *w,
+                         struct panels *out, const char *name)
 {
-    const float *p = load_stored(w, stored_shape(c), name);
+    size_t n_block = (size_t)panel_count(out->n_out);
+
+    *kept = (struct weight){ .dtype = out->dtype, .n_out = out->n_out, .n_in = out->n_in };
+    snprintf(key, KEY_CAP, "%s/panels%d", name, PANEL_ROWS);
+    void *to = weights_room(w, kept, mem_size(n_block, panel_size(out->dtype, out->n_in)), key);
+    out->data = to ? to : kept->data;
+    return to;
+}
+
+static void load_dense(struct conv *c, struct weights *w, struct be *be, const char *name)
+{
+    struct weight kept;
+    char          key[KEY_CAP];
 
     c->w.n_out = (c->is_transposed ? c->stride : 1) * c->n_out;
     c->w.n_in = conv_n_tap(c) * c->n_in;
     c->w.dtype = pick_dtype(be, &c->w);
-    if (!p)
+    void *to = panels_room(&kept, key, w, &c->w, name);
+    if (!to && !weights_is_rehearsal(w))
         return;
-    size_t n_block = (size_t)panel_count(c->w.n_out);
-    void  *to = take(w, arena, mem_size(n_block, panel_size(c->w.dtype, c->w.n_in)));
-    if (to)
+    weights_scratch(w, true);
+    const float *p = load_stored(w, stored_shape(c), name);
+    if (p) {
         pack(be, c, to, p);
+        weights_made(w, &kept, to, key);
+    }
+    weights_scratch(w, false);
 }
 
 static void load_taps(struct conv *c, struct weights *w, struct arena *arena, const char *name)
@@ -217,13 +235,16 @@ static void pack_matrix(void *arg, int block)
     }
 }
 
-void conv_layer_of_matrix(struct conv *c, struct weights *w, struct arena *arena, struct be *be,
-                          const struct weight *m)
+void conv_layer_of_matrix(struct conv *c, struct weights *w, struct be *be, const struct weight *m,
+                          const char *name)
 {
     struct matrix job = { .from = m, .w = { .n_out = m->n_out, .n_in = m->n_in } };
+    struct weight kept;
+    char          key[KEY_CAP];
 
     must(m->dtype == DT_F32 || m->dtype == DT_BF16 || m->dtype == DT_F16);
     job.w.dtype = m->dtype == DT_BF16 ? DT_BF16 : pick_dtype(be, &job.w);
+    job.to = panels_room(&kept, key, w, &job.w, name);
     *c = (struct conv){ .n_in = m->n_in,
                         .n_out = m->n_out,
                         .kernel = 1,
@@ -231,13 +252,11 @@ void conv_layer_of_matrix(struct conv *c, struct weights *w, struct arena *arena
                         .dilation = 1,
                         .groups = 1,
                         .w = job.w };
-    if (!m->data)
-        return;
-    size_t n_block = (size_t)panel_count(m->n_out);
-    job.to = take(w, arena, mem_size(n_block, panel_size(job.w.dtype, m->n_in)));
-    c->w.data = job.to;
-    if (job.to)
-        be_parallel(be, pack_matrix, &job, (int)n_block);
+    if (job.to) {
+        be_parallel(be, pack_matrix, &job, panel_count(m->n_out));
+        weights_made(w, &kept, job.to, key);
+    }
+    weights_leave(w, m);
 }
 
 void conv_layer_load(struct conv_layer *l, struct weights *w, struct arena *arena, struct be *be,
@@ -247,7 +266,7 @@ void conv_layer_load(struct conv_layer *l, struct weights *w, struct arena *aren
     if (c->groups > 1)
         load_taps(&l->conv, w, arena, name);
     else
-        load_dense(&l->conv, w, arena, be, name);
+        load_dense(&l->conv, w, be, name);
     l->conv.bias = has_bias ? load_bias(c, w, arena, name) : NULL;
 }
 

@@ -55,9 +55,9 @@ static void load_table(struct weight *table, struct weights *w, const struct rvq
 
 /* The rows as the search will see them: distances to what is rounded are compared fairly. */
 static void load_score(struct conv *score, struct weights *w, struct arena *arena, struct be *be,
-                       const struct weight *table)
+                       const struct weight *table, const char *name)
 {
-    conv_layer_of_matrix(score, w, arena, be, table);
+    conv_layer_of_matrix(score, w, be, table, name);
     float *bias = arena_take(arena, (size_t)table->n_out * sizeof *bias);
     if (!bias) {
         weights_fail(w, err_set(ERR_NOMEM, "%s: out of memory", weights_path(w)));
@@ -75,13 +75,15 @@ static void load_score(struct conv *score, struct weights *w, struct arena *aren
     score->bias = bias;
 }
 
-static void load_linear(struct conv *c, struct weights *w, struct arena *arena, struct be *be,
-                        int n_out, int n_in, const char *half, const char *name)
+static void load_linear(struct conv *c, struct weights *w, struct be *be, int n_out, int n_in,
+                        const char *half, const char *name)
 {
     struct weight m;
+    char          own[192];
 
-    weights_matrix(w, &m, n_out, n_in, "%s.%s.weight", half, name);
-    conv_layer_of_matrix(c, w, arena, be, &m);
+    snprintf(own, sizeof own, "%s.%s", half, name);
+    weights_matrix(w, &m, n_out, n_in, "%s.weight", own);
+    conv_layer_of_matrix(c, w, be, &m, own);
 }
 
 /* How many levels of a half are used and searched. */
@@ -94,8 +96,8 @@ static void load_half(struct rvq_half *h, struct weights *w, struct arena *arena
 {
     char book[128];
 
-    load_linear(&h->in, w, arena, be, s->dim, s->d_latent, name, "input_proj");
-    load_linear(&h->out, w, arena, be, s->d_latent, s->dim, name, "output_proj");
+    load_linear(&h->in, w, be, s->dim, s->d_latent, name, "input_proj");
+    load_linear(&h->out, w, be, s->d_latent, s->dim, name, "output_proj");
     if (!h->table)
         h->table = arena_take(arena, (size_t)h->n_level * sizeof *h->table);
     if (!h->score)
@@ -109,7 +111,7 @@ static void load_half(struct rvq_half *h, struct weights *w, struct arena *arena
                  name, i);
         load_table(&h->table[i], w, s, book, i < n.n_used);
         if (h->table[i].data && i < n.n_search && !be_is_exact(be))
-            load_score(&h->score[i], w, arena, be, &h->table[i]);
+            load_score(&h->score[i], w, arena, be, &h->table[i], book);
     }
 }
 

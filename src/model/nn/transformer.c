@@ -74,9 +74,11 @@ static void load_linear(struct conv *c, const struct source *from, int n_out, in
                         const char *prefix, const char *name)
 {
     struct weight m;
+    char          own[192];
 
-    weights_matrix(from->w, &m, n_out, n_in, "%s.%s.weight", prefix, name);
-    conv_layer_of_matrix(c, from->w, from->arena, from->be, &m);
+    snprintf(own, sizeof own, "%s.%s", prefix, name);
+    weights_matrix(from->w, &m, n_out, n_in, "%s.weight", own);
+    conv_layer_of_matrix(c, from->w, from->be, &m, own);
 }
 
 static void load_attention(struct transformer_layer *l, const struct source *from,
@@ -84,6 +86,7 @@ static void load_attention(struct transformer_layer *l, const struct source *fro
 {
     struct weights *w = from->w;
     struct weight   m;
+    char            name[192];
     int             d = s->d_model, n_qkv = d + 2 * (d / s->n_head * s->n_kv_head);
     const char *in = weights_has(w, "%s.self_attn.in_projs.0.weight", prefix) ? "in_projs.0.weight"
                      : weights_has(w, "%s.self_attn.in_proj.weight", prefix)  ? "in_proj.weight"
@@ -97,7 +100,8 @@ static void load_attention(struct transformer_layer *l, const struct source *fro
         join_qkv(&m, from, s, prefix);
     else
         weights_matrix(w, &m, n_qkv, d, "%s.self_attn.%s", prefix, in);
-    conv_layer_of_matrix(&l->qkv, w, from->arena, from->be, &m);
+    snprintf(name, sizeof name, "%s.self_attn.in_proj", prefix);
+    conv_layer_of_matrix(&l->qkv, w, from->be, &m, name);
     load_linear(&l->out, from, d, d, prefix, out);
 }
 
