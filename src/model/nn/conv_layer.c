@@ -134,11 +134,9 @@ static void *take(struct weights *w, struct arena *arena, size_t size)
     return p;
 }
 
-/* Small matrices stay in the cache and lose nothing by being exact. */
-static enum dtype pick_dtype(const struct be *be, const struct panels *w)
+static enum dtype pick_dtype(const struct be *be)
 {
-    bool is_small = (size_t)w->n_out * (size_t)w->n_in < CONV_LAYER_SMALL;
-    return be_is_exact(be) || is_small ? DT_F32 : DT_BF16;
+    return be_is_exact(be) ? DT_F32 : DT_BF16;
 }
 
 /* Room for panels that an earlier start may have made; NULL: nothing is to be packed. */
@@ -161,7 +159,7 @@ static void load_dense(struct conv *c, struct weights *w, struct be *be, const c
 
     c->w.n_out = (c->is_transposed ? c->stride : 1) * c->n_out;
     c->w.n_in = conv_n_tap(c) * c->n_in;
-    c->w.dtype = pick_dtype(be, &c->w);
+    c->w.dtype = pick_dtype(be);
     void *to = panels_room(&kept, key, w, &c->w, name);
     if (!to && !weights_is_rehearsal(w))
         return;
@@ -243,7 +241,7 @@ void conv_layer_of_matrix(struct conv *c, struct weights *w, struct be *be, cons
     char          key[KEY_CAP];
 
     must(m->dtype == DT_F32 || m->dtype == DT_BF16 || m->dtype == DT_F16);
-    job.w.dtype = m->dtype == DT_BF16 ? DT_BF16 : pick_dtype(be, &job.w);
+    job.w.dtype = m->dtype == DT_BF16 ? DT_BF16 : pick_dtype(be);
     job.to = panels_room(&kept, key, w, &job.w, name);
     *c = (struct conv){ .n_in = m->n_in,
                         .n_out = m->n_out,

@@ -11,12 +11,9 @@ struct conv_layer {
     struct conv_state state;
 };
 
-/* With fewer weights than this a matrix stays f32 in the fast mode too, whose others are bf16. */
-#define CONV_LAYER_SMALL 65536
-
 /* Describes the layer and takes its weights: NAME.weight, or NAME.weight_g and NAME.weight_v
  * (weight normalisation, folded here), and NAME.bias when has_bias. c: everything but the
- * weights. An exact be keeps them as f32. Failures are held by w. */
+ * weights. An exact be has them in f32, another in bf16. Failures are held by w. */
 void conv_layer_load(struct conv_layer *l, struct weights *w, struct arena *arena, struct be *be,
                      const struct conv *c, bool has_bias, const char *name);
 /* A linear layer as a convolution of one tap, without bias: op_conv() with no state. m: as
