@@ -3,15 +3,14 @@
 #include <string.h>
 
 #include "app/app.h"
+#include "app/bench_kernels.h"
 #include "app/bench_quality.h"
 #include "app/bench_read.h"
 #include "app/bench_report.h"
 #include "app/bench_rig.h"
-#include "kernel/kern_bench.h"
 #include "model/model_shape.h"
 
-#define KERNEL_MS 50  /* of measuring a kernel */
-#define READ_MS   500 /* of the read loop, before and after each part */
+#define READ_MS 500 /* of the read loop, before and after each part */
 
 /* One run of the verb: parts are measured one after the other and printed at the end. */
 struct bench {
@@ -177,40 +176,6 @@ static enum err bench_all(struct bench *b)
     return err;
 }
 
-struct kernel_rows {
-    struct buf *out;
-    bool        as_json;
-    int         n;
-};
-
-static void add_kernel(void *arg, const struct kern_bench_row *row)
-{
-    struct kernel_rows *rows = arg;
-
-    if (rows->as_json)
-        buf_add_fmt(rows->out,
-                    "%s{\"isa\": \"%s\", \"kernel\": \"%s\", \"shape\": \"%s\", \"ns\": %.1f, "
-                    "\"best_ns\": %.1f, \"gb_s\": %.2f, \"gflop_s\": %.2f}",
-                    rows->n ? ", " : "", row->isa, row->kernel, row->shape, row->ns, row->best_ns,
-                    row->gb_s, row->gflop_s);
-    else
-        buf_add_fmt(rows->out, "%-8s %-16s %-28s %12.0f %8.1f %8.1f\n", row->isa, row->kernel,
-                    row->shape, row->ns, row->gb_s, row->gflop_s);
-    rows->n++;
-}
-
-static enum err bench_kernels(struct buf *out, bool as_json)
-{
-    struct kernel_rows rows = { .out = out, .as_json = as_json };
-
-    buf_add_str(out, as_json ? ", \"kernels\": ["
-                             : "one thread                                                   ns"
-                               "     GB/s  GFLOP/s\n");
-    enum err err = kern_bench(add_kernel, &rows, KERNEL_MS);
-    buf_add_str(out, as_json ? "]" : "");
-    return err;
-}
-
 static enum err bench_quality(struct bench *b)
 {
     const struct bench_setup *s = &b->setup;
@@ -240,7 +205,8 @@ static enum err measure(struct bench *b, const char *what)
 
     if (b->as_json)
         buf_add_fmt(&b->out, "{\"cpu\": \"%s\"", kern.name);
-    enum err err = is_kernels ? OK : read_setup(b);
+    enum err err = is_kernels ? app_be_options(b->app, &b->setup.be, app_flag(b->app, OPT_EXACT))
+                              : read_setup(b);
     if (!err && is_all)
         err = bench_all(b);
     if (!err && strcmp(what, "quality") == 0)
@@ -252,7 +218,7 @@ static enum err measure(struct bench *b, const char *what)
         err = bench_part(b, (enum bench_what)i);
     }
     if (!err && (is_all || is_kernels) && !app_stop_signal())
-        err = bench_kernels(&b->out, b->as_json);
+        err = bench_kernels(&b->out, &b->setup.be, b->as_json);
     buf_add_str(&b->out, b->as_json ? "}\n" : "");
     return err ? err : buf_err(&b->out);
 }
