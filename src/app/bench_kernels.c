@@ -99,14 +99,16 @@ static enum err reach(struct buf *out, const struct be_options *o, bool as_json)
         return err;
     crew.n = be_thread_count(crew.be);
     const struct kern_reach_threads threads = { crew.n, run_crew, &crew };
+    if (as_json)
+        buf_add_str(out, ", \"reach\": [");
+    else
+        buf_add_fmt(out, "\n%s, %d threads, weights beyond the caches\n", kern.name, crew.n);
     if (!as_json)
-        buf_add_fmt(
-            out,
-            "\n%s, %d thread%s, weights beyond the caches\n%-17s %-36s %5s %12s %8s %10s %8s %10s\n",
-            kern.name, crew.n, crew.n == 1 ? "" : "s", "", "", "vecs", "ns", "GB/s", "of read",
-            "GFLOP/s", "of peak");
+        buf_add_fmt(out, "%-17s %-36s %5s %12s %8s %10s %8s %10s\n", "", "", "vecs", "ns", "GB/s",
+                    "of read", "GFLOP/s", "of peak");
     err = kern_reach(add_reach, &rows, &threads, REACH_MS);
     be_close(&crew.be);
+    buf_add_str(out, as_json ? "]" : "");
     return err;
 }
 

@@ -218,7 +218,7 @@ static enum err measure(struct bench *b, const char *what)
         err = bench_part(b, (enum bench_what)i);
     }
     if (!err && (is_all || is_kernels) && !app_stop_signal())
-        err = bench_kernels(&b->out, &b->setup.be, b->as_json);
+        err = bench_kernels(&b->out, is_kernels ? &b->setup.be : NULL, b->as_json);
     buf_add_str(&b->out, b->as_json ? "}\n" : "");
     return err ? err : buf_err(&b->out);
 }
@@ -259,9 +259,10 @@ const struct command cmd_bench = {
     .text =
         "Steps the model on noise as serve would: lm is the language model alone, codec the codec "
         "alone (a folder without a language model will do), talk both together, kernels the rate "
-        "of each arithmetic kernel, all everything, and where the time goes. Prints the quantiles "
-        "of each stage in milliseconds, and how fast the model reads its weights beside how fast "
-        "memory can be read. --shape measures a published size without its file. With "
+        "of each arithmetic kernel and how near it comes to what memory and arithmetic allow (half "
+        "a minute, 1.2 GB), all everything but that, and where the time goes. Prints the "
+        "quantiles of each stage in milliseconds, and how fast the model reads its weights beside "
+        "how fast memory can be read. --shape measures a published size without its file. With "
         "--require-realtime it fails when the p95 of a frame is over its time. quality says how "
         "far fast arithmetic is from exact mode on the same tokens, hearing --in or noise.",
     .example = "parley bench talk --shape moshi-2b --quant q4 --kv int8 --context 1500",
