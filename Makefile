@@ -30,6 +30,10 @@ LIBS    := $(shell pkg-config --libs $(PKGS)) -lm -lpthread -ldl
 ISA_FLAGS_c      = -O3 -ffp-contract=off
 ISA_FLAGS_avx2   = -O3 -mavx2 -mfma -mf16c
 ISA_FLAGS_avx512 = -O3 -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vl -mavx512dq
+ISA_FLAGS_avxvnni    = $(ISA_FLAGS_avx2) -mavxvnni
+ISA_FLAGS_avx512vnni = $(ISA_FLAGS_avx512) -mavx512vnni
+ISA_FLAGS_avx512bf16 = $(ISA_FLAGS_avx512vnni) -mavx512bf16
+ISA_FLAGS_amx        = $(ISA_FLAGS_avx512bf16) -mamx-tile -mamx-int8 -mamx-bf16
 
 comma := ,
 ifdef SAN
@@ -77,12 +81,13 @@ $(TESTS): $(BUILD)/%: %.c $(BUILD)/libparley.a Makefile
 	@echo "  test  $@"
 	$(Q)$(CC) $(ALL_C) -Itests -MMD -MP -o $@ $< $(filter %.o,$^) $(BUILD)/libparley.a $(LDHARDEN) -lcmocka $(LIBS)
 
-# AVX-512 in other instructions, for tests on machines without it; -O1 compiles four times faster.
-SIMDE := $(if $(wildcard /usr/include/simde/x86/avx512.h),$(if $(filter x86_64%,$(shell $(CC) -dumpmachine)),simde))
-$(BUILD)/tests/kernel/kern $(BUILD)/tests/kernel/int8 $(BUILD)/tests/kernel/panel: $(SIMDE:%=$(BUILD)/tests/kernel/%.o)
-$(BUILD)/tests/kernel/simde.o: src/kernel/isa_avx512.c tests/kernel/simde.h Makefile
+# AVX-512, VNNI and AMX in other instructions, for tests on machines without them; -O1 compiles four times faster.
+SIMDE_ISAS := $(if $(wildcard /usr/include/simde/x86/avx512.h),$(if $(filter x86_64%,$(shell $(CC) -dumpmachine)),\
+              avx512 avxvnni avx512vnni avx512bf16 amx))
+$(BUILD)/tests/kernel/kern $(BUILD)/tests/kernel/int8 $(BUILD)/tests/kernel/panel: $(SIMDE_ISAS:%=$(BUILD)/tests/kernel/simde_%.o)
+$(BUILD)/tests/kernel/simde_%.o: src/kernel/isa_%.c tests/kernel/simde.h Makefile
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_C) $(ISA_FLAGS_avx2) -O1 -Wno-psabi -include tests/kernel/simde.h -Disa_avx512=isa_avx512_simde \
+	$(Q)$(CC) $(ALL_C) $(ISA_FLAGS_avx2) -O1 -Wno-psabi -include tests/kernel/simde.h -Disa_$*=isa_$*_simde \
 		-MMD -MP -c -o $@ $<
 
 check: $(BUILD)/parley tests

@@ -82,6 +82,7 @@ void     os_mutex_unlock(struct os_mutex *m);
 /* Sleeps while *word == expect, until woken or deadline_ns (INT64_MAX: none). May wake early. */
 void os_futex_wait(_Atomic uint32_t *word, uint32_t expect, int64_t deadline_ns);
 void os_futex_wake(_Atomic uint32_t *word, int n); /* INT_MAX: all */
+bool os_allow_tiles(void);                         /* AMX, for this process; x86 alone has it */
 void os_cpu_relax(void);                           /* in a spin loop */
 
 /* Makes the memory of our own pages be there: each is written once, with what it holds. Nobody else

@@ -3,6 +3,8 @@
 #if !defined(__x86_64__)
 #include "kernel/cpu.h"
 
+void cpu_ask(void) {}
+
 unsigned cpu_features(void)
 {
     return 0;

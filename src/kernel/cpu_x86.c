@@ -3,10 +3,16 @@
 #include "kernel/cpu.h"
 
 #include <cpuid.h>
+#include <stdbool.h>
 #include <stdint.h>
+
+#include "base/os.h"
 
 #define XCR0_AVX    0x06u /* xmm and ymm are kept by the system */
 #define XCR0_AVX512 0xe6u /* and the masks, zmm0-15 high, zmm16-31 */
+#define XCR0_AMX    0x60000u
+
+static bool may_use_tiles;
 
 struct bit {
     unsigned bit, feature;
@@ -25,6 +31,30 @@ static unsigned kept_state(void)
     unsigned lo, hi;
     __asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
     return lo;
+}
+
+void cpu_ask(void)
+{
+    may_use_tiles = os_allow_tiles();
+}
+
+/* Leaf 7 beyond what cpu_features() has read of it: ecx, edx, and eax of its part 1. */
+static unsigned later_features(unsigned ecx, unsigned edx, unsigned eax1, unsigned state)
+{
+    static const struct bit ecx_512[] = { { 11, CPU_AVX512VNNI } };
+    static const struct bit eax1_avx[] = { { 4, CPU_AVXVNNI } };
+    static const struct bit eax1_512[] = { { 5, CPU_AVX512BF16 } };
+    static const struct bit edx_amx[] = { { 22, CPU_AMX_BF16 },
+                                          { 24, CPU_AMX_TILE },
+                                          { 25, CPU_AMX_INT8 } };
+    unsigned                f = 0;
+    if ((state & XCR0_AVX) == XCR0_AVX)
+        f |= pick(eax1, eax1_avx, 1);
+    if ((state & XCR0_AVX512) == XCR0_AVX512)
+        f |= pick(ecx, ecx_512, 1) | pick(eax1, eax1_512, 1);
+    if ((state & XCR0_AMX) == XCR0_AMX && may_use_tiles)
+        f |= pick(edx, edx_amx, 3);
+    return f;
 }
 
 unsigned cpu_features(void)
@@ -46,6 +76,9 @@ unsigned cpu_features(void)
         f |= pick(b, leaf7_ebx, 1);
     if ((state & XCR0_AVX512) == XCR0_AVX512)
         f |= pick(b, leaf7_ebx_512, 4);
-    return f;
+    unsigned n_part = a, eax1 = 0, rest;
+    if (n_part >= 1)
+        __get_cpuid_count(7, 1, &eax1, &rest, &rest, &rest);
+    return f | later_features(c, d, eax1, state);
 }
 #endif

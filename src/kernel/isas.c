@@ -5,12 +5,19 @@
 
 #define NEEDS_AVX2   (CPU_AVX2 | CPU_FMA | CPU_F16C)
 #define NEEDS_AVX512 (NEEDS_AVX2 | CPU_AVX512F | CPU_AVX512BW | CPU_AVX512VL | CPU_AVX512DQ)
+#define NEEDS_VNNI   (NEEDS_AVX512 | CPU_AVX512VNNI)
+#define NEEDS_BF16   (NEEDS_VNNI | CPU_AVX512BF16)
+#define NEEDS_AMX    (NEEDS_BF16 | CPU_AMX_TILE | CPU_AMX_INT8 | CPU_AMX_BF16)
 
 const struct isa isas[] = {
     { &isa_c, 0, NULL },
 #if defined(__x86_64__)
     { &isa_avx2, NEEDS_AVX2, &isa_avx2_peak },
+    { &isa_avxvnni, NEEDS_AVX2 | CPU_AVXVNNI, &isa_avxvnni_peak },
     { &isa_avx512, NEEDS_AVX512, &isa_avx512_peak },
+    { &isa_avx512vnni, NEEDS_VNNI, &isa_avx512vnni_peak },
+    { &isa_avx512bf16, NEEDS_BF16, &isa_avx512bf16_peak },
+    { &isa_amx, NEEDS_AMX, &isa_amx_peak },
 #endif
     { NULL, 0, NULL },
 };

@@ -67,6 +67,7 @@ static enum err choose_named(int *out, const char *name)
 enum err kern_choose(const char *name)
 {
     int i = 0;
+    cpu_ask();
     if (name && *name && strcmp(name, AUTO) != 0) {
         enum err err = choose_named(&i, name);
         if (err)

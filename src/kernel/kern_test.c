@@ -10,6 +10,7 @@
 #define N_IN      96 /* of the tiles: a whole one and half of one */
 #define N_ROW     19 /* a block of 16 and a rest */
 #define N_VEC     3
+#define N_I8      17
 #define TILES_CAP 4608 /* 2 x 2 tiles of 8 bits, group 32 */
 #define X_CAP     192  /* of one quantised vector */
 #define OUT_CAP   128
@@ -18,12 +19,15 @@
 struct input {
     float    a[N_ROW * N_IN], b[N_VEC][N_IN];
     uint16_t bf16[N_ROW * N_IN], f16[N_ROW * N_IN];
-    uint8_t  q8[TILES_CAP], q4[TILES_CAP];
+    uint8_t  q8[TILES_CAP], q4[TILES_CAP];       /* groups of 32 */
+    uint8_t  wide8[TILES_CAP], wide4[TILES_CAP]; /* of 64 */
     uint8_t  panel_f32[2 * 16 * 4 * PANEL_IN], panel_bf16[2 * 16 * 2 * (PANEL_IN + 1)];
 };
 
 static const struct quant_shape shape8 = { N_ROW, N_IN, 8, 32 };
 static const struct quant_shape shape4 = { N_ROW, N_IN, 4, 32 };
+static const struct quant_shape wide8 = { N_ROW, 64, 8, 64 };
+static const struct quant_shape wide4 = { N_ROW, 64, 4, 64 };
 
 struct vecs {
     float       *y[N_VEC];
@@ -83,27 +87,32 @@ CASE(linear_q4t)
     struct vecs v = vecs_of(in, out);
     k->linear_q4t(v.y, v.x, N_VEC, in->q4, shape4, 0, N_ROW);
 }
-static void run_i8(const struct kern *k, const struct input *in, float *out, int bits)
+/* More vectors than a tile of AMX has rows, each with a weight of its own in the sums of out. */
+static void run_i8(const struct kern *k, const struct input *in, float *out, struct quant_shape s,
+                   const void *tiles)
 {
-    struct quant_x       x[N_VEC];
-    _Alignas(64) uint8_t memory[N_VEC][X_CAP];
-    struct vecs          v = vecs_of(in, out);
-    for (int m = 0; m < N_VEC; m++) {
-        quant_x_init(&x[m], memory[m], N_IN);
-        isa_c.quantize_x(&x[m], in->b[m], N_IN, bits);
+    _Alignas(64) uint8_t memory[N_I8][X_CAP];
+    struct quant_x       x[N_I8];
+    float                y[N_I8][N_ROW], *yp[N_I8];
+    for (int m = 0; m < N_I8; m++) {
+        yp[m] = y[m];
+        quant_x_init(&x[m], memory[m], s.n_in);
+        isa_c.quantize_x(&x[m], in->b[0] + m, s.n_in, s.bits);
     }
-    if (bits == 8)
-        k->linear_q8t_i8(v.y, x, N_VEC, in->q8, shape8, 0, N_ROW);
-    else
-        k->linear_q4t_i8(v.y, x, N_VEC, in->q4, shape4, 0, N_ROW);
+    (s.bits == 8 ? k->linear_q8t_i8 : k->linear_q4t_i8)(yp, x, N_I8, tiles, s, 0, N_ROW);
+    for (int m = 0; m < N_I8; m++)
+        for (int r = 0; r < N_ROW; r++)
+            out[m % 2 * N_ROW + r] += (float)(m + 1) * y[m][r];
 }
 CASE(linear_q8t_i8)
 {
-    run_i8(k, in, out, 8);
+    run_i8(k, in, out, shape8, in->q8);
+    run_i8(k, in, out + 2 * N_ROW, wide8, in->wide8);
 }
 CASE(linear_q4t_i8)
 {
-    run_i8(k, in, out, 4);
+    run_i8(k, in, out, shape4, in->q4);
+    run_i8(k, in, out + 2 * N_ROW, wide4, in->wide4);
 }
 CASE(linear_bf16_bf16)
 {
@@ -264,6 +273,8 @@ static void fill(struct input *in)
     }
     quant_pack_f32(in->q8, shape8, in->a, 0, N_ROW);
     quant_pack_f32(in->q4, shape4, in->a, 0, N_ROW);
+    quant_pack_f32(in->wide8, wide8, in->a, 0, N_ROW);
+    quant_pack_f32(in->wide4, wide4, in->a, 0, N_ROW);
 }
 
 /* Equal up to the rounding of sums of about a hundred products. */

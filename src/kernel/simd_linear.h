@@ -11,11 +11,16 @@
 #include "kernel/simd_math.h"
 
 #if defined(SIMD_LANES)
-#if defined(__clang__)
+#if defined(KERNEL_SIMD_EMULATED)
+#define SIMD_UNROLL /* tests only, which take long enough to compile */
+#elif defined(__clang__)
 #define SIMD_UNROLL _Pragma("unroll")
 #else
 #define SIMD_UNROLL _Pragma("GCC unroll 16")
 #endif
+
+/* A kernel for a row: not each file that includes it needs it. */
+#define SIMD_KERNEL __attribute__((unused)) static void
 
 /* A loop over a constant that becomes straight-line code. */
 #define SIMD_EACH(i, n) SIMD_UNROLL for (int i = 0; i < (n); i++)
@@ -237,19 +242,19 @@ SIMD_INLINE void simd_linear_all(const struct simd_linear *j, int n_vec, int row
         y, x, (const uint8_t *)w, sizeof *w, (size_t)n_in * sizeof *w, n_in \
     }
 
-static void linear_f32 KERN_LINEAR_ARGS(float)
+SIMD_KERNEL linear_f32 KERN_LINEAR_ARGS(float)
 {
     struct simd_linear j = SIMD_LINEAR_JOB;
     simd_linear_all(&j, n_vec, row0, row1, simd_weight_f32);
 }
 
-static void linear_bf16 KERN_LINEAR_ARGS(uint16_t)
+SIMD_KERNEL linear_bf16 KERN_LINEAR_ARGS(uint16_t)
 {
     struct simd_linear j = SIMD_LINEAR_JOB;
     simd_linear_all(&j, n_vec, row0, row1, simd_weight_bf16);
 }
 
-static void linear_f16 KERN_LINEAR_ARGS(uint16_t)
+SIMD_KERNEL linear_f16 KERN_LINEAR_ARGS(uint16_t)
 {
     struct simd_linear j = SIMD_LINEAR_JOB;
     simd_linear_all(&j, n_vec, row0, row1, simd_weight_f16);

@@ -11,7 +11,7 @@
 #define SIMD_PEAK_SUMS  10 /* chains: more than products under way */
 #define SIMD_CHANGED(x) __asm__ volatile("" : "+v"(x))
 
-static int64_t peak_f32(int n)
+__attribute__((unused)) static int64_t peak_f32(int n)
 {
     simd sum[SIMD_PEAK_SUMS], a = simd_set(0.5f);
     SIMD_EACH (j, SIMD_PEAK_SUMS)

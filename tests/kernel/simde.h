@@ -114,5 +114,62 @@ static inline __m256i test_cvtepi32_epi16(simde__m512i a)
 #define _mm512_cvtepi8_epi32(a)        test_cvtepi8_epi32(a)
 #define _mm512_cvtepi32_ps(a)          test_cvtepi32_ps(a)
 #define _mm512_cvtps_epi32(a)          test_cvtps_epi32(a)
+
+/* VNNI and products of bf16. */
+__attribute__((unused, noinline)) static simde__m512i test_dpbusd_512(simde__m512i sum,
+                                                                      simde__m512i a,
+                                                                      simde__m512i b)
+{
+    int32_t s[16];
+    uint8_t u[64];
+    int8_t  q[64];
+    simde_mm512_storeu_si512(s, sum);
+    simde_mm512_storeu_si512(u, a);
+    simde_mm512_storeu_si512(q, b);
+    for (int i = 0; i < 64; i++)
+        s[i / 4] += u[i] * q[i];
+    return simde_mm512_loadu_si512(s);
+}
+
+__attribute__((unused, noinline)) static __m256i test_dpbusd_256(__m256i sum, __m256i a, __m256i b)
+{
+    int32_t s[8];
+    uint8_t u[32];
+    int8_t  q[32];
+    _mm256_storeu_si256((__m256i *)s, sum);
+    _mm256_storeu_si256((__m256i *)u, a);
+    _mm256_storeu_si256((__m256i *)q, b);
+    for (int i = 0; i < 32; i++)
+        s[i / 4] += u[i] * q[i];
+    return _mm256_loadu_si256((const __m256i *)s);
+}
+
+__attribute__((unused, noinline)) static simde__m512 test_dpbf16(simde__m512 sum, simde__m512i a,
+                                                                 simde__m512i b)
+{
+    float    s[16], x, y;
+    uint32_t u[16], v[16], part;
+    simde_mm512_storeu_ps(s, sum);
+    simde_mm512_storeu_si512(u, a);
+    simde_mm512_storeu_si512(v, b);
+    for (int i = 0; i < 32; i++) {
+        part = i % 2 ? u[i / 2] & 0xffff0000u : u[i / 2] << 16;
+        memcpy(&x, &part, 4);
+        part = i % 2 ? v[i / 2] & 0xffff0000u : v[i / 2] << 16;
+        memcpy(&y, &part, 4);
+        s[i / 2] += x * y;
+    }
+    return simde_mm512_loadu_ps(s);
+}
+
+#undef _mm512_dpbusd_epi32
+#undef _mm256_dpbusd_avx_epi32
+#undef _mm512_dpbf16_ps
+#define _mm512_dpbusd_epi32(sum, a, b)     test_dpbusd_512(sum, a, b)
+#define _mm256_dpbusd_avx_epi32(sum, a, b) test_dpbusd_256(sum, a, b)
+#define __m512bh                           simde__m512i
+#define _mm512_dpbf16_ps(sum, a, b)        test_dpbf16(sum, a, b)
+
+#include "amx.h"
 #endif
 #endif
