@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* bench_quality: what fast arithmetic changes, beside exact mode, frame by frame on the same tokens.
+/* bench_quality: what fast arithmetic changes, beside exact mode, frame by frame.
  *
  * The exact model draws; the fast one is told what was drawn and says what it would have thought.
  * Two exact models are asked: one with the same weights, which shows what arithmetic alone costs
- * (int8 activations, keys in 8 or 16 bits), and one with the weights as they are stored, which shows
- * what --quant costs on top.
+ * (int8 activations, keys in 8 or 16 bits), and one with the weights as they are stored, which
+ * shows what --quant costs on top.
  */
 #ifndef APP_BENCH_QUALITY_H
 #define APP_BENCH_QUALITY_H
@@ -28,8 +28,8 @@ struct bench_quality {
     int64_t          n_frame;
 };
 
-/* sound: a file that is heard over and over, or NULL for noise. Uses model_dir or shape, be (without
- * is_exact), quant, n_step of the setup. */
+/* sound: a file that is heard over and over, or NULL for noise. Uses model_dir or shape, be
+ * (without is_exact), quant, n_step of the setup. */
 enum err bench_quality_run(struct bench_quality *out, const struct bench_setup *s,
                            const char *sound) MUST_CHECK;
 void     bench_quality_report(struct buf *out, const struct bench_quality *q, bool as_json);

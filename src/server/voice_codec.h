@@ -5,12 +5,12 @@
  * for: the io thread hands packets and steps to this thread and gets samples and packets back,
  * each in order. A line is a talk's place here; all of its calls come from the io thread.
  *
- * | queue   | pusher -> popper | item                  | room | when full                           |
- * | heard   | io -> codec      | Opus packet           | 16   | voice_line_can_hear(): reads less   |
- * | samples | codec -> io      | sample                | 1.4 s | packets wait in heard              |
- * | said    | io -> codec      | step: frame and words | 8    | voice_line_can_say(): the lane waits |
- * | packets | codec -> io      | step: packets, words  | 8    | steps wait in said                  |
- * | doors   | io -> codec      | a new line            | 512  | voice_line_open() fails             |
+ * | queue   | pusher -> popper | item                 | room  | when full                    |
+ * | heard   | io -> codec      | Opus packet          | 16    | can_hear(): the room reads less |
+ * | samples | codec -> io      | sample               | 1.4 s | packets wait in heard        |
+ * | said    | io -> codec      | frame, words of a step | 8   | can_say(): the lane waits    |
+ * | packets | codec -> io      | packets, words of it | 8     | steps wait in said           |
+ * | doors   | io -> codec      | a new line           | 512   | voice_line_open() fails      |
  */
 #ifndef SERVER_VOICE_CODEC_H
 #define SERVER_VOICE_CODEC_H

@@ -8,6 +8,7 @@
 
 #include "base/os.h"
 #include "check.h"
+#include "rt/watch.h"
 #include "talk/duplex.h"
 
 #define N_WARM   50 /* frames until everything has been touched */
@@ -17,44 +18,16 @@
 static atomic_bool is_in_frame;
 static atomic_int  n_malloc, n_lock;
 
-#if defined(__has_feature)
-#define HAS_FEATURE(x) __has_feature(x)
-#else
-#define HAS_FEATURE(x) 0
-#endif
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || \
-    HAS_FEATURE(address_sanitizer) || HAS_FEATURE(thread_sanitizer)
-#define IS_WATCHED false
-#else
-#define IS_WATCHED true
-
-void *__libc_malloc(size_t size);
-void *__libc_calloc(size_t n, size_t size);
-void *__libc_realloc(void *p, size_t size);
-
 static void note(atomic_int *n)
 {
     if (atomic_load(&is_in_frame))
         atomic_fetch_add(n, 1);
 }
 
-void *malloc(size_t size)
+#if IS_WATCHED
+static void watch_malloc(void)
 {
     note(&n_malloc);
-    return __libc_malloc(size);
-}
-
-void *calloc(size_t n, size_t size)
-{
-    note(&n_malloc);
-    return __libc_calloc(n, size);
-}
-
-void *realloc(void *p, size_t size)
-{
-    note(&n_malloc);
-    return __libc_realloc(p, size);
 }
 
 int pthread_mutex_lock(pthread_mutex_t *m)

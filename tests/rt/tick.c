@@ -3,50 +3,18 @@
  * back, in the C library or another one. The second half watches malloc itself; sanitizers own
  * that, so it is left out of their builds. */
 #include "base/metric.h"
+#include "rt/watch.h"
 #include "unit/talk/talk_fixture.h"
 
 static atomic_bool        is_watched;
 static atomic_int         n_malloc; /* while watched, by other threads than the test's */
 static _Thread_local bool is_test;
 
-#if defined(__has_feature)
-#define HAS_FEATURE(x) __has_feature(x)
-#else
-#define HAS_FEATURE(x) 0
-#endif
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || \
-    HAS_FEATURE(address_sanitizer) || HAS_FEATURE(thread_sanitizer)
-#define WATCHES_MALLOC false
-#else
-#define WATCHES_MALLOC true
-
-void *__libc_malloc(size_t size);
-void *__libc_calloc(size_t n, size_t size);
-void *__libc_realloc(void *p, size_t size);
-
-static void note(void)
+#if IS_WATCHED
+static void watch_malloc(void)
 {
     if (atomic_load(&is_watched) && !is_test)
         atomic_fetch_add(&n_malloc, 1);
-}
-
-void *malloc(size_t size)
-{
-    note();
-    return __libc_malloc(size);
-}
-
-void *calloc(size_t n, size_t size)
-{
-    note();
-    return __libc_calloc(n, size);
-}
-
-void *realloc(void *p, size_t size)
-{
-    note();
-    return __libc_realloc(p, size);
 }
 #endif
 
@@ -60,7 +28,7 @@ TEST(an_allocation_of_another_thread_is_noticed)
 {
     struct os_thread *thread;
 
-    if (!WATCHES_MALLOC)
+    if (!IS_WATCHED)
         SKIP("malloc belongs to the sanitizer here");
     is_test = true;
     atomic_store(&is_watched, true);
