@@ -41,12 +41,12 @@ def to_float(x):
     return x.astype(np.float32) / 32768
 
 
-def write_wav(path, x):
+def write_wav(path, x, rate=RATE):
     """x float32 [n] or [channel, n] as 16-bit WAV."""
     with wave.open(str(path), "wb") as f:
         f.setnchannels(x.shape[0] if x.ndim > 1 else 1)
         f.setsampwidth(2)
-        f.setframerate(RATE)
+        f.setframerate(rate)
         f.writeframes(to_int16(x.T).tobytes())
 
 

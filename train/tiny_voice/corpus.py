@@ -10,6 +10,7 @@ from . import audio
 from .audio import FRAME
 
 LABELS_A_FRAME = FRAME // audio.LABEL
+UNHEARD = -100          # class of a word, in training, where the user's words are not known
 
 
 def shards(data):

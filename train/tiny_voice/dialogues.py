@@ -14,6 +14,7 @@ import sentencepiece
 
 from . import phrases, rooms
 from .audio import frame_of
+from .corpus import UNHEARD
 from .tokens import ECHOES, END_OF_PADDING, PAD, TAIL
 
 REACT = 5               # frames from the user's last sound to the reply
@@ -22,7 +23,6 @@ YIELD = 5               # frames of the user's speech after which Parley falls s
 ALOUD = 0.3             # share of the sums that teach arithmetic and not listening
 NEAR = 0.25             # share of the conversations in which the microphone hears the loudspeaker
 NOBODY = 0.08           # share of the conversations in which there is only noise
-UNHEARD = -100          # class of the listening head where the user's words are not known
 SHARE = dict(sum=0.40, faq=0.24, manners=0.05, count=0.07, list=0.03, say=0.13, stop=0.02, ood=0.08,
              beyond=0.05)               # "beyond": a question outside the small world
 INTERRUPT = dict(sum=0.15, faq=0.25, manners=0.1, count=0.75, list=0.75, say=0.0, stop=0.0,
@@ -211,26 +211,28 @@ def talk(bank, rng, frames=250):
         if interrupts and clip["kind"] == "stop":
             at, clip, interrupts = start + int(rng.integers(3, 40)), draw(), False
             continue
-        text, length = clip["reply"], t.length(clip["reply"])
+        length = t.length(clip["reply"])
         if rng.random() < INTERRUPT[clip["kind"]] and start < frames:
             at = start + int(rng.integers(3, max(4, length - 4)))
-            t.reply(text, start, until=at + YIELD)
-            long = length > 40
-            clip = draw() if rng.random() > (0.5 if long else 0.15) else draw(dict(stop=1))
-            interrupts = True
+            t.reply(clip["reply"], start, until=at + YIELD)
+            stops = rng.random() < (0.5 if length > 40 else 0.15)
+            clip, interrupts = draw(dict(stop=1)) if stops else draw(), True
             continue
-        if clip["kind"] == "sum" and rng.random() < ALOUD:
-            # it says another sum than was asked; only the result can be known, from its own words
-            aloud = another_sum(bank, rng, clip)
-            at = t.reply(aloud, start)
-            result = start + bank.replies[aloud][2][3][1]
-            t.fair[start - 1:result - 1] = False
-        else:
-            at = t.reply(text, start)
-        pause = (3, 25) if rng.random() < 0.88 else (25, 120)
-        at += int(rng.integers(*pause))
+        at = answer(t, bank, rng, clip, start)
+        at += int(rng.integers(*((3, 25) if rng.random() < 0.88 else (25, 120))))
         clip, interrupts = draw(), False
     return t
+
+
+def answer(t, bank, rng, clip, start):
+    """The right reply from frame `start`; to some sums another sum than was asked: there only the
+    result can be known, from its own words. -> first frame after it"""
+    if clip["kind"] != "sum" or rng.random() >= ALOUD:
+        return t.reply(clip["reply"], start)
+    aloud = another_sum(bank, rng, clip)
+    end = t.reply(aloud, start)
+    t.fair[start - 1:start + bank.replies[aloud][2][3][1] - 1] = False
+    return end
 
 
 def batch(bank, rng, size, frames):

@@ -17,7 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from . import scenes
+from . import audio, scenes
+from .audio import FRAME
 from .parley import Parley
 
 # row: (what it is called, ability, splits by a part of their names, must in per cent)
@@ -53,17 +54,20 @@ def interval(k, n):
 _parley = None
 
 
-def _begin(binary, model, temperature):
+def _begin(binary, model, temperature, out):
     global _parley
-    _parley = Parley(binary, model), temperature
+    _parley = Parley(binary, model), temperature, out
 
 
 def _ask(scene):
     """In a process of the pool: one conversation. -> its facts"""
-    parley, temperature = _parley
+    parley, temperature, out = _parley
     made = scenes.make(scene)
     words, sound = parley.talk(made.sound, temperature, scenes.SEED)
     facts = made.judge(words, sound)
+    if facts["right"] and scene.ability in ("manners", "faq", "say"):       # to be read back
+        first = next(f for f, _, _ in words if f >= audio.frame_of(made.fact["start"]))
+        audio.write_wav(out / f"{scene.name.replace('/', '-')}.wav", sound[first * FRAME:])
     return dict(name=scene.name, ability=scene.ability + scene.variant, split=scene.split, **facts)
 
 
@@ -73,9 +77,10 @@ def converse(binary, model, todo, path, temperature, jobs):
     if path.exists():
         answers = {a["name"]: a for a in map(json.loads, path.read_text().splitlines())}
     left = [scene for scene in todo if scene.name not in answers]
+    begin = binary, model, temperature, path.parent / "spoken"
     # spawned, not forked: each process needs an espeak-ng library of its own
-    with multiprocessing.get_context("spawn").Pool(
-            jobs, _begin, (binary, model, temperature)) as pool, path.open("a") as log:
+    with (multiprocessing.get_context("spawn").Pool(jobs, _begin, begin) as pool,
+          path.open("a") as log):
         for i, facts in enumerate(pool.imap_unordered(_ask, left)):
             print(json.dumps(facts), file=log, flush=True)
             answers[facts["name"]] = facts
@@ -189,7 +194,7 @@ def evaluate(binary, model, out, share, which="steer", temperature=None, jobs=1,
              recogniser=None):
     """Has `share` of the conversations of a set; temperature None: as shipped. -> the report"""
     out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
+    (out / "spoken").mkdir(parents=True, exist_ok=True)
     todo = [s for s in scenes.scenes(which, share)
             if scenes.is_possible(s) and (not only or s.ability in only)]
     name = which if temperature is None else f"{which}-{temperature:g}"
@@ -198,7 +203,9 @@ def evaluate(binary, model, out, share, which="steer", temperature=None, jobs=1,
     facts = report(answers, parley, temperature)
     if recogniser:
         from . import recogniser as listener            # needs torch
-        facts["speech"] = listener.score(recogniser, parley, share)
+        facts["speech"] = listener.score(recogniser, {
+            a["want"]: out / "spoken" / f"{a['name'].replace('/', '-')}.wav"
+            for a in answers if a["right"] and a["ability"] in ("manners", "faq", "say")})
     (out / f"report-{name}.json").write_text(json.dumps(facts, indent=1) + "\n")
     print(markdown(facts), flush=True)
     if facts["digits"]:

@@ -8,7 +8,6 @@ reads the codes must name the words. Parley's own voice keeps the latents that t
 """
 
 import copy
-import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,12 +18,11 @@ import torch.nn.functional as F
 
 from . import codec, phrases, training
 from .audio import FRAME_RATE, frame_of
-from .corpus import LABELS_A_FRAME, Clips, shards
+from .corpus import LABELS_A_FRAME, UNHEARD, Clips, shards
 from .stem import A_FRAME, Stem, top
 from .voices import PHONES, UNKNOWN
 
 SLOTS, LAG = 6, 4               # a frame names six 20 ms slots, four of the frame before it
-UNHEARD = -100
 
 
 def feature_path(run, name):

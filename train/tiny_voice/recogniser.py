@@ -15,11 +15,10 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 from . import audio, espeak, mel, phrases, speech, training, voices
-from .audio import FRAME, LABEL, RATE
+from .audio import LABEL, RATE
 from .voices import PHONES
 
 CLIPS = 1500
-SENTENCES = 60                  # replies that the score is made of
 VOICES = ["en-us+m1", "en-us+m3", "en-us+f2", "en-us+m7", "en-gb-x-rp"]
 
 
@@ -108,22 +107,21 @@ def read(net, x):
     return [int(names[a]) for a, b in zip(edges, ends) if names[a] > 0 and b - a > 1]
 
 
-def score(path, parley, share=1.0):
-    """Replies as the synthesiser speaks them and as Parley's codec renders them from its tokens."""
+def score(path, spoken):
+    """spoken: {reply: WAV file in which Parley says it} -> how much of it is read back, in per cent
+
+    Beside it the same replies as the synthesiser speaks them.
+    """
     net = Net()
     net.load_state_dict(torch.load(Path(path), map_location="cpu", weights_only=True))
-    texts = [text for text in [phrases.GREETING, phrases.AGAIN, *phrases.FAQ, *phrases.MANNERS]
-             + [w + "." for w in phrases.WORDS[::12]]][:max(4, round(share * SENTENCES))]
-    edits = {"synthesiser": 0, "parley": 0}
-    total = 0
-    for text in texts:
-        pcm, labels, _ = speech.reply_clip(text)
-        x = np.pad(audio.to_float(pcm), (RATE // 2 // FRAME * FRAME, 3 * FRAME))
+    edits, total = dict(synthesiser=0, parley=0), 0
+    for text, wav in spoken.items():
         said = espeak.say(text, **speech.PARLEY_VOICE)
         want = [p for p in (voices.espeak_phone(n) for n, _ in said.phones) if p > 0]
         total += len(want)
-        edits["synthesiser"] += _distance(want, read(net, x))
-        edits["parley"] += _distance(want, read(net, parley.decode(parley.encode(x))))
-    scores = {k: round(100 * (1 - v / total), 1) for k, v in edits.items()}
-    return dict(n=len(texts), share=round(100 * scores["parley"] / scores["synthesiser"], 1),
-                **scores)
+        clean = audio.to_float(speech.reply_clip(text)[0])
+        for who, x in (("synthesiser", clean), ("parley", audio.read_wav(wav))):
+            edits[who] += _distance(want, read(net, np.pad(x, (RATE // 2, RATE // 2))))
+    scores = {who: round(100 * (1 - n / max(1, total)), 1) for who, n in edits.items()}
+    share = round(100 * scores["parley"] / max(1, scores["synthesiser"]), 1)
+    return dict(n=len(spoken), share=share, **scores)

@@ -139,8 +139,11 @@ class Interrupted:
         return dict(right=after is not None and after <= 0.5, silent_after_s=after, **facts)
 
 
-def silent_from(sound, second, pause_s=1.0):
-    """The first moment after `second` from which nothing is heard for a while, or None."""
+def silent_from(sound, second, pause_s=0.3):
+    """The first moment after `second` from which nothing is heard for a while, or None.
+
+    Between two numbers it pauses less; a model that then says that it stopped has stopped.
+    """
     n = int(pause_s * 50)
     loud = np.abs(sound[:len(sound) // 480 * 480]).reshape(-1, 480).max(1) > SILENT
     for i in range(int(second * 50), len(loud) - n):

@@ -3,7 +3,7 @@
 
 Written to the data folder, clips laid end to end, each of whole frames:
   user-000.npy ..., model.npy    int16 sound [n]
-  ..._phones.npy                 u8 phoneme of every 20 ms [n / 480]: 0 silence, UNKNOWN
+  ..._phones.npy                 u8 phoneme of every 20 ms [n / 480], an index in voices.PHONES
   ....json                       text, reply, voice, place and times (seconds) of each clip
   voices.npy                     int16 sound of many people at once, a background
 """
@@ -16,7 +16,6 @@ import numpy as np
 
 from . import audio, espeak, phrases, rooms, voices
 from .audio import FRAME, LABEL, RATE
-from .voices import UNKNOWN
 
 PARLEY_VOICE = dict(voice="en-us", rate=150, pitch=45, pitch_range=35)
 TRAIN_SHARE = dict(sum=0.34, faq=0.23, manners=0.05, count=0.06, list=0.03, say=0.17, stop=0.03,
