@@ -26,8 +26,8 @@
 #define QUANT_ROWS 16
 #define QUANT_COLS 64
 
-/* Of what packing writes: another number where the same weights give other bytes, so that tiles
- * kept by an older program are made anew. */
+/* Of what packing writes, here and in panel.h: another number where the same weights give other
+ * bytes, so that what an older program has kept is made anew. */
 #define QUANT_VERSION 1
 
 /* MLX's smallest scale: an all-equal group must not divide by zero. */

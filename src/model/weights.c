@@ -447,9 +447,7 @@ static void finish_matrix(struct weights *w, struct weight *out, const struct we
         weights_fold_close(&fold);
         return;
     }
-    if (w->o.is_narrow && is_linear && out->dtype == DT_F32)
-        out->dtype = DT_BF16;
-    if (r.fold || out->dtype != r.e.dtype)
+    if (r.fold)
         weights_store(w, out, &r, key);
     else
         take_stored(w, out, &r, key);

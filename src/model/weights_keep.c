@@ -72,8 +72,7 @@ void weights_keep_look(struct weights *w)
         tile_cache_close(&w->tiles);
     if (!w->tiles)
         return;
-    snprintf(how, sizeof how, "%s%s%s", quant[w->o.quant], w->o.is_exact ? "-exact" : "",
-             w->o.is_narrow ? "-bf16" : "");
+    snprintf(how, sizeof how, "%s%s", quant[w->o.quant], w->o.is_exact ? "-exact" : "");
     if (w->lora.st) /* sums of an adapter are rounded as the instruction set does it */
         snprintf(how + strlen(how), sizeof how - strlen(how), "-lora%.17g-%s", w->o.lora_scaling,
                  kern.name);
