@@ -112,7 +112,7 @@ void     conv_state_reset(struct conv_state *s, int lane);
 OP_LIST(O)
 #undef O
 
-/* One row of backends.c. linear_add, norm_linear, glu_linear, glu and embed_add may be NULL: they are
+/* One row of backends.c. linear_add, norm_linear, glu_linear, glu, embed_add may be NULL: they are
  * composed of the others then; begin, end, hold, release and rouse may be NULL too. */
 struct be_row {
     const char *name;

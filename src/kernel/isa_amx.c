@@ -11,7 +11,7 @@
 #include "kernel/simd_dot_vnni.h"
 #include "kernel/simd_int8.h"
 
-/* --- int8: C[vector][row] += x [vector][64 columns] by codes [4 columns a line][row] ------------- */
+/* --- int8: C[vector][row] += x [vector][64 columns] by codes [4 columns a line][row] ---------- */
 
 #define VECS_MIN 9 /* fewer vectors are VNNI's: a tile costs the same for one as for sixteen */
 
@@ -20,7 +20,7 @@ static const struct amx_config int8_config = { .palette = 1,
                                                .row_bytes = { 64, 64, 64, 32, 64 },
                                                .rows = { 16, 16, 16, 16, 8 } };
 
-/* The codes of a group as unsigned bytes, one line for four columns: where they lie, or unpacked. */
+/* The codes of a group as unsigned bytes, a line for four columns: where they lie, or unpacked. */
 SIMD_INLINE const uint8_t *byte_codes(uint8_t *out, const uint8_t *codes, int group, int bits)
 {
     if (bits == 8)
@@ -140,7 +140,7 @@ static void amx_q4t_i8 KERN_TILES_I8_ARGS
         int8_tiles(y, x, n_vec, tiles, s, row0, row1, 4);
 }
 
-/* --- bf16: C[row][vector] += w [row][32 columns] by x [pair of columns][vector] ------------------ */
+/* --- bf16: C[row][vector] += w [row][32 columns] by x [pair of columns][vector] -------------- */
 
 #define PAIR_COLS 32   /* columns of a tile */
 #define CHUNK     1024 /* columns that are packed at a time */

@@ -22,9 +22,9 @@ void isa_c_linear_q4t  KERN_TILES_ARGS;
 void                   isa_c_panel_f32(const struct panel_job *j, int block0, int block1);
 void                   isa_c_panel_bf16(const struct panel_job *j, int block0, int block1);
 
-void isa_c_linear_q8t_i8    KERN_TILES_I8_ARGS;
-void isa_c_linear_q4t_i8    KERN_TILES_I8_ARGS;
+void isa_c_int8_q8t         KERN_TILES_I8_ARGS;
+void isa_c_int8_q4t         KERN_TILES_I8_ARGS;
 void isa_c_linear_bf16_bf16 KERN_LINEAR_BF16_ARGS;
-void isa_c_quantize_x(const struct quant_x *out, const float *x, int n, int bits);
+void isa_c_int8_quantize(const struct quant_x *out, const float *x, int n, int bits);
 
 #endif

@@ -34,7 +34,7 @@ static float scale_of(float *inverse, const float *x, int n)
     return top / 127;
 }
 
-void isa_c_quantize_x(const struct quant_x *out, const float *x, int n, int bits)
+void isa_c_int8_quantize(const struct quant_x *out, const float *x, int n, int bits)
 {
     for (int k = 0; k < n; k += QUANT_COLS) {
         int     n_k = n - k < QUANT_COLS ? n - k : QUANT_COLS;
@@ -113,28 +113,14 @@ static void linear_i8(float *const *y, const struct quant_x *x, int n_vec, const
                      r, r + QUANT_ROWS < row1 ? r + QUANT_ROWS : row1);
 }
 
-void isa_c_linear_q8t_i8 KERN_TILES_I8_ARGS
+void isa_c_int8_q8t KERN_TILES_I8_ARGS
 {
     s.bits = 8;
     linear_i8(y, x, n_vec, tiles, s, row0, row1);
 }
 
-void isa_c_linear_q4t_i8 KERN_TILES_I8_ARGS
+void isa_c_int8_q4t KERN_TILES_I8_ARGS
 {
     s.bits = 4;
     linear_i8(y, x, n_vec, tiles, s, row0, row1);
-}
-
-/* Rows of w and x are widened, and summed as linear_bf16 does. */
-void isa_c_linear_bf16_bf16 KERN_LINEAR_BF16_ARGS
-{
-    for (int m = 0; m < n_vec; m++)
-        for (int r = row0; r < row1; r++) {
-            const uint8_t *row = (const uint8_t *)w + 2 * (size_t)r * (size_t)n_in;
-            float          sum[ISA_C_LANES] = { 0 };
-            for (int k = 0; k < n_in; k++)
-                sum[k % ISA_C_LANES] += bf16_float(half_load(row + 2 * (size_t)k)) *
-                                        bf16_float(half_load((const uint8_t *)(x[m] + k)));
-            y[m][r] = isa_c_sum_lanes(sum);
-        }
 }

@@ -82,6 +82,20 @@ void isa_c_linear_f16 KERN_LINEAR_ARGS(uint16_t)
                    widen_f16);
 }
 
+/* Rows of w and x are widened, and summed as linear_bf16 does. */
+void isa_c_linear_bf16_bf16 KERN_LINEAR_BF16_ARGS
+{
+    for (int m = 0; m < n_vec; m++)
+        for (int r = row0; r < row1; r++) {
+            const uint8_t *row = (const uint8_t *)w + 2 * (size_t)r * (size_t)n_in;
+            float          sum[ISA_C_LANES] = { 0 };
+            for (int k = 0; k < n_in; k++)
+                sum[k % ISA_C_LANES] += bf16_float(half_load(row + 2 * (size_t)k)) *
+                                        bf16_float(half_load((const uint8_t *)(x[m] + k)));
+            y[m][r] = isa_c_sum_lanes(sum);
+        }
+}
+
 /* The codes of a tile as floats, column by column: [QUANT_COLS, QUANT_ROWS]. */
 static void widen_tile(float *q, const uint8_t *tile, int bits)
 {

@@ -61,8 +61,8 @@ struct kern_rows {
     (float *const *y, const uint16_t *const *x, int n_vec, const uint16_t *w, int n_in, int row0, \
      int row1)
 
-/* A product with panels and what follows it: v = x w^T, then each of (+ bias) (* scale) (+ add) that is
- * there; v goes to y, act(v) to z, where they are there. */
+/* A product with panels and what follows it: v = x w^T, then each of (+ bias) (* scale) (+ add)
+ * that is there; v goes to y, act(v) to z, where they are there. */
 struct panel_job {
     const float *const *x; /* [n_vec] rows of w.n_in floats */
     int                 n_vec;

@@ -12,6 +12,7 @@
 #define MAX_VEC    1920
 #define MAX_DIM    4096
 #define MAX_SAMPLE 4096
+#define MAX_I8     8 /* quantised vectors */
 
 struct bench {
     const struct kern *k;
@@ -20,6 +21,8 @@ struct bench {
     float             *in, *out; /* [MAX_VEC, MAX_DIM] */
     const float       *x[MAX_VEC];
     float             *y[MAX_VEC];
+    struct quant_x     x_i8[MAX_I8];
+    uint8_t           *in_i8;
     int64_t            sample[MAX_SAMPLE];
 };
 
@@ -70,6 +73,23 @@ static void run_q4t(struct bench *b, const struct item *i)
 {
     struct quant_shape s = { i->n_row, i->n_in, 4, 32 };
     b->k->linear_q4t(b->y, b->x, i->n_vec, weights(b, i), s, 0, i->n_row);
+}
+
+static void run_q8t_i8(struct bench *b, const struct item *i)
+{
+    struct quant_shape s = { i->n_row, i->n_in, 8, 64 };
+    b->k->linear_q8t_i8(b->y, b->x_i8, i->n_vec, weights(b, i), s, 0, i->n_row);
+}
+
+static void run_q4t_i8(struct bench *b, const struct item *i)
+{
+    struct quant_shape s = { i->n_row, i->n_in, 4, 64 };
+    b->k->linear_q4t_i8(b->y, b->x_i8, i->n_vec, weights(b, i), s, 0, i->n_row);
+}
+
+static void run_quantize_x(struct bench *b, const struct item *i)
+{
+    b->k->quantize_x(&b->x_i8[0], b->in, i->n_in, 4);
 }
 
 static void run_dot(struct bench *b, const struct item *i)
@@ -146,6 +166,11 @@ static const struct item items[] = {
     { "linear_q8t", "4096x4096, 8 vectors, cold", 4096, 4096, 8, true, run_q8t, 8.5, 2 },
     { "linear_q4t", "4096x4096, 1 vector, cold", 4096, 4096, 1, true, run_q4t, 5, 2 },
     { "linear_q4t", "4096x4096, 8 vectors, cold", 4096, 4096, 8, true, run_q4t, 5, 2 },
+    { "linear_q8t_i8", "4096x4096, 1 vector, cold", 4096, 4096, 1, true, run_q8t_i8, 8.5, 2 },
+    { "linear_q8t_i8", "4096x4096, 8 vectors, cold", 4096, 4096, 8, true, run_q8t_i8, 8.5, 2 },
+    { "linear_q4t_i8", "4096x4096, 1 vector, cold", 4096, 4096, 1, true, run_q4t_i8, 4.5, 2 },
+    { "linear_q4t_i8", "4096x4096, 8 vectors, cold", 4096, 4096, 8, true, run_q4t_i8, 4.5, 2 },
+    { "quantize_x", "4096", 1, 4096, 1, false, run_quantize_x, 40, 0 },
     { "dot_f32", "4096", 1, 4096, 1, false, run_dot, 64, 2 },
     { "rms_norm_f32", "4096", 1, 4096, 1, false, run_rms_norm, 96, 4 },
     { "layer_norm_f32", "512", 1, 512, 1, false, run_layer_norm, 128, 6 },
@@ -210,6 +235,10 @@ static void fill(struct bench *b)
         b->in[i] = (float)(int32_t)seed * 0x1p-31f;
         b->out[i] = 0;
     }
+    for (int m = 0; m < MAX_I8; m++) {
+        quant_x_init(&b->x_i8[m], b->in_i8 + (size_t)m * quant_x_size(MAX_DIM), MAX_DIM);
+        isa_c.quantize_x(&b->x_i8[m], b->in + m, MAX_DIM, 4);
+    }
 }
 
 enum err kern_bench(void (*on_row)(void *arg, const struct kern_bench_row *row), void *arg,
@@ -221,8 +250,9 @@ enum err kern_bench(void (*on_row)(void *arg, const struct kern_bench_row *row),
         b->pool = mem_alloc(POOL_SIZE);
         b->in = mem_alloc((size_t)MAX_VEC * MAX_DIM * sizeof *b->in);
         b->out = mem_alloc((size_t)MAX_VEC * MAX_DIM * sizeof *b->out);
+        b->in_i8 = mem_alloc(MAX_I8 * quant_x_size(MAX_DIM));
     }
-    if (!b || !b->pool || !b->in || !b->out) {
+    if (!b || !b->pool || !b->in || !b->out || !b->in_i8) {
         err = err_set(ERR_NOMEM, "out of memory: measuring kernels needs 200 MiB");
         goto out;
     }
@@ -251,6 +281,7 @@ out:
         mem_free(b->pool);
         mem_free(b->in);
         mem_free(b->out);
+        mem_free(b->in_i8);
         mem_free(b);
     }
     return err;

@@ -2,8 +2,9 @@
 /* kern_reach: how near the linear kernels in use come to what memory and arithmetic allow.
  *
  * A product with one vector is as fast as memory is read, so it is measured beside the best read
- * loop, turn by turn over the same matrices, none of which is in a cache; products with many vectors
- * are measured against the multiplications that the instruction set does from registers alone.
+ * loop, turn by turn over the same matrices, none of which is in a cache; products with many
+ * vectors are measured against the multiplications that the instruction set does from registers
+ * alone.
  */
 #ifndef KERNEL_KERN_REACH_H
 #define KERNEL_KERN_REACH_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* peak: what an instruction set multiplies and adds from registers alone. Each function does n steps
- * and gives the operations done (two for a product and its sum). */
+/* peak: what an instruction set multiplies and adds from registers alone. Each function does n
+ * steps and gives the operations done (two for a product and its sum). */
 #ifndef KERNEL_PEAK_H
 #define KERNEL_PEAK_H
 

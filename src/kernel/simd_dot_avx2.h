@@ -111,7 +111,7 @@ SIMD_INLINE void simd_dot(__m256i dot[][2], const uint8_t *codes, const int8_t *
     }
 }
 
-/* Peaks (simd_peak.h): a nibble's product and its sum in 16 bits; a byte's as that of two halves. */
+/* Peaks (simd_peak.h): a nibble's product, summed in 16 bits; a byte's, widened, in 32. */
 #define SIMD_PEAK_CODES4 4
 #define SIMD_PEAK_CODES8 2
 SIMD_INLINE __m256i simd_peak_code4(__m256i sum, __m256i codes, __m256i x)

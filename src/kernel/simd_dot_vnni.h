@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* simd_dot_vnni: int8 products of the tiles of quant.h by VNNI, for simd_int8.h. Products of unsigned
- * codes and signed activations are added to 32 bits at once; whole numbers, so their order is free.
+/* simd_dot_vnni: int8 products of the tiles of quant.h by VNNI, for simd_int8.h. Products of
+ * unsigned codes and signed activations are added to 32 bits at once; whole numbers, so their order
+ * is free.
  * The file that includes this says which instruction SIMD_DPBUSD(sum, codes, x) is.
  */
 #ifndef KERNEL_SIMD_DOT_VNNI_H

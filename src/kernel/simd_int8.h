@@ -2,9 +2,9 @@
 /* simd_int8: the linear kernels of tiles with int8 activations, on the vocabulary and on the
  * simd_dot() included before. Lanes are rows.
  *
- * Each output takes group after group fma(scale, x.scale * dot, .) and fma(bias, x.sum, .), whatever
- * is computed beside it. One vector walks several contiguous runs of rows at once, tile by tile: as
- * many streams of weights as memory serves best.
+ * Each output takes group after group fma(scale, x.scale * dot, .) and fma(bias, x.sum, .),
+ * whatever is computed beside it. One vector walks several contiguous runs of rows at once, tile by
+ * tile: as many streams of weights as memory serves best.
  */
 #ifndef KERNEL_SIMD_INT8_H
 #define KERNEL_SIMD_INT8_H
