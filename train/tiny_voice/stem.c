@@ -17,7 +17,7 @@ static void conv(float *restrict y, const float *restrict x, const float *restri
 {
     for (int o = 0; o < n_out; o += 8) {
         const v8 bias = *(const v8 *)(b + o);
-        int i = 0;
+        int      i = 0;
         for (; i + 8 <= n; i += 8) {
             v8 sum[8];
             for (int r = 0; r < 8; r++)
@@ -58,10 +58,10 @@ int stem_run(const float *pcm, int n_frames, const float *weights, int n_filters
              const int *strides, float *out)
 {
     const int n_max = FRAME * n_filters * 2 + 64 * n_filters;
-    float *in = calloc(FRAME + 6, sizeof *in), *wide = malloc(sizeof *wide * n_max);
-    float *half = malloc(sizeof *half * n_max), *back = malloc(sizeof *back * n_max);
-    float *inner[MOST_STAGES] = {0}, *outer[MOST_STAGES] = {0};
-    int ok = in && wide && half && back && n_stages <= MOST_STAGES;
+    float    *in = calloc(FRAME + 6, sizeof *in), *wide = malloc(sizeof *wide * n_max);
+    float    *half = malloc(sizeof *half * n_max), *back = malloc(sizeof *back * n_max);
+    float    *inner[MOST_STAGES] = { 0 }, *outer[MOST_STAGES] = { 0 };
+    int       ok = in && wide && half && back && n_stages <= MOST_STAGES;
 
     for (int s = 0; ok && s < n_stages; s++) {
         inner[s] = calloc(n_max, sizeof *inner[s]);
@@ -70,7 +70,7 @@ int stem_run(const float *pcm, int n_frames, const float *weights, int n_filters
     }
     for (int f = 0; ok && f < n_frames; f++) {
         const float *w = weights;
-        int n = FRAME, c = n_filters;
+        int          n = FRAME, c = n_filters;
         memcpy(in + 6, pcm + (size_t)f * FRAME, FRAME * sizeof *in);
         conv(wide, in, w, w + 7 * c, n, 1, 7, c);
         keep(in, FRAME, 6);
