@@ -2,13 +2,14 @@
 """What can it do? Conversations with the built `parley` program itself, counted.
 
 Every conversation is one process of `parley talk`, streaming, with the temperatures that the model
-is shipped with. Answers are kept one by one in answers-SET.jsonl beside the report, so that an
-interrupted evaluation goes on where it was; report-SET.json and a Markdown table are made of them.
+is shipped with. Answers are kept one by one in answers-SET-WEIGHTS.jsonl beside the report, so that
+an interrupted evaluation goes on where it was; report-SET.json and a Markdown table come of them.
 The set "steer" may be looked at as often as one likes; "final" is opened once, at the end.
 """
 
 import argparse
 import datetime
+import hashlib
 import json
 import multiprocessing
 import statistics
@@ -190,6 +191,14 @@ def digits_markdown(facts):
     return "\n".join(lines)
 
 
+def weights(model):
+    """A short name of a model's weights."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(model).glob("*.safetensors")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:8]
+
+
 def evaluate(binary, model, out, share, which="steer", temperature=None, jobs=1, only=None,
              recogniser=None):
     """Has `share` of the conversations of a set; temperature None: as shipped. -> the report"""
@@ -198,14 +207,15 @@ def evaluate(binary, model, out, share, which="steer", temperature=None, jobs=1,
     todo = [s for s in scenes.scenes(which, share)
             if scenes.is_possible(s) and (not only or s.ability in only)]
     name = which if temperature is None else f"{which}-{temperature:g}"
-    answers = converse(binary, model, todo, out / f"answers-{name}.jsonl", temperature, jobs)
+    path = out / f"answers-{name}-{weights(model)}.jsonl"       # other weights begin anew
+    answers = converse(binary, model, todo, path, temperature, jobs)
     parley = Parley(binary, model)
     facts = report(answers, parley, temperature)
-    if recogniser:
+    spoken = {a["want"]: out / "spoken" / f"{a['name'].replace('/', '-')}.wav"
+              for a in answers if a["right"] and a["ability"] in ("manners", "faq", "say")}
+    if recogniser and spoken:
         from . import recogniser as listener            # needs torch
-        facts["speech"] = listener.score(recogniser, {
-            a["want"]: out / "spoken" / f"{a['name'].replace('/', '-')}.wav"
-            for a in answers if a["right"] and a["ability"] in ("manners", "faq", "say")})
+        facts["speech"] = listener.score(recogniser, spoken)
     (out / f"report-{name}.json").write_text(json.dumps(facts, indent=1) + "\n")
     print(markdown(facts), flush=True)
     if facts["digits"]:

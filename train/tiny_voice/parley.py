@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""The built `parley` program, driven from outside. Needs numpy and safetensors, no torch."""
+"""The built `parley` program, driven from outside. Needs no torch."""
 
 import json
 import subprocess
 import tempfile
 from pathlib import Path
 
-import numpy as np
 import soundfile
-from safetensors.numpy import load_file, save_file
 
 from . import audio
 
@@ -47,19 +45,3 @@ class Parley:
             sound, _ = soundfile.read(said, dtype="float32")
             lines = [json.loads(line) for line in Path(text).read_text().splitlines()]
         return [(line["frame"], line["token"], line["text"]) for line in lines], sound
-
-    def encode(self, x):
-        """float32 [n] -> codes i32 [8, frames]"""
-        with tempfile.TemporaryDirectory() as folder:
-            sound, codes = (str(Path(folder) / n) for n in ("in.wav", "codes.safetensors"))
-            audio.write_wav(sound, x)
-            self.run("codec", "encode", sound, codes)
-            return load_file(codes)["codes"]
-
-    def decode(self, codes):
-        """codes [8, frames] -> float32 [frames * FRAME]"""
-        with tempfile.TemporaryDirectory() as folder:
-            tokens, sound = (str(Path(folder) / n) for n in ("codes.safetensors", "out.wav"))
-            save_file({"codes": np.ascontiguousarray(codes, np.int32)}, tokens)
-            self.run("codec", "decode", tokens, sound)
-            return soundfile.read(sound, dtype="float32")[0]
