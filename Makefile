@@ -35,19 +35,23 @@ ISA_FLAGS_avx512vnni = $(ISA_FLAGS_avx512) -mavx512vnni
 ISA_FLAGS_avx512bf16 = $(ISA_FLAGS_avx512vnni) -mavx512bf16
 ISA_FLAGS_amx        = $(ISA_FLAGS_avx512bf16) -mamx-tile -mamx-int8 -mamx-bf16
 
+# Intrinsics under a sanitizer take minutes to compile, and guard pages watch these kernels instead: every build of a
+# compiler shares the plain one's objects.
+PLAIN := $(BUILD)
+ISA_C := -std=c11 -D_GNU_SOURCE -Isrc $(WARN) $(OPT) $(HARDEN)
+
 comma := ,
 ifdef SAN
 override BUILD := $(BUILD)/san-$(subst $(comma),-,$(subst $(comma) ,,$(subst $() ,,$(SAN))))
 SAN_FLAGS  = -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all
 HARDEN     = -fPIE
-# Intrinsics under a sanitizer take minutes to compile; guard pages watch these kernels instead.
-ISA_FLAGS_avx2   += -fno-sanitize=all
-ISA_FLAGS_avx512 += -fno-sanitize=all
 endif
 Q := $(if $(V),,@)
 
 SRC      := $(shell find src -name '*.c' | sort)
-OBJ      := $(SRC:%.c=$(BUILD)/%.o)
+ISA_SRC  := $(filter-out src/kernel/isa_c%,$(filter src/kernel/isa_%,$(SRC)))
+ISA_OBJ  := $(ISA_SRC:%.c=$(PLAIN)/%.o)
+OBJ      := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(ISA_SRC),$(SRC))) $(ISA_OBJ)
 WEB      := $(shell find web -type f 2>/dev/null | sort)
 LIB_OBJ  := $(filter-out $(BUILD)/src/app/main.o,$(OBJ)) $(BUILD)/gen/web_files.o
 TEST_SRC := $(shell find tests/unit tests/kernel tests/backend tests/wire tests/rt -name '*.c' 2>/dev/null | sort)
@@ -69,6 +73,11 @@ $(BUILD)/%.o: %.c Makefile VERSION
 	$(Q)$(CC) $(ALL_C) $(if $(findstring /isa_,$<),$(ISA_FLAGS_$(word 2,$(subst _, ,$(basename $(notdir $<)))))) \
 		-MMD -MP -c -o $@ $<
 
+$(ISA_OBJ): $(PLAIN)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	@echo "  cc    $<"
+	$(Q)$(CC) $(ISA_C) $(ISA_FLAGS_$(word 2,$(subst _, ,$(basename $(notdir $<))))) -MMD -MP -c -o $@ $<
+
 $(BUILD)/gen/web_files.c: scripts/embed-web.sh $(WEB)
 	@mkdir -p $(@D)
 	$(Q)scripts/embed-web.sh web $@
@@ -84,10 +93,10 @@ $(TESTS): $(BUILD)/%: %.c $(BUILD)/libparley.a Makefile
 # AVX-512, VNNI and AMX in other instructions, for tests on machines without them; -O1 compiles four times faster.
 SIMDE_ISAS := $(if $(wildcard /usr/include/simde/x86/avx512.h),$(if $(filter x86_64%,$(shell $(CC) -dumpmachine)),\
               avx512 avxvnni avx512vnni avx512bf16 amx))
-$(BUILD)/tests/kernel/kern $(BUILD)/tests/kernel/int8 $(BUILD)/tests/kernel/panel: $(SIMDE_ISAS:%=$(BUILD)/tests/kernel/simde_%.o)
-$(BUILD)/tests/kernel/simde_%.o: src/kernel/isa_%.c tests/kernel/simde.h Makefile
+$(BUILD)/tests/kernel/kern $(BUILD)/tests/kernel/int8 $(BUILD)/tests/kernel/panel: $(SIMDE_ISAS:%=$(PLAIN)/tests/kernel/simde_%.o)
+$(PLAIN)/tests/kernel/simde_%.o: src/kernel/isa_%.c tests/kernel/simde.h Makefile
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_C) $(ISA_FLAGS_avx2) -O1 -Wno-psabi -include tests/kernel/simde.h -Disa_$*=isa_$*_simde \
+	$(Q)$(CC) $(ISA_C) $(ISA_FLAGS_avx2) -O1 -Wno-psabi -include tests/kernel/simde.h -Disa_$*=isa_$*_simde \
 		-MMD -MP -c -o $@ $<
 
 check: $(BUILD)/parley tests
@@ -108,4 +117,4 @@ install: $(BUILD)/parley
 clean:
 	rm -rf $(BUILD)
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(PLAIN) -name '*.d' 2>/dev/null)

@@ -16,7 +16,7 @@
 #define LATE_NS         2000000 /* a wait inside a region: our processor is taken */
 #define CROWDED_NS      5000    /* spinning while the machine is crowded */
 #define LATE_MAX        4       /* late waits in a row of regions that make a crowd */
-#define CROWDED_REGIONS 256
+#define CROWDED_REGIONS 16      /* of a whole frame each */
 
 struct worker {
     char              pad[LINE];

@@ -91,7 +91,7 @@ void     conv_state_reset(struct conv_state *s, int lane);
     /* y += x; y += s * x, s [n_col] */                                                            \
     O(add, (struct be *be, struct tensor *y, const struct tensor *x))                              \
     O(scale_add, (struct be *be, struct tensor *y, const struct tensor *x, const float *s))        \
-    /* qkv [n, (H + 2 Hkv) d]: turns its queries and keys in place, keeps keys and values, then     \
+    /* qkv [n, (H + 2 Hkv) d]: turns its queries and keys in place, keeps keys and values, then    \
      * attends: y [n, H d]. kv->n_seen moves on. */                                                \
     O(attend, (struct be *be, struct tensor *y, struct tensor *qkv, struct kv *kv,                 \
                const struct attend *a))                                                            \
@@ -101,7 +101,7 @@ void     conv_state_reset(struct conv_state *s, int lane);
                      float scale))                                                                 \
     /* y [n_lane * T / stride, n_out], or [n_lane * T * stride, n_out] when transposed */          \
     O(conv, (struct be *be, const struct conv_out *out, const struct tensor *x,                    \
-             const struct conv *c, struct conv_state *s))                                                              \
+             const struct conv *c, struct conv_state *s))                                          \
     /* y[i] = row ids[i] of the table; an id below 0 gives zeros, above its end ERR_USAGE. */      \
     O(embed, (struct be *be, struct tensor *y, const struct weight *table, const int32_t *ids))    \
     O(embed_add, (struct be *be, struct tensor *y, const struct weight *table,                     \

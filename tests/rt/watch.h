@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* watch: calls watch_malloc(), which the includer defines, at every malloc, calloc and realloc of the
- * process, whoever makes it. Sanitizers own malloc: under them IS_WATCHED is false and nothing is
- * called. Include it once a program. */
+/* watch: calls watch_malloc(), which the includer defines, at every malloc, calloc and realloc of
+ * the process, whoever makes it. Sanitizers own malloc: under them IS_WATCHED is false and nothing
+ * is called. Include it once a program. */
 #ifndef TESTS_RT_WATCH_H
 #define TESTS_RT_WATCH_H
 
