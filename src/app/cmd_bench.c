@@ -246,11 +246,11 @@ static enum err run(struct app *app)
     return err;
 }
 
-static const enum option options[] = {
-    OPT_MODEL, OPT_SHAPE, OPT_THREADS, OPT_DEVICE,  OPT_QUANT, OPT_KV,       OPT_EXACT,
-    OPT_STEPS, OPT_IN,    OPT_LANES,   OPT_CONTEXT, OPT_COLD,  OPT_REALTIME, OPT_REQUIRE_REALTIME,
-    OPT_TRACE, OPT_JSON,  OPTION_COUNT
-};
+static const enum option options[] = { OPT_MODEL,   OPT_SHAPE, OPT_THREADS,  OPT_DEVICE,
+                                       OPT_QUANT,   OPT_KV,    OPT_PIN,      OPT_TILE_CACHE,
+                                       OPT_EXACT,   OPT_STEPS, OPT_IN,       OPT_LANES,
+                                       OPT_CONTEXT, OPT_COLD,  OPT_REALTIME, OPT_REQUIRE_REALTIME,
+                                       OPT_TRACE,   OPT_JSON,  OPTION_COUNT };
 
 const struct command cmd_bench = {
     .name = "bench",

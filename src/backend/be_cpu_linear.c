@@ -113,7 +113,7 @@ static void make_ready(const struct linear *j, const struct ready *out, int m0, 
             x = to;
         }
         if (j->form == FORM_I8)
-            kern.quantize_x(&out->i8[m], x, n_in, bits_of(j->w));
+            kern.quantise_x(&out->i8[m], x, n_in, bits_of(j->w));
         else if (j->form == FORM_BF16)
             kern.f32_to_bf16((uint16_t *)out->bf16[m], x, n_in);
     }

@@ -5,13 +5,13 @@
 #include "kernel/simd_avx2.h"
 
 #include "kernel/simd_attend.h"
+#include "kernel/simd_codes.h"
 #include "kernel/simd_dot_avx2.h"
 #include "kernel/simd_int8.h"
 #include "kernel/simd_linear.h"
 #include "kernel/simd_panel.h"
 #include "kernel/simd_peak.h"
-#include "kernel/simd_quantise.h"
-#include "kernel/simd_quantize.h"
+#include "kernel/simd_quant_x.h"
 #include "kernel/simd_rows.h"
 #include "kernel/simd_tiles.h"
 
@@ -30,7 +30,7 @@ const struct kern isa_avx2 = {
     .linear_q4t = linear_q4t,
     .linear_q8t_i8 = linear_q8t_i8,
     .linear_q4t_i8 = linear_q4t_i8,
-    .quantize_x = quantize_x,
+    .quantise_x = quantise_x,
     .panel_f32 = panel_f32,
     .panel_bf16 = panel_bf16,
     .rms_norm_f32 = rms_norm_f32,

@@ -25,6 +25,6 @@ void                   isa_c_panel_bf16(const struct panel_job *j, int block0, i
 void isa_c_int8_q8t         KERN_TILES_I8_ARGS;
 void isa_c_int8_q4t         KERN_TILES_I8_ARGS;
 void isa_c_linear_bf16_bf16 KERN_LINEAR_BF16_ARGS;
-void isa_c_int8_quantize(const struct quant_x *out, const float *x, int n, int bits);
+void isa_c_int8_quantise(const struct quant_x *out, const float *x, int n, int bits);
 
 #endif

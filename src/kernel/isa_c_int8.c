@@ -34,7 +34,7 @@ static float scale_of(float *inverse, const float *x, int n)
     return top / 127;
 }
 
-void isa_c_int8_quantize(const struct quant_x *out, const float *x, int n, int bits)
+void isa_c_int8_quantise(const struct quant_x *out, const float *x, int n, int bits)
 {
     for (int k = 0; k < n; k += QUANT_COLS) {
         int     n_k = n - k < QUANT_COLS ? n - k : QUANT_COLS;

@@ -51,7 +51,7 @@ struct kern_rows {
 };
 
 /* The same on activations of fewer bits, which a fast mode makes once for a whole product: x is
- * [n_vec] of quantize_x()'s vectors, or rows of bf16. Integer products are exact; each output takes
+ * [n_vec] of quantise_x()'s vectors, or rows of bf16. Integer products are exact; each output takes
  * group after group scale * (x.scale * dot) and then bias * x.sum, in f32. Products of bf16 are
  * summed in f32. */
 #define KERN_TILES_I8_ARGS                                                                         \
@@ -89,7 +89,7 @@ struct panel_job {
     K(void, linear_q4t_i8, KERN_TILES_I8_ARGS)                                                     \
     K(void, linear_bf16_bf16, KERN_LINEAR_BF16_ARGS)                                               \
     /* out's parts hold n columns and their padding; bits: of the tiles, 4 or 8 */                 \
-    K(void, quantize_x, (const struct quant_x *out, const float *x, int n, int bits))              \
+    K(void, quantise_x, (const struct quant_x *out, const float *x, int n, int bits))              \
     /* Blocks [block0, block1) of w, whose dtype is the kernel's. */                               \
     K(void, panel_f32, (const struct panel_job *j, int block0, int block1))                        \
     K(void, panel_bf16, (const struct panel_job *j, int block0, int block1))                       \

@@ -87,9 +87,9 @@ static void run_q4t_i8(struct bench *b, const struct item *i)
     b->k->linear_q4t_i8(b->y, b->x_i8, i->n_vec, weights(b, i), s, 0, i->n_row);
 }
 
-static void run_quantize_x(struct bench *b, const struct item *i)
+static void run_quantise_x(struct bench *b, const struct item *i)
 {
-    b->k->quantize_x(&b->x_i8[0], b->in, i->n_in, 4);
+    b->k->quantise_x(&b->x_i8[0], b->in, i->n_in, 4);
 }
 
 static void run_dot(struct bench *b, const struct item *i)
@@ -170,7 +170,7 @@ static const struct item items[] = {
     { "linear_q8t_i8", "4096x4096, 8 vectors, cold", 4096, 4096, 8, true, run_q8t_i8, 8.5, 2 },
     { "linear_q4t_i8", "4096x4096, 1 vector, cold", 4096, 4096, 1, true, run_q4t_i8, 4.5, 2 },
     { "linear_q4t_i8", "4096x4096, 8 vectors, cold", 4096, 4096, 8, true, run_q4t_i8, 4.5, 2 },
-    { "quantize_x", "4096", 1, 4096, 1, false, run_quantize_x, 40, 0 },
+    { "quantise_x", "4096", 1, 4096, 1, false, run_quantise_x, 40, 0 },
     { "dot_f32", "4096", 1, 4096, 1, false, run_dot, 64, 2 },
     { "rms_norm_f32", "4096", 1, 4096, 1, false, run_rms_norm, 96, 4 },
     { "layer_norm_f32", "512", 1, 512, 1, false, run_layer_norm, 128, 6 },
@@ -237,7 +237,7 @@ static void fill(struct bench *b)
     }
     for (int m = 0; m < MAX_I8; m++) {
         quant_x_init(&b->x_i8[m], b->in_i8 + (size_t)m * quant_x_size(MAX_DIM), MAX_DIM);
-        isa_c.quantize_x(&b->x_i8[m], b->in + m, MAX_DIM, 4);
+        isa_c.quantise_x(&b->x_i8[m], b->in + m, MAX_DIM, 4);
     }
 }
 

@@ -335,7 +335,7 @@ static void fill(struct reach *b)
         b->x[m] = b->in + (size_t)m * MAX_IN;
         b->x_bf16[m] = b->in_bf16 + (size_t)m * MAX_IN;
         quant_x_init(&b->x_i8[m], b->in_i8 + (size_t)m * quant_x_size(MAX_IN), MAX_IN);
-        kern.quantize_x(&b->x_i8[m], b->x[m], MAX_IN, 4);
+        kern.quantise_x(&b->x_i8[m], b->x[m], MAX_IN, 4);
     }
 }
 

@@ -97,7 +97,7 @@ static void run_i8(const struct kern *k, const struct input *in, float *out, str
     for (int m = 0; m < N_I8; m++) {
         yp[m] = y[m];
         quant_x_init(&x[m], memory[m], s.n_in);
-        isa_c.quantize_x(&x[m], in->b[0] + m, s.n_in, s.bits);
+        isa_c.quantise_x(&x[m], in->b[0] + m, s.n_in, s.bits);
     }
     (s.bits == 8 ? k->linear_q8t_i8 : k->linear_q4t_i8)(yp, x, N_I8, tiles, s, 0, N_ROW);
     for (int m = 0; m < N_I8; m++)
@@ -120,12 +120,12 @@ CASE(linear_bf16_bf16)
     const uint16_t *x[N_VEC] = { in->bf16, in->bf16 + N, in->bf16 + 2 * N };
     k->linear_bf16_bf16(v.y, x, N_VEC, in->bf16, N, 1, N_ROW);
 }
-CASE(quantize_x)
+CASE(quantise_x)
 {
     struct quant_x       x;
     _Alignas(64) uint8_t memory[X_CAP];
     quant_x_init(&x, memory, N);
-    k->quantize_x(&x, in->a, N, 4);
+    k->quantise_x(&x, in->a, N, 4);
     for (int i = 0; i < N; i++)
         out[i] = x.q[i];
     for (int i = 0; i < N_IN / 32; i++)

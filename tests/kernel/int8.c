@@ -44,7 +44,7 @@ static void make_tiles(struct tiles *t, struct quant_shape s, int n_vec, bool is
         for (int i = 0; i < s.n_in; i++)
             row[i] = is_far ? (m % 2 ? -1 : 1) : next() * (float)(1 << i % 64 / 8);
         quant_x_init(&t->x[m], memory + (size_t)(n_vec - 1 - m) * size, s.n_in);
-        isa_c.quantize_x(&t->x[m], row, s.n_in, s.bits);
+        isa_c.quantise_x(&t->x[m], row, s.n_in, s.bits);
     }
     take_outputs(t->y, n_vec, s.n_out);
     take_outputs(t->z, n_vec, s.n_out);
@@ -112,8 +112,8 @@ TEST(quantized_vectors_are_the_definitions_to_the_bit)
         quant_x_init(&got, guard_take(size, 0), n);
         for (int i = 0; i < n; i++)
             x[i] *= form < 2 ? 1 : form < 4 ? 1e-33f * (float)(i % 3) : 1e30f * (float)(i % 65);
-        isa_c.quantize_x(&want, x, n, bits);
-        k->quantize_x(&got, x, n, bits);
+        isa_c.quantise_x(&want, x, n, bits);
+        k->quantise_x(&got, x, n, bits);
         int n_tile = (n + 63) / 64;
         CHECK(memcmp(want.q, got.q, (size_t)n_tile * 64) == 0);
         CHECK(memcmp(want.scale, got.scale, (size_t)n_tile * 4) == 0);
@@ -132,7 +132,7 @@ TEST(quantized_vectors_are_near_what_they_stand_for)
         float         *x = floats(n), sum = 0;
         struct quant_x q;
         quant_x_init(&q, guard_take(x_bytes(n), 0), n);
-        k->quantize_x(&q, x, n, bits);
+        k->quantise_x(&q, x, n, bits);
         struct tiles t = { .s = { 1, n, bits, 32 }, .x = { q } };
         for (int i = 0; i < n; i++) {
             CHECK(fabsf(activation(&t, 0, i) - x[i]) <= q.scale[i / 64] * 0.5001f);
@@ -156,7 +156,7 @@ TEST(a_number_that_is_not_finite_reaches_every_row)
             make_tiles(&t, (struct quant_shape){ 20, 160, bits, 32 }, 2, false);
             for (int c = 0; c < 160; c++)
                 row[c] = c == 70 ? bad[i] : 1;
-            k->quantize_x(&t.x[0], row, 160, bits);
+            k->quantise_x(&t.x[0], row, 160, bits);
             run(k, &t, t.z, 0, 2, 0, 20);
             for (int r = 0; r < 20; r++)
                 CHECK(isnan(t.z[0][r]) && isfinite(t.z[1][r]));

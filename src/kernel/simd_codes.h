@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* simd_quantise: groups of numbers to codes, in AVX2. Included once by isa_avx2.c; wider sets fall
+/* simd_codes: groups of numbers to codes, in AVX2. Included once by isa_avx2.c; wider sets fall
  * back to it: packing a file is bound by memory from here on. Divisions stay divisions, since the
  * codes must be those of the definition to the bit. */
-#ifndef KERNEL_SIMD_QUANTISE_H
-#define KERNEL_SIMD_QUANTISE_H
+#ifndef KERNEL_SIMD_CODES_H
+#define KERNEL_SIMD_CODES_H
 
 #if defined(__AVX2__)
 #include <immintrin.h>

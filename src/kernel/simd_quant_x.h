@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* simd_quantize: activations to int8 in registers of 256 bits, for every table that has AVX2. The
+/* simd_quant_x: activations to int8 in registers of 256 bits, for every table that has AVX2. The
  * same numbers as the definition, to the bit: one rounding each, and sums of whole numbers. */
-#ifndef KERNEL_SIMD_QUANTIZE_H
-#define KERNEL_SIMD_QUANTIZE_H
+#ifndef KERNEL_SIMD_QUANT_X_H
+#define KERNEL_SIMD_QUANT_X_H
 
 #include <math.h>
 
@@ -12,19 +12,19 @@
 #if defined(__AVX2__)
 #define QUANTIZE_TINY 1e-30f /* as in isa_c_int8.c */
 
-SIMD_INLINE __m256i simd_quantize_8(const float *x, __m256 inverse)
+SIMD_INLINE __m256i simd_quantise_8(const float *x, __m256 inverse)
 {
     return _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x), inverse));
 }
 
 /* 32 columns: codes and their sum. */
-SIMD_INLINE int simd_quantize_32(int8_t *q, const float *x, __m256 inverse, int bits)
+SIMD_INLINE int simd_quantise_32(int8_t *q, const float *x, __m256 inverse, int bits)
 {
     __m256i places = _mm256_setr_epi8(0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15, 0, 2, 4,
                                       6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15);
-    __m256i ab = _mm256_packs_epi32(simd_quantize_8(x, inverse), simd_quantize_8(x + 8, inverse));
-    __m256i cd = _mm256_packs_epi32(simd_quantize_8(x + 16, inverse),
-                                    simd_quantize_8(x + 24, inverse));
+    __m256i ab = _mm256_packs_epi32(simd_quantise_8(x, inverse), simd_quantise_8(x + 8, inverse));
+    __m256i cd = _mm256_packs_epi32(simd_quantise_8(x + 16, inverse),
+                                    simd_quantise_8(x + 24, inverse));
     __m256i codes = _mm256_permutevar8x32_epi32(_mm256_packs_epi16(ab, cd),
                                                 _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
     __m256i pairs = _mm256_maddubs_epi16(_mm256_set1_epi8(1), codes);
@@ -52,7 +52,7 @@ SIMD_INLINE uint32_t simd_largest_64(const float *x)
     return (uint32_t)_mm_cvtsi128_si32(four);
 }
 
-SIMD_INLINE void simd_quantize_64(const struct quant_x *out, int t, const float *x, int bits)
+SIMD_INLINE void simd_quantise_64(const struct quant_x *out, int t, const float *x, int bits)
 {
     float   top = float_of_bits(simd_largest_64(x));
     int8_t *q = out->q + t * QUANT_COLS;
@@ -65,19 +65,19 @@ SIMD_INLINE void simd_quantize_64(const struct quant_x *out, int t, const float 
     float  scale = top / 127;
     __m256 inverse = _mm256_set1_ps(127 / top);
     out->scale[t] = scale;
-    out->sum[2 * t] = scale * (float)simd_quantize_32(q, x, inverse, bits);
-    out->sum[2 * t + 1] = scale * (float)simd_quantize_32(q + 32, x + 32, inverse, bits);
+    out->sum[2 * t] = scale * (float)simd_quantise_32(q, x, inverse, bits);
+    out->sum[2 * t + 1] = scale * (float)simd_quantise_32(q + 32, x + 32, inverse, bits);
 }
 
-static void quantize_x(const struct quant_x *out, const float *x, int n, int bits)
+static void quantise_x(const struct quant_x *out, const float *x, int n, int bits)
 {
     int t = 0, n_whole = n / QUANT_COLS, n_rest = n % QUANT_COLS;
     for (; t < n_whole; t++)
-        simd_quantize_64(out, t, x + t * QUANT_COLS, bits);
+        simd_quantise_64(out, t, x + t * QUANT_COLS, bits);
     if (n_rest) {
         float rest[QUANT_COLS] = { 0 };
         memcpy(rest, x + t * QUANT_COLS, (size_t)n_rest * sizeof *x);
-        simd_quantize_64(out, t, rest, bits);
+        simd_quantise_64(out, t, rest, bits);
     }
 }
 #endif
