@@ -78,6 +78,10 @@ $(ISA_OBJ): $(PLAIN)/%.o: %.c Makefile
 	@echo "  cc    $<"
 	$(Q)$(CC) $(ISA_C) $(ISA_FLAGS_$(word 2,$(subst _, ,$(basename $(notdir $<))))) -MMD -MP -c -o $@ $<
 
+$(filter-out $(ISA_OBJ),$(ISA_SRC:%.c=$(BUILD)/%.o)): $(BUILD)/%.o: $(PLAIN)/%.o
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
+
 $(BUILD)/gen/web_files.c: scripts/embed-web.sh $(WEB)
 	@mkdir -p $(@D)
 	$(Q)scripts/embed-web.sh web $@
