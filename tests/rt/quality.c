@@ -6,6 +6,13 @@
 
 #define QUESTION "tests/e2e/data/question-sum.wav"
 
+/* What is measured here needs no sanitizer, which would take minutes. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define N_FRAME 10
+#else
+#define N_FRAME 100
+#endif
+
 static struct bench_quality measure(const char *model, const char *shape, enum weights_quant quant,
                                     const char *kv, int n_step)
 {
@@ -35,9 +42,9 @@ static double n_other(const struct bench_gap *g)
 
 TEST(arithmetic_of_float_weights_changes_nothing_one_hears)
 {
-    struct bench_quality q = measure("models/tiny-voice", NULL, WEIGHTS_QUANT_NONE, "f32", 100);
+    struct bench_quality q = measure("models/tiny-voice", NULL, WEIGHTS_QUANT_NONE, "f32", N_FRAME);
 
-    CHECK_INT(q.text[BENCH_SAME_WEIGHTS].n, 100);
+    CHECK_INT(q.text[BENCH_SAME_WEIGHTS].n, N_FRAME);
     CHECK_INT(q.text[BENCH_STORED_WEIGHTS].n, 0); /* they are the same */
     CHECK(mean_kl(&q.text[BENCH_SAME_WEIGHTS]) < 1e-5);
     CHECK(mean_kl(&q.audio[BENCH_SAME_WEIGHTS]) < 1e-5);
@@ -51,7 +58,7 @@ TEST(int8_activations_and_keys_stay_close_to_the_same_weights_in_exact_mode)
     static const enum weights_quant quants[] = { WEIGHTS_QUANT_Q8, WEIGHTS_QUANT_Q4 };
 
     for (int i = 0; i < 2; i++) {
-        struct bench_quality    q = measure("models/tiny-voice", NULL, quants[i], "int8", 100);
+        struct bench_quality    q = measure("models/tiny-voice", NULL, quants[i], "int8", N_FRAME);
         const struct bench_gap *text = &q.text[BENCH_SAME_WEIGHTS];
         const struct bench_gap *audio = &q.audio[BENCH_SAME_WEIGHTS];
         printf("# %s: text %.2e, %.1f %% other; audio %.2e, %.1f %% other\n", i ? "q4" : "q8",
@@ -65,12 +72,12 @@ TEST(int8_activations_and_keys_stay_close_to_the_same_weights_in_exact_mode)
 /* What --quant itself costs: four bits are coarse for a model of a few million weights. */
 TEST(quantised_weights_think_much_as_those_that_are_stored)
 {
-    struct bench_quality    q8 = measure("models/tiny-voice", NULL, WEIGHTS_QUANT_Q8, "bf16", 100);
-    struct bench_quality    q4 = measure("models/tiny-voice", NULL, WEIGHTS_QUANT_Q4, "int8", 100);
+    struct bench_quality q8 = measure("models/tiny-voice", NULL, WEIGHTS_QUANT_Q8, "bf16", N_FRAME);
+    struct bench_quality q4 = measure("models/tiny-voice", NULL, WEIGHTS_QUANT_Q4, "int8", N_FRAME);
     const struct bench_gap *text8 = &q8.text[BENCH_STORED_WEIGHTS];
     const struct bench_gap *text4 = &q4.text[BENCH_STORED_WEIGHTS];
 
-    CHECK_INT(text8->n, 100);
+    CHECK_INT(text8->n, N_FRAME);
     CHECK(mean_kl(text8) < 2e-3 && n_other(text8) <= 0.03);
     CHECK(mean_kl(text4) < 5e-2 && n_other(text4) <= 0.1);
     CHECK(text4->kl_sum > text8->kl_sum);
@@ -79,7 +86,7 @@ TEST(quantised_weights_think_much_as_those_that_are_stored)
 /* Noise has no sure favourites: the worst that can come. */
 TEST(noise_of_a_small_shape_stays_in_bounds)
 {
-    struct bench_quality    q = measure(NULL, "models/tiny-voice", WEIGHTS_QUANT_Q4, "int8", 60);
+    struct bench_quality q = measure(NULL, "models/tiny-voice", WEIGHTS_QUANT_Q4, "int8", N_FRAME);
     const struct bench_gap *text = &q.text[BENCH_SAME_WEIGHTS];
 
     CHECK_INT(q.text[BENCH_STORED_WEIGHTS].n, 0);
