@@ -27,8 +27,8 @@
 #include "base/mem.h"
 #include "model/safetensors.h"
 
-/* By MLX's definition: q8 in groups of 64, q4 in groups of 32. Rows that do not divide stay as they
- * are. */
+/* By MLX's definition, in groups of 64; q4 in groups of 32 where 64 does not divide the columns.
+ * Rows that do not divide stay as they are. */
 enum weights_quant { WEIGHTS_QUANT_NONE, WEIGHTS_QUANT_Q8, WEIGHTS_QUANT_Q4 };
 
 /* Less than this is made anew at each start: a tenth of a second on one thread, and the folder

@@ -452,14 +452,14 @@ TEST(weights_quantises_linear_matrices_that_divide_into_groups)
     begin();
     put(&f, "a.weight", DT_F32, 20, 96, x);
     put(&f, "t.weight", DT_F32, 20, 96, x);
-    struct weights *w = open_with(&f, WEIGHTS_QUANT_Q4, NULL); /* groups of 32 */
+    struct weights *w = open_with(&f, WEIGHTS_QUANT_Q4, NULL);
     weights_matrix(w, &a, 20, 96, "a.weight");
     weights_table(w, &b, 20, 96, true, "t.weight");
     CHECK(weights_finish(w) == OK);
-    CHECK(a.dtype == DT_Q4T && a.group == 32);
+    CHECK(a.dtype == DT_Q4T && a.group == 32); /* 64 does not divide 96 columns */
     check_rows(&a, x, 20,
                4.0 / 15); /* MLX moves the grid to hold one end: up to a step at the other */
-    CHECK(b.dtype == DT_Q4T);
+    CHECK(b.dtype == DT_Q4T && b.group == 32);
     weights_close(&w);
     w = open_with(&f, WEIGHTS_QUANT_Q4, NULL);
     weights_matrix(w, &a, 20, 96, "a.weight");
@@ -472,6 +472,24 @@ TEST(weights_quantises_linear_matrices_that_divide_into_groups)
     weights_matrix(w, &c, 20, 96, "t.weight");
     CHECK(weights_finish(w) == OK);
     CHECK(a.dtype == DT_F32);
+    weights_close(&w);
+}
+
+TEST(weights_quantises_4_bits_in_groups_of_64_where_they_divide)
+{
+    static float  x[15 * 128];
+    struct file   f = { 0 };
+    struct weight a;
+
+    for (int i = 0; i < 15 * 128; i++)
+        x[i] = wave(i);
+    begin();
+    put(&f, "a.weight", DT_F32, 15, 128, x);
+    struct weights *w = open_with(&f, WEIGHTS_QUANT_Q4, NULL);
+    weights_matrix(w, &a, 15, 128, "a.weight");
+    CHECK(weights_finish(w) == OK);
+    CHECK(a.dtype == DT_Q4T && a.group == 64);
+    check_rows(&a, x, 15, 4.0 / 15);
     weights_close(&w);
 }
 
