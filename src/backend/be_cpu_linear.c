@@ -16,7 +16,9 @@
     QUANT_ROWS       /* rows are dealt out in blocks: a block of tiles, whole cache lines of y */
 #define VECS_EACH 16 /* with as many vectors a thread, sharing the weights beats splitting them */
 
-#define PIECE_SIZE (512 << 10)
+#define STREAM_BLOCKS 4 /* blocks that a kernel of one vector walks at once */
+
+#define PIECE_SIZE (1 << 20)
 
 enum form { FORM_F32, FORM_I8, FORM_BF16 };
 
@@ -170,12 +172,21 @@ static int n_block(const struct linear *j)
     return ((j->is_glu ? j->w->n_out / 2 : j->w->n_out) + BLOCK - 1) / BLOCK;
 }
 
+/* Slice i of n: whole turns of the kernels where there are so many that none is missed. */
+static void slice_blocks(int *from, int *to, int n_blk, int i, int n)
+{
+    int unit = n_blk >= 2 * STREAM_BLOCKS * n ? STREAM_BLOCKS : 1;
+    be_cpu_slice(from, to, (n_blk + unit - 1) / unit, i, n);
+    *from *= unit;
+    *to = *to * unit < n_blk ? *to * unit : n_blk;
+}
+
 /* The next piece for this thread, until none is left. */
 static void run_pieces(struct linear *j, const struct ready *in)
 {
     int n = n_block(j), from, to;
     for (int k; (k = atomic_fetch_add_explicit(&j->next, 1, memory_order_relaxed)) < j->n_piece;) {
-        be_cpu_slice(&from, &to, n, k, j->n_piece);
+        slice_blocks(&from, &to, n, k, j->n_piece);
         run_blocks(j, in, 0, j->n_vec, from, to);
     }
 }
@@ -192,7 +203,7 @@ static void linear_slice(void *arg, int i, int n)
         return;
     int m0, m1, block0, block1;
     be_cpu_slice(&m0, &m1, j->n_vec, i / n_row_part, n_part);
-    be_cpu_slice(&block0, &block1, n_blk, i % n_row_part, n_row_part);
+    slice_blocks(&block0, &block1, n_blk, i % n_row_part, n_row_part);
     if (m0 >= m1 || block0 >= block1)
         return;
     const struct ready *in = !has_before(j) ? NULL : j->is_each ? &j->ready[i] : j->ready;

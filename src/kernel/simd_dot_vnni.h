@@ -10,7 +10,8 @@
 #include "kernel/simd_linear.h"
 
 #if defined(SIMD_LANES)
-#define SIMD_DOT_BLOCKS 4 /* streams of 16 rows for one vector */
+#define SIMD_DOT_BLOCKS 4    /* streams of 16 rows for one vector; at most SIMD_DOT_VECS */
+#define SIMD_DOT_FETCH  1024 /* bytes ahead in each */
 #if SIMD_LANES == 16
 #define SIMD_DOT_VECS    8 /* vectors that share a tile's codes, in SIMD_DOT_SUMS sums each */
 #define SIMD_DOT_SUMS    2
@@ -38,39 +39,43 @@ SIMD_INLINE simd_int simd_dot_x(const int8_t *q)
     return SIMD_DOT_SET(four);
 }
 
-/* dot[m][h] = products of one group of columns, n_vec <= SIMD_DOT_VECS. ahead: bytes from the codes
- * to what is asked for of their stream, or 0. */
-SIMD_INLINE void simd_dot(simd_int dot[][SIMD_HALVES], const uint8_t *codes, const int8_t *const *x,
-                          int n_vec, int group, int bits, int ahead)
+/* dot[i][h] = products of one group of columns of n_blk blocks, `step` bytes from each other, with
+ * n_vec vectors; one of the two is 1, and i counts the other. ahead: bytes from a line to the one
+ * that is asked for, or 0. */
+SIMD_INLINE void simd_dot(simd_int dot[][SIMD_HALVES], const uint8_t *codes, size_t step,
+                          const int8_t *const *x, int n_blk, int n_vec, int group, int bits,
+                          int ahead)
 {
     simd_int sum[SIMD_DOT_VECS][SIMD_HALVES][SIMD_DOT_SUMS];
-    SIMD_EACH (m, n_vec)
+    SIMD_EACH (i, n_blk * n_vec)
         SIMD_EACH (h, SIMD_HALVES)
             SIMD_EACH (c, SIMD_DOT_SUMS)
-                sum[m][h][c] = SIMD_DOT_ZERO();
-    SIMD_EACH (l, group * bits / 32) {
-        const uint8_t *line = codes + l * 64;
-        if (ahead)
-            simd_prefetch(line + ahead);
-        SIMD_EACH (h, SIMD_HALVES) {
-            simd_int w = SIMD_DOT_LOAD(line + h * SIMD_LANES * 4);
-            SIMD_EACH (m, n_vec) {
-                if (bits == 8) {
-                    simd_int *to = &sum[m][h][l % SIMD_DOT_SUMS];
-                    *to = SIMD_DPBUSD(*to, w, simd_dot_x(x[m] + l * 4));
-                    continue;
+                sum[i][h][c] = SIMD_DOT_ZERO();
+    SIMD_EACH (b, n_blk)
+        SIMD_EACH (l, group * bits / 32) {
+            const uint8_t *line = codes + (size_t)b * step + l * 64;
+            if (ahead)
+                simd_prefetch(line + ahead);
+            SIMD_EACH (h, SIMD_HALVES) {
+                simd_int w = SIMD_DOT_LOAD(line + h * SIMD_LANES * 4);
+                SIMD_EACH (m, n_vec) {
+                    simd_int *to = sum[b + m][h];
+                    if (bits == 8) {
+                        to += l % SIMD_DOT_SUMS;
+                        *to = SIMD_DPBUSD(*to, w, simd_dot_x(x[m] + l * 4));
+                        continue;
+                    }
+                    simd_int *high = to + SIMD_DOT_SUMS - 1;
+                    *to = SIMD_DPBUSD(*to, SIMD_DOT_LOW(w), simd_dot_x(x[m] + l * 8));
+                    *high = SIMD_DPBUSD(*high, SIMD_DOT_HIGH(w), simd_dot_x(x[m] + l * 8 + 4));
                 }
-                simd_int *low = &sum[m][h][0], *high = &sum[m][h][SIMD_DOT_SUMS - 1];
-                *low = SIMD_DPBUSD(*low, SIMD_DOT_LOW(w), simd_dot_x(x[m] + l * 8));
-                *high = SIMD_DPBUSD(*high, SIMD_DOT_HIGH(w), simd_dot_x(x[m] + l * 8 + 4));
             }
         }
-    }
-    SIMD_EACH (m, n_vec)
+    SIMD_EACH (i, n_blk * n_vec)
         SIMD_EACH (h, SIMD_HALVES) {
-            dot[m][h] = sum[m][h][0];
+            dot[i][h] = sum[i][h][0];
             if (SIMD_DOT_SUMS == 2)
-                dot[m][h] = SIMD_DOT_ADD(dot[m][h], sum[m][h][SIMD_DOT_SUMS - 1]);
+                dot[i][h] = SIMD_DOT_ADD(dot[i][h], sum[i][h][SIMD_DOT_SUMS - 1]);
         }
 }
 

@@ -21,36 +21,39 @@ struct simd_int8 {
     int                   n_tile, row1;
 };
 
-#define SIMD_INT8_FETCH 1024 /* bytes ahead in each stream */
-
-/* One tile of 16 rows with n_vec vectors, from column t * 64 on. ahead: as simd_dot() says. */
-SIMD_INLINE void simd_int8_tile(simd total[][SIMD_HALVES], const uint8_t *tile,
-                                const struct quant_x *x, int t, int n_vec, int group, int bits,
-                                int ahead)
+/* One tile each of n_blk blocks of 16 rows, `step` bytes from each other, with n_vec vectors from
+ * column t * 64 on; one of the two is 1, so that their sum counts both. ahead: as simd_dot()
+ * says. */
+SIMD_INLINE void simd_int8_tile(simd total[][SIMD_HALVES], const uint8_t *tile, size_t step,
+                                const struct quant_x *x, int t, int n_blk, int n_vec, int group,
+                                int bits, int ahead)
 {
     int            n_group = QUANT_COLS / group;
     const uint8_t *params = tile + QUANT_ROWS * QUANT_COLS * bits / 8;
     SIMD_EACH (g, n_group) {
         simd_int      dot[SIMD_DOT_VECS][SIMD_HALVES];
         const int8_t *q[SIMD_DOT_VECS];
-        simd          scale[SIMD_HALVES], bias[SIMD_HALVES];
         SIMD_EACH (m, n_vec)
             q[m] = x[m].q + t * QUANT_COLS + g * group;
-        simd_dot(dot, tile + g * group * bits / 32 * 64, q, n_vec, group, bits, ahead);
-        if (ahead)
-            simd_prefetch(params + g * 64 + ahead);
-        SIMD_EACH (h, SIMD_HALVES) {
-            const uint8_t *p = params + (g * QUANT_ROWS + h * SIMD_LANES) * 2;
-            scale[h] = simd_weight_bf16(p);
-            bias[h] = simd_weight_bf16(p + n_group * QUANT_ROWS * 2);
-        }
-        SIMD_EACH (m, n_vec) {
-            const float *s = x[m].sum + 2 * t;
-            simd         x_scale = simd_set(x[m].scale[t]);
-            simd         x_sum = simd_set(n_group == 2 ? s[g] : s[0] + s[1]);
+        simd_dot(dot, tile + g * group * bits / 32 * 64, step, q, n_blk, n_vec, group, bits, ahead);
+        SIMD_EACH (b, n_blk) {
+            const uint8_t *at = params + (size_t)b * step + g * QUANT_ROWS * 2;
+            simd           scale[SIMD_HALVES], bias[SIMD_HALVES];
+            if (ahead)
+                simd_prefetch(params + (size_t)b * step + g * 64 + ahead);
             SIMD_EACH (h, SIMD_HALVES) {
-                simd v = simd_mul(x_scale, simd_of_int(dot[m][h]));
-                total[m][h] = simd_fma(bias[h], x_sum, simd_fma(scale[h], v, total[m][h]));
+                const uint8_t *p = at + h * SIMD_LANES * 2;
+                scale[h] = simd_weight_bf16(p);
+                bias[h] = simd_weight_bf16(p + n_group * QUANT_ROWS * 2);
+            }
+            SIMD_EACH (m, n_vec) {
+                const float *s = x[m].sum + 2 * t;
+                simd         x_scale = simd_set(x[m].scale[t]);
+                simd         x_sum = simd_set(n_group == 2 ? s[g] : s[0] + s[1]);
+                SIMD_EACH (h, SIMD_HALVES) {
+                    simd *to = &total[b + m][h], v = simd_mul(x_scale, simd_of_int(dot[b + m][h]));
+                    *to = simd_fma(bias[h], x_sum, simd_fma(scale[h], v, *to));
+                }
             }
         }
     }
@@ -79,7 +82,7 @@ SIMD_INLINE void simd_int8_vecs(const struct simd_int8 *j, int row, int m0, int 
         SIMD_EACH (h, SIMD_HALVES)
             total[m][h] = simd_zero();
     for (int t = 0; t < j->n_tile; t++, tile += j->tile_size)
-        simd_int8_tile(total, tile, j->x + m0, t, n_vec, group, bits, 0);
+        simd_int8_tile(total, tile, 0, j->x + m0, t, 1, n_vec, group, bits, 0);
     SIMD_EACH (m, n_vec)
         simd_int8_store(j, m0 + m, row, total[m]);
 }
@@ -95,9 +98,7 @@ SIMD_INLINE void simd_int8_streams(const struct simd_int8 *j, int row, int apart
         SIMD_EACH (h, SIMD_HALVES)
             total[b][h] = simd_zero();
     for (int t = 0; t < j->n_tile; t++, tile += j->tile_size)
-        SIMD_EACH (b, n_blk)
-            simd_int8_tile(&total[b], tile + (size_t)b * step, j->x, t, 1, group, bits,
-                           SIMD_INT8_FETCH);
+        simd_int8_tile(total, tile, step, j->x, t, n_blk, 1, group, bits, SIMD_DOT_FETCH);
     SIMD_EACH (b, n_blk)
         simd_int8_store(j, 0, row + b * apart, total[b]);
 }
@@ -109,7 +110,10 @@ SIMD_INLINE void simd_int8_all(const struct simd_int8 *j, int n_vec, int row0, i
         int n_block = (j->row1 - row0) / QUANT_ROWS / SIMD_DOT_BLOCKS, apart = n_block * QUANT_ROWS;
         for (int b = 0; b < n_block; b++)
             simd_int8_streams(j, row0 + b * QUANT_ROWS, apart, SIMD_DOT_BLOCKS, group, bits);
-        for (row = row0 + SIMD_DOT_BLOCKS * apart; row < j->row1; row += QUANT_ROWS)
+        row += SIMD_DOT_BLOCKS * apart;
+        for (; row + QUANT_ROWS < j->row1; row += 2 * QUANT_ROWS)
+            simd_int8_streams(j, row, QUANT_ROWS, 2, group, bits);
+        if (row < j->row1)
             simd_int8_streams(j, row, 0, 1, group, bits);
         return;
     }
