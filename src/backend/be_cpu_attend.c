@@ -87,6 +87,7 @@ struct attention {
     int                  n_each;
     float               *score; /* [n_thread, n_score] */
     size_t               n_score;
+    int16_t             *code; /* [n_thread, d]: a query against int8 keys */
 };
 
 static float *row_of(const struct attention *j, int row)
@@ -116,26 +117,34 @@ static void append(const struct attention *j, int a, int head)
     }
 }
 
-/* One query against the keys at [first, end). */
-static void attend_one(const struct attention *j, float *y, float *score, const float *q, int lane,
-                       int head, int64_t first, int64_t end)
+/* One query against the keys at [first, end); i: the thread. */
+static void attend_one(const struct attention *j, float *y, const float *q, int lane, int head,
+                       int64_t first, int64_t end, int i)
 {
     int              n = (int)(end - first), d = j->kv->d_head, n_run;
+    bool             is_i8 = j->kv->dtype == DT_I8;
+    float           *score = j->score + (size_t)i * j->n_score, scale = j->a->scale;
+    int16_t         *code = j->code + (size_t)i * (size_t)d;
     struct kern_rows k, v;
-    for (int i = 0; i < n; i += n_run) {
-        n_run = kv_run(j->kv, lane, head, first + i, n - i, &k, &v);
-        kern.attend_score(score + i, q, k, n_run, d, j->a->scale);
+    if (is_i8)
+        scale *= kern.quantise_query(code, q, d);
+    for (int at = 0; at < n; at += n_run) {
+        n_run = kv_run(j->kv, lane, head, first + at, n - at, &k, &v);
+        if (is_i8)
+            kern.attend_score_i8(score + at, code, k, n_run, d, scale);
+        else
+            kern.attend_score(score + at, q, k, n_run, d, scale);
     }
     kern.softmax_f32(score, n);
     memset(y, 0, (size_t)d * sizeof *y);
-    for (int i = 0; i < n; i += n_run) {
-        n_run = kv_run(j->kv, lane, head, first + i, n - i, &k, &v);
-        kern.attend_mix(y, score + i, v, n_run, d);
+    for (int at = 0; at < n; at += n_run) {
+        n_run = kv_run(j->kv, lane, head, first + at, n - at, &k, &v);
+        (is_i8 ? kern.attend_mix_i8 : kern.attend_mix)(y, score + at, v, n_run, d);
     }
 }
 
 /* The queries that share a head of keys. */
-static void attend_head(const struct attention *j, float *score, int a, int kv_head)
+static void attend_head(const struct attention *j, int a, int kv_head, int thread)
 {
     const struct kv *kv = j->kv;
     int              lane = j->step->lane[a], n_group = j->a->n_head / kv->n_head;
@@ -150,8 +159,8 @@ static void attend_head(const struct attention *j, float *score, int a, int kv_h
         if (end - kv->n_slot + 1 > first) /* a ring shorter than the context */
             first = end - kv->n_slot + 1;
         rotate(j, row_of(j, row) + head * d, row);
-        attend_one(j, j->y + ((size_t)row * (size_t)j->a->n_head + head) * d, score,
-                   row_of(j, row) + head * d, lane, kv_head, first, q + 1);
+        attend_one(j, j->y + ((size_t)row * (size_t)j->a->n_head + head) * d,
+                   row_of(j, row) + head * d, lane, kv_head, first, q + 1, thread);
     }
 }
 
@@ -161,8 +170,7 @@ static void attend_slice(void *arg, int i, int n)
     int                     from, to;
     be_cpu_slice(&from, &to, j->step->n_lane * j->kv->n_head, i, n);
     for (; from < to; from++)
-        attend_head(j, j->score + (size_t)i * j->n_score, from / j->kv->n_head,
-                    from % j->kv->n_head);
+        attend_head(j, from / j->kv->n_head, from % j->kv->n_head, i);
 }
 
 void be_cpu_attend(struct be *be, struct tensor *y, struct tensor *qkv, struct kv *kv,
@@ -178,6 +186,7 @@ void be_cpu_attend(struct be *be, struct tensor *y, struct tensor *qkv, struct k
                            .n_each = be_rows_each(be, y->n_row) };
     j.n_score = ((size_t)n_score + 15) / 16 * 16; /* for the largest step, so that none allocates */
     j.score = be_scratch_bytes(be, mem_size((size_t)be->n_thread, j.n_score * sizeof *j.score));
+    j.code = be_scratch_bytes(be, (size_t)be->n_thread * (size_t)kv->d_head * sizeof *j.code);
     if (be->err)
         return;
     int64_t n_key = 0;

@@ -16,14 +16,16 @@ enum err kv_open(struct kv *kv, int n_lane, int n_head, int d_head, int n_slot, 
 {
     must(n_lane > 0 && n_head > 0 && d_head > 0 && n_slot > 0);
     must(dtype == DT_F32 || dtype == DT_BF16 || dtype == DT_I8);
+    if (dtype == DT_I8 && d_head > KERN_QUERY_DIM)
+        dtype = DT_BF16;
     *kv = (struct kv){
         .n_lane = n_lane, .n_head = n_head, .d_head = d_head, .n_slot = n_slot, .dtype = dtype
     };
     size_t row = mem_size((size_t)d_head, dtype_size(dtype));
     size_t factor = dtype == DT_I8 ? sizeof(float) : 0;
-    kv->head_size = mem_size(KV_BLOCK, row < SIZE_MAX - factor ? row + factor : SIZE_MAX);
-    kv->block_size = mem_size((size_t)n_head, kv->head_size);
-    kv->lane_size = mem_size((size_t)n_block(kv), kv->block_size);
+    kv->block_size = mem_size(KV_BLOCK, row < SIZE_MAX - factor ? row + factor : SIZE_MAX);
+    kv->head_size = mem_size((size_t)n_block(kv), kv->block_size);
+    kv->lane_size = mem_size((size_t)n_head, kv->head_size);
     kv->k = mem_zalloc(mem_size((size_t)n_lane, kv->lane_size));
     kv->v = mem_zalloc(mem_size((size_t)n_lane, kv->lane_size));
     kv->n_seen = mem_zalloc(mem_size((size_t)n_lane, sizeof *kv->n_seen));
@@ -60,8 +62,10 @@ void kv_warm(struct kv *kv, int lane, int n_ahead)
         return;
     size_t from = (size_t)lane * kv->lane_size + (size_t)kv->n_warm[lane] * kv->block_size;
     size_t size = (size_t)(n - kv->n_warm[lane]) * kv->block_size;
-    os_touch(kv->k + from, size);
-    os_touch(kv->v + from, size);
+    for (int head = 0; head < kv->n_head; head++, from += kv->head_size) {
+        os_touch(kv->k + from, size);
+        os_touch(kv->v + from, size);
+    }
     kv->n_warm[lane] = n;
 }
 
@@ -75,11 +79,11 @@ void kv_age(struct kv *kv, int lane, int64_t n)
     kv->n_warm[lane] = n_block(kv);
 }
 
-/* A head's part of the block of a slot. */
-static uint8_t *head_at(const struct kv *kv, uint8_t *ring, int lane, int head, int slot)
+/* The block of a head's slot. */
+static uint8_t *block_at(const struct kv *kv, uint8_t *ring, int lane, int head, int slot)
 {
-    return ring + (size_t)lane * kv->lane_size + (size_t)(slot / KV_BLOCK) * kv->block_size +
-           (size_t)head * kv->head_size;
+    return ring + (size_t)lane * kv->lane_size + (size_t)head * kv->head_size +
+           (size_t)(slot / KV_BLOCK) * kv->block_size;
 }
 
 /* A factor for the row and its numbers in int8. */
@@ -94,10 +98,10 @@ static void round_row(int8_t *q, float *factor, const float *x, int n)
     *factor = max / 127;
 }
 
-static void write_row(const struct kv *kv, uint8_t *head, int row, const float *x)
+static void write_row(const struct kv *kv, uint8_t *block, int row, const float *x)
 {
     size_t   at = (size_t)row * (size_t)kv->d_head;
-    uint8_t *to = head + at * dtype_size(kv->dtype);
+    uint8_t *to = block + at * dtype_size(kv->dtype);
     if (kv->dtype == DT_F32)
         memcpy(to, x, (size_t)kv->d_head * sizeof *x);
     else if (kv->dtype == DT_BF16)
@@ -105,7 +109,7 @@ static void write_row(const struct kv *kv, uint8_t *head, int row, const float *
     else {
         float factor;
         round_row((int8_t *)to, &factor, x, kv->d_head);
-        memcpy(head + KV_BLOCK * (size_t)kv->d_head + (size_t)row * sizeof factor, &factor,
+        memcpy(block + KV_BLOCK * (size_t)kv->d_head + (size_t)row * sizeof factor, &factor,
                sizeof factor);
     }
 }
@@ -113,14 +117,14 @@ static void write_row(const struct kv *kv, uint8_t *head, int row, const float *
 void kv_write(struct kv *kv, int lane, int head, int64_t pos, const float *k, const float *v)
 {
     int slot = (int)(pos % kv->n_slot);
-    write_row(kv, head_at(kv, kv->k, lane, head, slot), slot % KV_BLOCK, k);
-    write_row(kv, head_at(kv, kv->v, lane, head, slot), slot % KV_BLOCK, v);
+    write_row(kv, block_at(kv, kv->k, lane, head, slot), slot % KV_BLOCK, k);
+    write_row(kv, block_at(kv, kv->v, lane, head, slot), slot % KV_BLOCK, v);
 }
 
 /* The rows of one ring from a slot on. */
 static struct kern_rows rows_at(const struct kv *kv, uint8_t *ring, int lane, int head, int slot)
 {
-    const uint8_t *p = head_at(kv, ring, lane, head, slot);
+    const uint8_t *p = block_at(kv, ring, lane, head, slot);
     size_t         d = (size_t)kv->d_head, row = (size_t)(slot % KV_BLOCK);
     const float   *factor = (const float *)(const void *)(p + KV_BLOCK * d);
     return (struct kern_rows){ kv->dtype, p + row * d * dtype_size(kv->dtype),

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* kv: keys and values of one layer, a ring of n_slot positions a lane.
  *
- * Position p is in slot p % n_slot. Slots lie in blocks of KV_BLOCK; in a block, head after head:
- * KV_BLOCK rows of d_head numbers, then, for int8, KV_BLOCK factors. So a head's keys lie in runs
- * that memory reads well, and a talk touches memory block by block as it grows older: a context of
- * 3000 costs what has been said, not 3000. int8 rows are x / factor rounded, factor = max |x| / 127
- * of that row of that head.
+ * Position p is in slot p % n_slot. Slots lie in blocks of KV_BLOCK: as many rows of d_head
+ * numbers, then, for int8, as many factors. A head's blocks follow each other, so that all its keys
+ * are one stream to memory; a talk touches them block by block as it grows older: a context of 3000
+ * costs what has been said, not 3000. int8 rows are x / factor rounded, factor = max |x| / 127 of
+ * that row of that head; heads of more than KERN_QUERY_DIM numbers are kept in bf16 instead.
  *
  * The engine's thread calls everything; kv_write() and kv_run() also threads of its step, for
  * different heads or lanes.
@@ -24,8 +24,8 @@
 struct kv {
     int        n_lane, n_head, d_head, n_slot;
     enum dtype dtype;                            /* DT_F32, DT_BF16, DT_I8 */
-    size_t     head_size, block_size, lane_size; /* bytes */
-    uint8_t   *k, *v;                            /* [n_lane][block][n_head][head_size] */
+    size_t     block_size, head_size, lane_size; /* bytes */
+    uint8_t   *k, *v;                            /* [n_lane][n_head][block][block_size] */
     int64_t   *n_seen; /* [n_lane] positions written since the lane was reset */
     int       *n_warm; /* [n_lane] blocks whose memory is there */
 };

@@ -5,6 +5,7 @@
 #include "kernel/simd_avx2.h"
 
 #include "kernel/simd_attend.h"
+#include "kernel/simd_attend_i8.h"
 #include "kernel/simd_codes.h"
 #include "kernel/simd_dot_avx2.h"
 #include "kernel/simd_int8.h"
@@ -41,6 +42,9 @@ const struct kern isa_avx2 = {
     .attend_f32 = attend_f32,
     .attend_score = attend_score,
     .attend_mix = attend_mix,
+    .quantise_query = quantise_query,
+    .attend_score_i8 = attend_score_i8,
+    .attend_mix_i8 = attend_mix_i8,
     .argmax_f32 = argmax_f32,
     .nearest_f32 = nearest_f32,
     .bf16_to_f32 = bf16_to_f32,

@@ -132,13 +132,12 @@ static void attend_f32(float *out, float *score, const float *q, const float *k,
         axpy_f32(out, score[i], v + (size_t)slot * (size_t)stride, d);
 }
 
-/* Row i of d numbers as floats, without its factor. */
 static float row_at(const struct kern_rows *r, size_t at)
 {
     const uint8_t *p = r->p;
     if (r->dtype == DT_F32)
         return ((const float *)r->p)[at];
-    return r->dtype == DT_BF16 ? bf16_float(half_load(p + 2 * at)) : (float)(int8_t)p[at];
+    return bf16_float(half_load(p + 2 * at));
 }
 
 static void attend_score(float *score, const float *q, struct kern_rows keys, int n, int d,
@@ -148,17 +147,15 @@ static void attend_score(float *score, const float *q, struct kern_rows keys, in
         float s[LANES] = { 0 };
         for (int k = 0; k < d; k++)
             s[k % LANES] += q[k] * row_at(&keys, (size_t)i * (size_t)d + (size_t)k);
-        score[i] = isa_c_sum_lanes(s) * scale * (keys.scale ? keys.scale[i] : 1);
+        score[i] = isa_c_sum_lanes(s) * scale;
     }
 }
 
 static void attend_mix(float *y, const float *score, struct kern_rows values, int n, int d)
 {
-    for (int i = 0; i < n; i++) {
-        float s = score[i] * (values.scale ? values.scale[i] : 1);
+    for (int i = 0; i < n; i++)
         for (int k = 0; k < d; k++)
-            y[k] += s * row_at(&values, (size_t)i * (size_t)d + (size_t)k);
-    }
+            y[k] += score[i] * row_at(&values, (size_t)i * (size_t)d + (size_t)k);
 }
 
 static int argmax_f32(const float *x, int n)
@@ -267,6 +264,9 @@ const struct kern isa_c = {
     .attend_f32 = attend_f32,
     .attend_score = attend_score,
     .attend_mix = attend_mix,
+    .quantise_query = isa_c_int8_query,
+    .attend_score_i8 = isa_c_int8_score,
+    .attend_mix_i8 = isa_c_int8_mix,
     .argmax_f32 = argmax_f32,
     .nearest_f32 = nearest_f32,
     .bf16_to_f32 = bf16_to_f32,

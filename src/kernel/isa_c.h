@@ -27,4 +27,9 @@ void isa_c_int8_q4t         KERN_TILES_I8_ARGS;
 void isa_c_linear_bf16_bf16 KERN_LINEAR_BF16_ARGS;
 void isa_c_int8_quantise(const struct quant_x *out, const float *x, int n, int bits);
 
+float isa_c_int8_query(int16_t *q, const float *x, int n);
+void  isa_c_int8_score(float *score, const int16_t *q, struct kern_rows keys, int n, int d,
+                       float scale);
+void  isa_c_int8_mix(float *y, const float *score, struct kern_rows values, int n, int d);
+
 #endif

@@ -7,7 +7,7 @@
 #include "kernel/isa_c.h"
 
 #define VECS      8      /* vectors that share a widened tile */
-#define TINY      1e-30f /* 127 / it is still finite; below, a group is zeros */
+#define TINY      1e-30f /* a code / it is still finite; below, a group is zeros */
 #define GROUP_SUM 32
 
 /* Where column i of eight lies in a vector for tiles of so many bits. */
@@ -17,7 +17,7 @@ static int place_of(int i, int bits)
 }
 
 /* The largest magnitude as its bits: above every number come infinity and the NaNs. */
-static float scale_of(float *inverse, const float *x, int n)
+static float scale_of(float *inverse, const float *x, int n, float code_max)
 {
     uint32_t max = 0;
     for (int i = 0; i < n; i++) {
@@ -30,8 +30,8 @@ static float scale_of(float *inverse, const float *x, int n)
     float top = float_of_bits(max);
     if (top < TINY)
         return 0;
-    *inverse = 127 / top;
-    return top / 127;
+    *inverse = code_max / top;
+    return top / code_max;
 }
 
 void isa_c_int8_quantise(const struct quant_x *out, const float *x, int n, int bits)
@@ -39,7 +39,7 @@ void isa_c_int8_quantise(const struct quant_x *out, const float *x, int n, int b
     for (int k = 0; k < n; k += QUANT_COLS) {
         int     n_k = n - k < QUANT_COLS ? n - k : QUANT_COLS;
         int8_t *q = out->q + k;
-        float   inverse, scale = scale_of(&inverse, x + k, n_k);
+        float   inverse, scale = scale_of(&inverse, x + k, n_k, 127);
         memset(q, 0, QUANT_COLS);
         out->scale[k / QUANT_COLS] = scale;
         for (int i = 0; i < n_k; i++)
@@ -123,4 +123,53 @@ void isa_c_int8_q4t KERN_TILES_I8_ARGS
 {
     s.bits = 4;
     linear_i8(y, x, n_vec, tiles, s, row0, row1);
+}
+
+float isa_c_int8_query(int16_t *q, const float *x, int n)
+{
+    float inverse, scale = scale_of(&inverse, x, n, KERN_QUERY_MAX);
+    for (int i = 0; i < n; i++)
+        q[i] = inverse > 0 ? (int16_t)rintf(x[i] * inverse) : 0;
+    return scale;
+}
+
+void isa_c_int8_score(float *score, const int16_t *q, struct kern_rows keys, int n, int d,
+                      float scale)
+{
+    const int8_t *key = keys.p;
+    for (int i = 0; i < n; i++, key += d) {
+        int32_t dot = 0;
+        for (int k = 0; k < d; k++)
+            dot += q[k] * key[k];
+        score[i] = (float)dot * (scale * keys.scale[i]);
+    }
+}
+
+/* Weights of so few rows that their largest is near most of them keep the others' bits. */
+static void mix_rows(float *y, const float *score, const float *scale, const int8_t *v, int n,
+                     int d)
+{
+    float   w[KERN_MIX_ROWS], inverse;
+    int32_t code[KERN_MIX_ROWS];
+    for (int i = 0; i < n; i++)
+        w[i] = score[i] * scale[i];
+    float step = scale_of(&inverse, w, n, KERN_MIX_MAX);
+    if (step == 0)
+        return;
+    for (int i = 0; i < n; i++)
+        code[i] = inverse > 0 ? (int32_t)rintf(w[i] * inverse) : 0;
+    for (int k = 0; k < d; k++) {
+        int32_t sum = 0;
+        for (int i = 0; i < n; i++)
+            sum += code[i] * v[(size_t)i * (size_t)d + (size_t)k];
+        y[k] += step * (float)sum;
+    }
+}
+
+void isa_c_int8_mix(float *y, const float *score, struct kern_rows values, int n, int d)
+{
+    const int8_t *v = values.p;
+    for (int i = 0; i < n; i += KERN_MIX_ROWS)
+        mix_rows(y, score + i, values.scale + i, v + (size_t)i * (size_t)d,
+                 n - i < KERN_MIX_ROWS ? n - i : KERN_MIX_ROWS, d);
 }

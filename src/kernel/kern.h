@@ -47,8 +47,16 @@ enum act {
 struct kern_rows {
     enum dtype   dtype; /* DT_F32, DT_BF16 or DT_I8 */
     const void  *p;
-    const float *scale; /* a factor for each row, or NULL */
+    const float *scale; /* DT_I8: a factor for each row; else NULL */
 };
+
+/* Against int8 keys and values the query and the weights of values are codes too, of more bits than
+ * theirs: products of codes are whole numbers that fit 32 bits, for up to KERN_QUERY_DIM columns,
+ * and weights have a scale for each KERN_MIX_ROWS rows. */
+#define KERN_QUERY_MAX 4095
+#define KERN_QUERY_DIM 4096
+#define KERN_MIX_MAX   2047
+#define KERN_MIX_ROWS  32
 
 /* The same on activations of fewer bits, which a fast mode makes once for a whole product: x is
  * [n_vec] of quantise_x()'s vectors, or rows of bf16. Integer products are exact; each output takes
@@ -109,11 +117,17 @@ struct panel_job {
      * (first + i) % n_slot of `stride` floats, n <= n_slot; score: scratch of n floats. */        \
     K(void, attend_f32, (float *out, float *score, const float *q, const float *k, const float *v, \
                          int n, int first, int n_slot, int d, int stride, float scale))            \
-    /* score[i] = scale * (q . key i) for n keys of d numbers */                                   \
+    /* score[i] = scale * (q . key i) for n keys of d numbers, not int8 */                         \
     K(void, attend_score, (float *score, const float *q, struct kern_rows keys, int n, int d,      \
                            float scale))                                                           \
     /* y += score[i] * value i, value after value */                                               \
     K(void, attend_mix, (float *y, const float *score, struct kern_rows values, int n, int d))     \
+    /* The same with int8 rows. Of the query: its codes; scale takes in the number that            \
+     * quantise_query() returned, by which they are to be multiplied. */                           \
+    K(float, quantise_query, (int16_t *q, const float *x, int n))                                  \
+    K(void, attend_score_i8, (float *score, const int16_t *q, struct kern_rows keys, int n, int d, \
+                              float scale))                                                        \
+    K(void, attend_mix_i8, (float *y, const float *score, struct kern_rows values, int n, int d))  \
     K(int, argmax_f32, (const float *x, int n)) /* the first maximum; a NaN never wins */          \
     /* The first row of table [n, d] nearest to x in Euclidean distance. */                        \
     K(int, nearest_f32, (const float *x, const float *table, int n, int d))                        \

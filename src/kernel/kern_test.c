@@ -191,19 +191,35 @@ CASE(attend_f32)
 }
 CASE(attend_score)
 {
-    struct kern_rows f32 = { DT_F32, in->a, NULL }, bf16 = { DT_BF16, in->bf16, NULL },
-                     i8 = { DT_I8, in->q8, in->b[1] };
+    struct kern_rows f32 = { DT_F32, in->a, NULL }, bf16 = { DT_BF16, in->bf16, NULL };
     k->attend_score(out, in->b[0], f32, 11, 13, 0.3f);
     k->attend_score(out + 11, in->b[0], bf16, 11, 13, 0.3f);
-    k->attend_score(out + 22, in->b[0], i8, 11, 13, 0.03f);
 }
 CASE(attend_mix)
 {
-    struct kern_rows f32 = { DT_F32, in->a, NULL }, bf16 = { DT_BF16, in->bf16, NULL },
-                     i8 = { DT_I8, in->q8, in->b[1] };
+    struct kern_rows f32 = { DT_F32, in->a, NULL }, bf16 = { DT_BF16, in->bf16, NULL };
     k->attend_mix(out, in->b[0], f32, 11, 29);
     k->attend_mix(out + 29, in->b[0], bf16, 11, 29);
-    k->attend_mix(out + 58, in->b[0], i8, 11, 29);
+}
+CASE(quantise_query)
+{
+    int16_t q[77];
+    out[0] = k->quantise_query(q, in->a, 77);
+    for (int i = 0; i < 77; i++)
+        out[1 + i] = q[i];
+}
+CASE(attend_score_i8)
+{
+    struct kern_rows keys = { DT_I8, in->q8, in->b[1] };
+    int16_t          q[21];
+    for (int i = 0; i < 21; i++)
+        q[i] = (int16_t)(in->b[0][i] * KERN_QUERY_MAX);
+    k->attend_score_i8(out, q, keys, 11, 21, 1e-5f);
+}
+CASE(attend_mix_i8)
+{
+    struct kern_rows values = { DT_I8, in->q8, in->b[1] };
+    k->attend_mix_i8(out, in->b[0], values, 11, 99);
 }
 CASE(argmax_f32)
 {

@@ -58,8 +58,6 @@ SIMD_INLINE void simd_score(float *score, const float *q, const struct kern_rows
         simd_score_keys(score + i, q, key + (size_t)i * row, size, d, SIMD_KEYS, scale, load);
     for (; i < n; i++)
         simd_score_keys(score + i, q, key + (size_t)i * row, size, d, 1, scale, load);
-    for (i = 0; keys->scale && i < n; i++)
-        score[i] *= keys->scale[i];
 }
 
 static void attend_score(float *score, const float *q, struct kern_rows keys, int n, int d,
@@ -67,10 +65,8 @@ static void attend_score(float *score, const float *q, struct kern_rows keys, in
 {
     if (keys.dtype == DT_F32)
         simd_score(score, q, &keys, 4, n, d, scale, simd_weight_f32);
-    else if (keys.dtype == DT_BF16)
-        simd_score(score, q, &keys, 2, n, d, scale, simd_weight_bf16);
     else
-        simd_score(score, q, &keys, 1, n, d, scale, simd_weight_i8);
+        simd_score(score, q, &keys, 2, n, d, scale, simd_weight_bf16);
 }
 
 /* n_reg registers of the output, and n_rest numbers more. */
@@ -88,7 +84,7 @@ SIMD_INLINE void simd_mix_columns(float *y, const float *score, const struct ker
     for (int i = 0; i < n; i++, v += row) {
         SIMD_EACH (c, (n_reg * SIMD_LANES * (int)size + 63) / 64)
             simd_prefetch(v + SIMD_AHEAD + 64 * c);
-        simd s = simd_set(values->scale ? score[i] * values->scale[i] : score[i]);
+        simd s = simd_set(score[i]);
         SIMD_EACH (c, n_reg)
             sum[c] = simd_fma(s, load(v + (size_t)(c * SIMD_LANES) * size), sum[c]);
         if (n_rest) {
@@ -118,10 +114,8 @@ static void attend_mix(float *y, const float *score, struct kern_rows values, in
 {
     if (values.dtype == DT_F32)
         simd_mix(y, score, &values, 4, n, d, simd_weight_f32);
-    else if (values.dtype == DT_BF16)
-        simd_mix(y, score, &values, 2, n, d, simd_weight_bf16);
     else
-        simd_mix(y, score, &values, 1, n, d, simd_weight_i8);
+        simd_mix(y, score, &values, 2, n, d, simd_weight_bf16);
 }
 #endif
 #endif

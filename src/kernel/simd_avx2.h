@@ -142,10 +142,6 @@ static inline simd simd_weight_f16(const uint8_t *p)
 {
     return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p));
 }
-static inline simd simd_weight_i8(const uint8_t *p)
-{
-    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p)));
-}
 /* A macro: gcc takes a function that does nothing else for one without effect. */
 #define simd_prefetch(p) _mm_prefetch((const char *)(p), _MM_HINT_T1)
 
