@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <math.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "backend/be_cpu.h"
@@ -88,6 +89,7 @@ struct attention {
     float               *score; /* [n_thread, n_score] */
     size_t               n_score;
     int16_t             *code; /* [n_thread, d]: a query against int8 keys */
+    atomic_int           next; /* head of a lane, for whoever is free */
 };
 
 static float *row_of(const struct attention *j, int row)
@@ -166,11 +168,10 @@ static void attend_head(const struct attention *j, int a, int kv_head, int threa
 
 static void attend_slice(void *arg, int i, int n)
 {
-    const struct attention *j = arg;
-    int                     from, to;
-    be_cpu_slice(&from, &to, j->step->n_lane * j->kv->n_head, i, n);
-    for (; from < to; from++)
-        attend_head(j, from / j->kv->n_head, from % j->kv->n_head, i);
+    struct attention *j = arg;
+    int               n_head = j->kv->n_head, n_all = j->step->n_lane * n_head;
+    for (int k; (k = atomic_fetch_add_explicit(&j->next, 1, memory_order_relaxed)) < n_all;)
+        attend_head(j, k / n_head, k % n_head, i);
 }
 
 void be_cpu_attend(struct be *be, struct tensor *y, struct tensor *qkv, struct kv *kv,

@@ -16,9 +16,8 @@
     QUANT_ROWS       /* rows are dealt out in blocks: a block of tiles, whole cache lines of y */
 #define VECS_EACH 16 /* with as many vectors a thread, sharing the weights beats splitting them */
 
-#define STREAM_BLOCKS 4 /* blocks that a kernel of one vector walks at once */
-
-#define PIECE_SIZE (1 << 20)
+#define UNIT       4         /* blocks that a kernel of one vector walks at once */
+#define PIECE_SIZE (1 << 20) /* no more is dealt out at once, unless a unit is */
 
 enum form { FORM_F32, FORM_I8, FORM_BF16 };
 
@@ -42,8 +41,9 @@ struct linear {
     bool               is_each; /* every thread makes its own */
     struct ready      *ready;
     float             *normed; /* [n_thread, n_in]: a normed vector on its way to another form */
-    /* pieces of rows for whoever is free, 0: each thread has its share */
-    int        n_piece;
+    /* units of blocks for whoever is free: at first `share` for each thread, then from next on pieces
+     * of at most that; 0: all are shared out */
+    int        share;
     atomic_int next;
     /* behind */
     bool     is_glu; /* y = act(sum[:H]) * sum[H:] */
@@ -172,23 +172,41 @@ static int n_block(const struct linear *j)
     return ((j->is_glu ? j->w->n_out / 2 : j->w->n_out) + BLOCK - 1) / BLOCK;
 }
 
-/* Slice i of n: whole turns of the kernels where there are so many that none is missed. */
-static void slice_blocks(int *from, int *to, int n_blk, int i, int n)
+static int n_unit(const struct linear *j)
 {
-    int unit = n_blk >= 2 * STREAM_BLOCKS * n ? STREAM_BLOCKS : 1;
-    be_cpu_slice(from, to, (n_blk + unit - 1) / unit, i, n);
-    *from *= unit;
-    *to = *to * unit < n_blk ? *to * unit : n_blk;
+    return (n_block(j) + UNIT - 1) / UNIT;
 }
 
-/* The next piece for this thread, until none is left. */
-static void run_pieces(struct linear *j, const struct ready *in)
+static void run_units(const struct linear *j, const struct ready *in, int from, int to)
 {
-    int n = n_block(j), from, to;
-    for (int k; (k = atomic_fetch_add_explicit(&j->next, 1, memory_order_relaxed)) < j->n_piece;) {
-        slice_blocks(&from, &to, n, k, j->n_piece);
-        run_blocks(j, in, 0, j->n_vec, from, to);
-    }
+    int n = n_block(j);
+    run_blocks(j, in, 0, j->n_vec, from * UNIT, to * UNIT < n ? to * UNIT : n);
+}
+
+/* Claims the next piece: ever smaller ones, so that all threads end at once though one be slower or
+ * its processor taken away for a while, and long ones at first, because streams are slow to start. */
+static bool take_piece(struct linear *j, int *from, int *to, int n_thread)
+{
+    int n = n_unit(j), at = atomic_load_explicit(&j->next, memory_order_relaxed), size;
+    do {
+        size = (n - at) / (2 * n_thread);
+        size = size < j->share ? size : j->share;
+        size = size > 1 ? size : 1;
+        if (at >= n)
+            return false;
+    } while (!atomic_compare_exchange_weak_explicit(&j->next, &at, at + size, memory_order_relaxed,
+                                                    memory_order_relaxed));
+    *from = at;
+    *to = at + size;
+    return true;
+}
+
+static void run_pieces(struct linear *j, const struct ready *in, int i, int n_thread)
+{
+    int from = i * j->share, to = from + j->share;
+    do
+        run_units(j, in, from, to);
+    while (take_piece(j, &from, &to, n_thread));
 }
 
 /* Blocks of rows are dealt out, or vectors where there are plenty, or both. Every result is one
@@ -203,26 +221,26 @@ static void linear_slice(void *arg, int i, int n)
         return;
     int m0, m1, block0, block1;
     be_cpu_slice(&m0, &m1, j->n_vec, i / n_row_part, n_part);
-    slice_blocks(&block0, &block1, n_blk, i % n_row_part, n_row_part);
+    be_cpu_slice(&block0, &block1, n_blk, i % n_row_part, n_row_part);
     if (m0 >= m1 || block0 >= block1)
         return;
     const struct ready *in = !has_before(j) ? NULL : j->is_each ? &j->ready[i] : j->ready;
     if (j->is_each)
         make_ready(j, in, m0, m1, i);
-    if (n_part == 1 && j->n_piece)
-        run_pieces(j, in);
+    if (n_part == 1 && n > 1 && j->share)
+        run_pieces(j, in, i, n);
     else
         run_blocks(j, in, m0, m1, block0, block1);
 }
 
-/* Pieces long enough to stream, enough of them that a thread whose processor is taken for a while
- * holds up nobody. */
-static int count_pieces(const struct linear *j, int n_thread)
+/* The units of a thread's first piece: half of what would be its share. */
+static int first_share(const struct linear *j, int n_thread)
 {
     size_t row = is_tiles(j->w) ? (size_t)j->w->n_in * (size_t)bits_of(j->w) / 8
                                 : (size_t)j->w->n_in * dtype_size(j->w->dtype);
-    size_t n = row * (size_t)j->w->n_out / PIECE_SIZE;
-    return n_thread > 1 && n >= 2 * (size_t)n_thread ? (int)n : 0;
+    int n = n_unit(j) / (2 * n_thread), most = (int)(PIECE_SIZE / (UNIT * BLOCK * row));
+    most = most > 1 ? most : 1;
+    return n_thread > 1 ? n < most ? n : most : 0;
 }
 
 /* n pointers to rows of `size` bytes at p. */
@@ -275,7 +293,8 @@ static void run_linear(struct be *be, struct linear *j)
         return;
     if (has_before(j) && !j->is_each)
         be_cpu_run(be, 8 * (int64_t)j->n_vec * j->w->n_in, ready_slice, j);
-    j->n_piece = count_pieces(j, be->n_thread);
+    j->share = first_share(j, be->n_thread);
+    atomic_init(&j->next, j->share * be->n_thread);
     be_cpu_run(be, 2 * (int64_t)j->n_vec * j->w->n_out * j->w->n_in, linear_slice, j);
 }
 
