@@ -26,7 +26,10 @@ static void add_cost(struct buf *out, struct bench_result *r, double read_gb_s, 
     double floor_ms = read_gb_s > 0 ? bytes / read_gb_s / 1e6 : 0;
     double ratio = floor_ms > 0 ? ms / floor_ms : 0;
     double share = read_gb_s > 0 ? 100 * gb_s / read_gb_s : 0;
+    double beside = step_times_ms(&r->beside, 0.5);
 
+    if (as_json && beside > 0)
+        buf_add_fmt(out, ", \"ratio_beside_reads\": %.3f", beside);
     if (as_json)
         buf_add_fmt(out,
                     ", \"weight_bytes\": %lld, \"kv_bytes\": %lld, \"gb_s\": %.2f, "
@@ -42,6 +45,8 @@ static void add_cost(struct buf *out, struct bench_result *r, double read_gb_s, 
             "lm floor %.2f ms, ratio %.3f; %.1f GFLOP/s; %.1f steps/s\n",
             (double)r->cost.weight_bytes / 1e9, (double)r->cost.kv_bytes / 1e9, gb_s, share,
             floor_ms, ratio, gflop_s, ms > 0 ? 1e3 / ms : 0);
+    if (!as_json && beside > 0)
+        buf_add_fmt(out, "lm beside a read before and after each frame: ratio %.3f\n", beside);
 }
 
 void bench_report_stages(struct buf *out, struct bench_result *r, double read_gb_s, bool as_json)

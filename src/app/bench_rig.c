@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "app/bench_read.h"
 #include "base/mem.h"
 #include "base/os.h"
 #include "base/ring.h"
@@ -13,6 +14,7 @@
 #define N_WARM_UP 8
 #define COLD_SIZE ((size_t)192 << 20) /* more than the caches hold */
 #define ROUSE_NS  1000000LL           /* threads wake up this long before a frame is due */
+#define BESIDE_MIN (256LL << 20)      /* bytes of weights that memory's pace decides about */
 
 const char *const bench_stage_names[BENCH_STAGE_COUNT] = {
     "capture", "encode", "temporal", "depformer", "lm", "decode", "play", "frame",
@@ -43,6 +45,9 @@ struct rig {
     uint8_t     *cold;
     uint32_t     seed;
     int64_t      n_frame, start_ns;
+    /* frames beside reads */
+    struct bench_reader *reader;
+    double               gb_s; /* of the last read */
 };
 
 /* Opening. */
@@ -175,6 +180,7 @@ static void close_rig(struct rig *r)
     mem_free(r->in);
     mem_free(r->pcm);
     mem_free(r->cold);
+    bench_reader_close(&r->reader);
 }
 
 /* Frames. */
@@ -321,6 +327,32 @@ static void pace(struct rig *r)
     os_sleep_until_ns(due_ns);
 }
 
+static enum err start_beside(struct rig *r)
+{
+    moshi_cost(&r->result->cost, r->lm, &r->s);
+    if (r->setup->is_paced || r->result->cost.weight_bytes < BESIDE_MIN)
+        return OK;
+    enum err err = bench_reader_open(&r->reader, r->be);
+    if (!err)
+        r->gb_s = bench_reader_once(r->reader, r->be);
+    return err;
+}
+
+/* A frame has run: how long it took beside a read of its bytes. */
+static enum err note_beside(struct rig *r, const struct stages *t)
+{
+    double before = r->gb_s;
+
+    if (!r->reader)
+        return OK;
+    moshi_cost(&r->result->cost, r->lm, &r->s);
+    r->gb_s = bench_reader_once(r->reader, r->be);
+    double bytes = (double)(r->result->cost.weight_bytes + r->result->cost.kv_bytes);
+    double floor_ns = bytes / ((before + r->gb_s) / 2);
+    return step_times_add(&r->result->beside, (int64_t)((double)t->ns[BENCH_LM_FRAME] / floor_ns *
+                                                        1e6));
+}
+
 static enum err run_frames(struct rig *r)
 {
     int      n = r->setup->n_step;
@@ -340,6 +372,10 @@ static enum err run_frames(struct rig *r)
         for (int k = 0; !err && i >= 0 && k < BENCH_STAGE_COUNT; k++)
             if (is_measured(r, k))
                 err = step_times_add(&r->result->times[k], t.ns[k]);
+        if (!err && i >= 0)
+            err = note_beside(r, &t);
+        else if (!err && i == -1 && r->lm)
+            err = start_beside(r);
         r->n_frame++;
         app_progress("bench", i + N_WARM_UP + 1, n + N_WARM_UP);
     }
@@ -364,4 +400,5 @@ void bench_rig_fini(struct bench_result *r)
 {
     for (int i = 0; i < BENCH_STAGE_COUNT; i++)
         step_times_fini(&r->times[i]);
+    step_times_fini(&r->beside);
 }
