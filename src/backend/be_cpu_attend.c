@@ -119,19 +119,26 @@ static void append(const struct attention *j, int a, int head)
     }
 }
 
-/* One query against the keys at [first, end); i: the thread. */
-static void attend_one(const struct attention *j, float *y, const float *q, int lane, int head,
+/* A head of keys, and what its thread does next: -1 or another. */
+struct head {
+    int lane, head, next_lane, next_head;
+};
+
+/* One query against the keys at [first, end); i: the thread. Memory is asked for values while keys
+ * are scored and for the next head's keys while values are mixed: so neither waits for it. */
+static void attend_one(const struct attention *j, float *y, const float *q, struct head h,
                        int64_t first, int64_t end, int i)
 {
     int              n = (int)(end - first), d = j->kv->d_head, n_run;
     bool             is_i8 = j->kv->dtype == DT_I8;
     float           *score = j->score + (size_t)i * j->n_score, scale = j->a->scale;
     int16_t         *code = j->code + (size_t)i * (size_t)d;
-    struct kern_rows k, v;
+    struct kern_rows k, v, next;
     if (is_i8)
         scale *= kern.quantise_query(code, q, d);
     for (int at = 0; at < n; at += n_run) {
-        n_run = kv_run(j->kv, lane, head, first + at, n - at, &k, &v);
+        n_run = kv_run(j->kv, h.lane, h.head, first + at, n - at, &k, &v);
+        k.ahead = v.p;
         if (is_i8)
             kern.attend_score_i8(score + at, code, k, n_run, d, scale);
         else
@@ -140,17 +147,22 @@ static void attend_one(const struct attention *j, float *y, const float *q, int 
     kern.softmax_f32(score, n);
     memset(y, 0, (size_t)d * sizeof *y);
     for (int at = 0; at < n; at += n_run) {
-        n_run = kv_run(j->kv, lane, head, first + at, n - at, &k, &v);
+        n_run = kv_run(j->kv, h.lane, h.head, first + at, n - at, &k, &v);
+        if (h.next_head >= 0) {
+            kv_run(j->kv, h.next_lane, h.next_head, first + at, n_run, &next, &k);
+            v.ahead = next.p;
+        }
         (is_i8 ? kern.attend_mix_i8 : kern.attend_mix)(y, score + at, v, n_run, d);
     }
 }
 
 /* The queries that share a head of keys. */
-static void attend_head(const struct attention *j, int a, int kv_head, int thread)
+static void attend_head(const struct attention *j, int a, int kv_head, int next, int thread)
 {
     const struct kv *kv = j->kv;
     int              lane = j->step->lane[a], n_group = j->a->n_head / kv->n_head;
     size_t           d = (size_t)kv->d_head;
+    struct head      h = { lane, kv_head, -1, -1 };
     append(j, a, kv_head);
     for (int i = 0; i < j->n_each * n_group; i++) {
         int     t = i / n_group, row = a * j->n_each + t;
@@ -161,8 +173,12 @@ static void attend_head(const struct attention *j, int a, int kv_head, int threa
         if (end - kv->n_slot + 1 > first) /* a ring shorter than the context */
             first = end - kv->n_slot + 1;
         rotate(j, row_of(j, row) + head * d, row);
+        if (next >= 0 && i == j->n_each * n_group - 1) {
+            h.next_lane = j->step->lane[next / kv->n_head];
+            h.next_head = next % kv->n_head;
+        }
         attend_one(j, j->y + ((size_t)row * (size_t)j->a->n_head + head) * d,
-                   row_of(j, row) + head * d, lane, kv_head, first, q + 1, thread);
+                   row_of(j, row) + head * d, h, first, q + 1, thread);
     }
 }
 
@@ -170,8 +186,11 @@ static void attend_slice(void *arg, int i, int n)
 {
     struct attention *j = arg;
     int               n_head = j->kv->n_head, n_all = j->step->n_lane * n_head;
-    for (int k; (k = atomic_fetch_add_explicit(&j->next, 1, memory_order_relaxed)) < n_all;)
-        attend_head(j, k / n_head, k % n_head, i);
+    int               k = atomic_fetch_add_explicit(&j->next, 1, memory_order_relaxed);
+    for (int next; k < n_all; k = next) {
+        next = atomic_fetch_add_explicit(&j->next, 1, memory_order_relaxed);
+        attend_head(j, k / n_head, k % n_head, next < n_all ? next : -1, i);
+    }
 }
 
 void be_cpu_attend(struct be *be, struct tensor *y, struct tensor *qkv, struct kv *kv,

@@ -128,7 +128,7 @@ static struct kern_rows rows_at(const struct kv *kv, uint8_t *ring, int lane, in
     size_t         d = (size_t)kv->d_head, row = (size_t)(slot % KV_BLOCK);
     const float   *factor = (const float *)(const void *)(p + KV_BLOCK * d);
     return (struct kern_rows){ kv->dtype, p + row * d * dtype_size(kv->dtype),
-                               kv->dtype == DT_I8 ? factor + row : NULL };
+                               kv->dtype == DT_I8 ? factor + row : NULL, NULL };
 }
 
 int kv_run(const struct kv *kv, int lane, int head, int64_t pos, int n, struct kern_rows *k,

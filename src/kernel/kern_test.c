@@ -191,13 +191,13 @@ CASE(attend_f32)
 }
 CASE(attend_score)
 {
-    struct kern_rows f32 = { DT_F32, in->a, NULL }, bf16 = { DT_BF16, in->bf16, NULL };
+    struct kern_rows f32 = { .dtype = DT_F32, .p = in->a }, bf16 = { .dtype = DT_BF16, .p = in->bf16 };
     k->attend_score(out, in->b[0], f32, 11, 13, 0.3f);
     k->attend_score(out + 11, in->b[0], bf16, 11, 13, 0.3f);
 }
 CASE(attend_mix)
 {
-    struct kern_rows f32 = { DT_F32, in->a, NULL }, bf16 = { DT_BF16, in->bf16, NULL };
+    struct kern_rows f32 = { .dtype = DT_F32, .p = in->a }, bf16 = { .dtype = DT_BF16, .p = in->bf16 };
     k->attend_mix(out, in->b[0], f32, 11, 29);
     k->attend_mix(out + 29, in->b[0], bf16, 11, 29);
 }
@@ -210,7 +210,7 @@ CASE(quantise_query)
 }
 CASE(attend_score_i8)
 {
-    struct kern_rows keys = { DT_I8, in->q8, in->b[1] };
+    struct kern_rows keys = { .dtype = DT_I8, .p = in->q8, .scale = in->b[1] };
     int16_t          q[21];
     for (int i = 0; i < 21; i++)
         q[i] = (int16_t)(in->b[0][i] * KERN_QUERY_MAX);
@@ -218,7 +218,7 @@ CASE(attend_score_i8)
 }
 CASE(attend_mix_i8)
 {
-    struct kern_rows values = { DT_I8, in->q8, in->b[1] };
+    struct kern_rows values = { .dtype = DT_I8, .p = in->q8, .scale = in->b[1] };
     k->attend_mix_i8(out, in->b[0], values, 11, 99);
 }
 CASE(argmax_f32)

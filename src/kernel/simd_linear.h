@@ -32,6 +32,12 @@
 
 typedef simd (*simd_weight_fn)(const uint8_t *p);
 
+/* From a byte of the rows to the one that is asked for when it is read. */
+SIMD_INLINE uintptr_t simd_gap(const struct kern_rows *rows, uintptr_t usual)
+{
+    return rows->ahead ? (uintptr_t)rows->ahead - (uintptr_t)rows->p : usual;
+}
+
 struct simd_linear {
     float *const       *y;
     const float *const *x;

@@ -517,7 +517,7 @@ TEST(attend_does_not_care_where_the_ring_begins)
 /* n rows of d numbers in memory that ends where they do. */
 static struct kern_rows rows_of(enum dtype dtype, int n, int d)
 {
-    struct kern_rows r = { dtype, NULL, NULL };
+    struct kern_rows r = { .dtype = dtype };
     float           *x = floats(n * d);
     if (dtype == DT_F32)
         r.p = x;
@@ -613,7 +613,7 @@ TEST(int8_attention_says_when_a_number_is_not_finite)
     static const float odd[] = { NAN, INFINITY, -INFINITY };
     int8_t             code[4 * 64];
     float              ones[4] = { 1, 1, 1, 1 };
-    struct kern_rows   r = { DT_I8, code, ones };
+    struct kern_rows   r = { .dtype = DT_I8, .p = code, .scale = ones };
     memset(code, 7, sizeof code);
     EACH_TABLE(k)
     for (int i = 0; i < 3; i++) {
@@ -634,7 +634,8 @@ TEST(attention_does_not_feel_where_a_run_ends)
     EACH_TABLE(k)
     for (int cut = 0; cut <= 21; cut++) {
         float            key[21 * 24], q[24], whole[21], parts[21], y[24] = { 0 }, z[24] = { 0 };
-        struct kern_rows r = { DT_F32, key, NULL }, rest = { DT_F32, key + cut * 24, NULL };
+        struct kern_rows r = { .dtype = DT_F32, .p = key },
+                         rest = { .dtype = DT_F32, .p = key + cut * 24 };
         for (int i = 0; i < 21 * 24; i++)
             key[i] = next();
         for (int i = 0; i < 24; i++)
