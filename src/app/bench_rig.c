@@ -11,10 +11,10 @@
 #include "model/model_shape.h"
 #include "talk/duplex.h"
 
-#define N_WARM_UP 8
-#define COLD_SIZE ((size_t)192 << 20) /* more than the caches hold */
-#define ROUSE_NS  1000000LL           /* threads wake up this long before a frame is due */
-#define BESIDE_MIN (256LL << 20)      /* bytes of weights that memory's pace decides about */
+#define N_WARM_UP  8
+#define COLD_SIZE  ((size_t)192 << 20) /* more than the caches hold */
+#define ROUSE_NS   1000000LL           /* threads wake up this long before a frame is due */
+#define BESIDE_MIN (256LL << 20)       /* bytes of weights that memory's pace decides about */
 
 const char *const bench_stage_names[BENCH_STAGE_COUNT] = {
     "capture", "encode", "temporal", "depformer", "lm", "decode", "play", "frame",
@@ -349,8 +349,8 @@ static enum err note_beside(struct rig *r, const struct stages *t)
     r->gb_s = bench_reader_once(r->reader, r->be);
     double bytes = (double)(r->result->cost.weight_bytes + r->result->cost.kv_bytes);
     double floor_ns = bytes / ((before + r->gb_s) / 2);
-    return step_times_add(&r->result->beside, (int64_t)((double)t->ns[BENCH_LM_FRAME] / floor_ns *
-                                                        1e6));
+    return step_times_add(&r->result->beside,
+                          (int64_t)((double)t->ns[BENCH_LM_FRAME] / floor_ns * 1e6));
 }
 
 static enum err run_frames(struct rig *r)

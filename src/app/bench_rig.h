@@ -41,9 +41,9 @@ struct bench_result {
     int64_t           context;  /* as far as the model looks */
     double            frame_ms; /* what a frame may take; 0: no such limit */
     struct moshi_cost cost;     /* at the last step; zero for the codec */
-    struct step_times beside; /* each language model's frame as a multiple of its floor: its bytes at
-                               * the pace of reading just before and after it, in millionths; none of
-                               * models that caches hold, or of paced frames */
+    /* Each language model's frame as a multiple of its floor, its bytes at the pace of reading just
+     * before and after it, in millionths; none of models that caches hold, or of paced frames. */
+    struct step_times beside;
 };
 
 /* Stops early, with what there is, when a stop signal has come. */

@@ -41,8 +41,8 @@ struct linear {
     bool               is_each; /* every thread makes its own */
     struct ready      *ready;
     float             *normed; /* [n_thread, n_in]: a normed vector on its way to another form */
-    /* units of blocks for whoever is free: at first `share` for each thread, then from next on pieces
-     * of at most that; 0: all are shared out */
+    /* units of blocks for whoever is free: at first `share` for each thread, then from next on
+     * pieces of at most that; 0: all are shared out */
     int        share;
     atomic_int next;
     /* behind */
@@ -183,8 +183,8 @@ static void run_units(const struct linear *j, const struct ready *in, int from, 
     run_blocks(j, in, 0, j->n_vec, from * UNIT, to * UNIT < n ? to * UNIT : n);
 }
 
-/* Claims the next piece: ever smaller ones, so that all threads end at once though one be slower or
- * its processor taken away for a while, and long ones at first, because streams are slow to start. */
+/* Claims the next piece: ever smaller ones, so that all threads end at once though one be slower
+ * or its processor taken away, and long ones at first, because streams are slow to start. */
 static bool take_piece(struct linear *j, int *from, int *to, int n_thread)
 {
     int n = n_unit(j), at = atomic_load_explicit(&j->next, memory_order_relaxed), size;
@@ -238,7 +238,7 @@ static int first_share(const struct linear *j, int n_thread)
 {
     size_t row = is_tiles(j->w) ? (size_t)j->w->n_in * (size_t)bits_of(j->w) / 8
                                 : (size_t)j->w->n_in * dtype_size(j->w->dtype);
-    int n = n_unit(j) / (2 * n_thread), most = (int)(PIECE_SIZE / (UNIT * BLOCK * row));
+    int    n = n_unit(j) / (2 * n_thread), most = (int)(PIECE_SIZE / (UNIT * BLOCK * row));
     most = most > 1 ? most : 1;
     return n_thread > 1 ? n < most ? n : most : 0;
 }

@@ -48,7 +48,7 @@ struct kern_rows {
     enum dtype   dtype; /* DT_F32, DT_BF16 or DT_I8 */
     const void  *p;
     const float *scale; /* DT_I8: a factor for each row; else NULL */
-    const void  *ahead; /* as many bytes as will be read soon and are asked for meanwhile, or NULL */
+    const void  *ahead; /* as many bytes, read soon, that are asked for meanwhile; or NULL */
 };
 
 /* Against int8 keys and values the query and the weights of values are codes too, of more bits than

@@ -191,13 +191,15 @@ CASE(attend_f32)
 }
 CASE(attend_score)
 {
-    struct kern_rows f32 = { .dtype = DT_F32, .p = in->a }, bf16 = { .dtype = DT_BF16, .p = in->bf16 };
+    struct kern_rows f32 = { .dtype = DT_F32, .p = in->a },
+                     bf16 = { .dtype = DT_BF16, .p = in->bf16 };
     k->attend_score(out, in->b[0], f32, 11, 13, 0.3f);
     k->attend_score(out + 11, in->b[0], bf16, 11, 13, 0.3f);
 }
 CASE(attend_mix)
 {
-    struct kern_rows f32 = { .dtype = DT_F32, .p = in->a }, bf16 = { .dtype = DT_BF16, .p = in->bf16 };
+    struct kern_rows f32 = { .dtype = DT_F32, .p = in->a },
+                     bf16 = { .dtype = DT_BF16, .p = in->bf16 };
     k->attend_mix(out, in->b[0], f32, 11, 29);
     k->attend_mix(out + 29, in->b[0], bf16, 11, 29);
 }

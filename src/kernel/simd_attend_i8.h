@@ -56,8 +56,7 @@ SIMD_INLINE __m256i simd_sums8_int(const __m256i *a)
 
 /* n_key is SIMD_I8_KEYS or 1. */
 SIMD_INLINE void simd_score_i8(float *score, const int16_t *q, const int8_t *key,
-                               const float *factor, int d, int n_key, float scale,
-                               uintptr_t gap)
+                               const float *factor, int d, int n_key, float scale, uintptr_t gap)
 {
     __m256i sum[SIMD_I8_KEYS];
     int32_t dot[SIMD_I8_KEYS];
@@ -148,7 +147,7 @@ SIMD_INLINE void simd_mix_add(float *y, __m256i low, __m256i high, int half, __m
 {
     __m256i sum = half ? _mm256_permute2x128_si256(low, high, 0x31)
                        : _mm256_permute2x128_si256(low, high, 0x20);
-    __m256 add = _mm256_mul_ps(step, _mm256_cvtepi32_ps(sum));
+    __m256  add = _mm256_mul_ps(step, _mm256_cvtepi32_ps(sum));
     _mm256_storeu_ps(y, _mm256_add_ps(_mm256_loadu_ps(y), add));
 }
 

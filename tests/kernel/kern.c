@@ -575,9 +575,9 @@ TEST(int8_keys_are_scored_and_values_mixed_the_same_everywhere)
             struct kern_rows r = rows_of(DT_I8, n, d);
             const int8_t    *code = r.p;
             float           *x = floats(d), *y = floats(d), most = 0;
-            int16_t *q = guard_take(2 * (size_t)d, 0), *p = guard_take(2 * (size_t)d, 0);
-            float   *want = guard_take(4 * (size_t)n, 0), *got = guard_take(4 * (size_t)n, 0);
-            float   *z = guard_take(4 * (size_t)d, 0);
+            int16_t         *q = guard_take(2 * (size_t)d, 0), *p = guard_take(2 * (size_t)d, 0);
+            float *want = guard_take(4 * (size_t)n, 0), *got = guard_take(4 * (size_t)n, 0);
+            float *z = guard_take(4 * (size_t)d, 0);
             memcpy(z, y, 4 * (size_t)d);
             float scale = isa_c.quantise_query(q, x, d);
             CHECK(scale > 0 && k->quantise_query(p, x, d) == scale);
