@@ -20,6 +20,7 @@ from .tokens import ECHOES, END_OF_PADDING, PAD, TAIL
 REACT = 5               # frames from the user's last sound to the reply
 GREET = 8               # frame of the greeting when nobody has spoken
 YIELD = 5               # frames of the user's speech after which Parley falls silent
+DRILLED = 12            # words of an answer that a drill writes
 ALOUD = 0.3             # share of the sums that teach arithmetic and not listening
 NEAR = 0.25             # share of the conversations in which the microphone hears the loudspeaker
 NOBODY = 0.08           # share of the conversations in which there is only noise
@@ -184,18 +185,19 @@ def begin(bank, rng, frames):
     return Talk(bank, rng, frames, bank.noise[name], near), bank.clips[name]
 
 
+def draw(clips, rng, shares=SHARE):
+    """clips: kind: [clip] -> one of them, its kind by `shares`"""
+    kinds = [k for k in shares if clips.get(k)]
+    if not kinds:
+        shares, kinds = SHARE, list(clips)
+    share = np.array([shares[k] for k in kinds])
+    kind = str(rng.choice(kinds, p=share / share.sum()))
+    return clips[kind][rng.integers(len(clips[kind]))]
+
+
 def talk(bank, rng, frames=250):
     """A random conversation. -> Talk"""
     t, clips = begin(bank, rng, frames)
-
-    def draw(shares=SHARE):
-        kinds = [k for k in shares if clips.get(k)]
-        if not kinds:
-            shares, kinds = SHARE, list(clips)
-        share = np.array([shares[k] for k in kinds])
-        kind = str(rng.choice(kinds, p=share / share.sum()))
-        return clips[kind][rng.integers(len(clips[kind]))]
-
     if clips is None or rng.random() < 0.4:
         into = rng.random() < 0.15 and clips is not None        # somebody speaks into the greeting
         at = GREET + int(rng.integers(2, 14))
@@ -205,22 +207,40 @@ def talk(bank, rng, frames=250):
             return t
     else:
         at = int(rng.integers(0, GREET - 2))
-    clip, interrupts = draw(), False
+    clip, interrupts = draw(clips, rng), False
     while at < frames - 10:
         start = t.ask(clip, at) + REACT
         if interrupts and clip["kind"] == "stop":
-            at, clip, interrupts = start + int(rng.integers(3, 40)), draw(), False
+            at, clip, interrupts = start + int(rng.integers(3, 40)), draw(clips, rng), False
             continue
         length = t.length(clip["reply"])
         if rng.random() < INTERRUPT[clip["kind"]] and start < frames:
             at = start + int(rng.integers(3, max(4, length - 4)))
             t.reply(clip["reply"], start, until=at + YIELD)
             stops = rng.random() < (0.5 if length > 40 else 0.15)
-            clip, interrupts = draw(dict(stop=1)) if stops else draw(), True
+            clip, interrupts = draw(clips, rng, dict(stop=1) if stops else SHARE), True
             continue
         at = answer(t, bank, rng, clip, start)
         at += int(rng.integers(*((3, 25) if rng.random() < 0.88 else (25, 120))))
-        clip, interrupts = draw(), False
+        clip, interrupts = draw(clips, rng), False
+    return t
+
+
+def drill(bank, rng, frames=250):
+    """Question upon question, each answered in writing alone and at once: more to listen to in
+    the same time than in a conversation. -> Talk"""
+    names = list(bank.clips)
+    share = np.array([rooms.BACKGROUNDS[n][1] for n in names])
+    name = str(rng.choice(names, p=share / share.sum()))
+    t = Talk(bank, rng, frames, bank.noise[name])
+    at = int(rng.integers(2, 10))
+    while at < frames - 10:
+        clip = draw(bank.clips[name], rng)
+        at = t.ask(clip, at) + REACT
+        words = [token for tokens, _ in bank.replies[clip["reply"]][2] for token in tokens]
+        words = [END_OF_PADDING, *words[:DRILLED]][:max(0, frames - at + 1)]
+        t.text[at - 1:at - 1 + len(words)] = words
+        at += len(words) + int(rng.integers(2, 8))
     return t
 
 
@@ -235,9 +255,9 @@ def answer(t, bank, rng, clip, start):
     return end
 
 
-def batch(bank, rng, size, frames):
+def batch(bank, rng, size, frames, make=talk):
     """-> codes [B, 17, T] (text, Parley, user), heard [B, T], speaks [B, T], fair [B, T]"""
-    talks = [talk(bank, rng, frames) for _ in range(size)]
+    talks = [make(bank, rng, frames) for _ in range(size)]
     return (np.stack([np.concatenate([t.text[None], t.model, t.user]) for t in talks]),
             np.stack([t.heard for t in talks]), np.stack([t.speaks for t in talks]),
             np.stack([t.fair for t in talks]))

@@ -3,8 +3,9 @@
 
 The lower part of the encoder stays (stem.py); what it makes of every clip is computed once. The
 upper part and the codebooks then see all questions of all synthesisers many times over: the first
-codebook, and the first ones together, must name the phonemes, and a small recurrent network that
-reads the codes must name the words. Parley's own voice keeps the latents that the decoder knows.
+codebook, and the first ones together, must name the phonemes; a small recurrent network that reads
+the codes, and a matrix at the frame after a word, must name the words. Parley's own voice keeps the
+latents that the decoder knows.
 """
 
 import copy
@@ -126,14 +127,14 @@ class Heads(nn.Module):
 
         self.first, self.all = phones(), phones()
         self.reader = nn.GRU(dim, 192, batch_first=True)
-        self.words = nn.Linear(192, words + 1)
+        self.words, self.at_once = nn.Linear(192, words + 1), nn.Linear(dim, words + 1)
 
     def forward(self, first, total):
-        """[B, dim, T] each -> phonemes from the first codebook, from all, words"""
+        """[B, dim, T] each -> phonemes from the first codebook, from all, words, words at once"""
         first, total = first.transpose(1, 2), total.transpose(1, 2)
         shape = (SLOTS, len(PHONES))
         return (self.first(first).unflatten(2, shape), self.all(total).unflatten(2, shape),
-                self.words(self.reader(total)[0]))
+                self.words(self.reader(total)[0]), self.at_once(total))
 
 
 def quantise(mimi, z, levels):
@@ -163,21 +164,21 @@ def losses(mimi, old, heads, x, labels, words, models, levels, rare, users_stay,
         with amp:
             keep = top(old, x if users_stay else x[-models:]).float()
         decoded = quantise(old, keep[-models:], levels)[1]
-    by_first, by_all, named = heads(first, total)
+    by_first, by_all, *named = heads(first, total)
     want = slots(labels)
     known = want != UNKNOWN
     phone1, phone2 = (F.cross_entropy(p[known], want[known], weight=rare)
                       for p in (by_first, by_all))
-    word = F.cross_entropy(named.flatten(0, 1), words.flatten(), ignore_index=UNHEARD,
-                           reduction="none")
     weight = torch.where(words.flatten() > 0, 1.0, 0.1) * (words.flatten() >= 0)
-    word = (word * weight).sum() / weight.sum().clamp(min=1)
+    word, at_once = ((F.cross_entropy(n.flatten(0, 1), words.flatten(), ignore_index=UNHEARD,
+                                      reduction="none") * weight).sum() / weight.sum().clamp(min=1)
+                     for n in named)
     # Parley's voice stays what the decoder knows; users' voices only as far as users_stay says.
     change = (z[-len(keep):] - keep).square().mean((1, 2)) / keep.square().mean()
     stay, drift = change[-models:].mean(), change[:-models].mean() if users_stay else 0.0
     if mimi.quantizer.training:
         stay = stay + (total[-models:] - decoded).square().mean() / decoded.square().mean()
-    loss = phone1 + phone2 + 0.5 * word + 2 * stay + 0.1 * commit + users_stay * drift
+    loss = phone1 + phone2 + 0.5 * (word + at_once) + 2 * stay + 0.1 * commit + users_stay * drift
     users = slice(0, len(x) - models)
     loud, said = (known & (want > 0))[users], words > 0
     return loss, dict(
@@ -185,7 +186,8 @@ def losses(mimi, old, heads, x, labels, words, models, levels, rare, users_stay,
         commit=commit.item(),
         right1=(by_first.argmax(-1) == want)[users][loud].float().mean().item(),
         right=(by_all.argmax(-1) == want)[users][loud].float().mean().item(),
-        words_right=(named.argmax(-1) == words)[said].float().mean().item())
+        **{name: (n.argmax(-1) == words)[said].float().mean().item()
+           for name, n in zip(("words_right", "at_once_right"), named)})
 
 
 def train(data, run, device, minutes, users, models, frames, rate, seed, keep_codes=False):

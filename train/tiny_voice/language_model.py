@@ -19,6 +19,8 @@ from .tokens import PAD
 
 SHIPPED = {"temp": 0.3, "temp_text": 0.1, "top_k": 50, "top_k_text": 5}     # how it is to speak
 PAD_WEIGHT = 0.15               # of frames without a word in the loss of the text
+RESULT_WEIGHT = 3.0             # of the words up to RESULT_FRAMES after an "is": results of sums
+RESULT_FRAMES = 12
 ACOUSTIC_WEIGHT = 0.3           # of the codebooks after the first
 LISTEN_WEIGHT = 0.5             # of the head that names the user's words
 SILENT_SHARE = 0.05             # of Parley's silent frames that the depth transformer learns from
@@ -57,30 +59,32 @@ class Talks(torch.utils.data.IterableDataset):
 
     def __init__(self, bank, size, frames, seed):
         self.bank, self.size, self.frames, self.seed = bank, size, frames, seed
+        self.drills = torch.ones(1, dtype=torch.bool).share_memory_()
 
     def __iter__(self):
         rng = np.random.default_rng([self.seed, torch.utils.data.get_worker_info().id])
         for i in itertools.count():
             if i % 100 == 99:
                 self.bank.look()
+            make = dialogues.drill if self.drills else dialogues.talk
             yield [torch.from_numpy(v)
-                   for v in dialogues.batch(self.bank, rng, self.size, self.frames)]
+                   for v in dialogues.batch(self.bank, rng, self.size, self.frames, make)]
 
 
 def spoil(read, lm):
     """What the model reads [B, 17, T], made a little wrong in place.
 
-    It must not depend on perfect tokens, nor on the user's timbre: 3 % of its own codes and up to a
-    quarter of the user's are random, and a quarter of the conversations lack the user's acoustic
+    It must not depend on perfect tokens, nor on the user's timbre: 3 % of its own codes and up to
+    12 % of the user's are random, and a tenth of the conversations lack the user's acoustic
     codebooks.
     """
     n, streams, frames = read.shape
     own, user = slice(1, 1 + lm.dep_q), slice(1 + lm.dep_q, None)
     rate = torch.zeros(n, streams, 1, device=read.device)
-    rate[:, own], rate[:, user] = 0.03, 0.25 * torch.rand(n, 1, 1, device=read.device)
+    rate[:, own], rate[:, user] = 0.03, 0.12 * torch.rand(n, 1, 1, device=read.device)
     wrong = (torch.rand(n, streams, frames, device=read.device) < rate) & (read < lm.card)
     read = torch.where(wrong, torch.randint_like(read, lm.card), read)
-    mute = torch.rand(n, 1, 1, device=read.device) < 0.25
+    mute = torch.rand(n, 1, 1, device=read.device) < 0.1
     acoustic = read[:, 2 + lm.dep_q:]
     acoustic[:] = torch.where(mute, torch.full_like(acoustic, lm.zero_token_id), acoustic)
     return read
@@ -92,7 +96,14 @@ def weighted(logits, target, weight):
     return (loss.view_as(weight) * weight).sum() / weight.sum().clamp(min=1e-6)
 
 
-def losses(lm, ear, codes, heard, speaks, fair, amp, depth_share):
+def text_weight(text, token_is):
+    """How much each frame's text [B, T] counts."""
+    after = F.max_pool1d(F.pad((text == token_is).float(), (RESULT_FRAMES, 0))[:, None],
+                         RESULT_FRAMES + 1, 1)[:, 0]
+    return torch.where(text == PAD, PAD_WEIGHT, 1 + (RESULT_WEIGHT - 1) * after)
+
+
+def losses(lm, ear, codes, heard, speaks, fair, token_is, amp, depth_share):
     """codes [B, 17, T], the rest [B, T]. -> loss, figures"""
     initial = lm._get_initial_token().expand(codes.shape[0], -1, -1)
     sequence = torch.cat([initial, _delay_sequence(lm.delays, codes, initial)], 2)
@@ -102,28 +113,35 @@ def losses(lm, ear, codes, heard, speaks, fair, amp, depth_share):
     chosen = torch.rand(speaks.shape, device=codes.device) < share      # for the depth transformer
     with amp:
         hidden, text = lm.forward_text(read)
-        audio = lm.forward_depformer_training(want.transpose(1, 2)[chosen].T[None],
-                                              hidden[chosen][None])[0]  # [dep_q, n, card]
         named = ear(hidden)
     text, text_want = text[:, 0], want[:, 0]
-    text_loss = weighted(text, text_want, torch.where(text_want == PAD, PAD_WEIGHT, 1.0) * fair)
+    text_loss = weighted(text, text_want, text_weight(text_want, token_is) * fair)
+    ear_loss = weighted(named, heard.clamp(min=0), torch.where(heard > 0, 1.0, 0.1) * (heard >= 0))
+    loss = text_loss + LISTEN_WEIGHT * ear_loss
+    facts = dict(text=text_loss.item(), listen=ear_loss.item(),
+                 words_right=share_right(text, text_want, (text_want > PAD) & fair),
+                 heard_right=share_right(named, heard, heard > 0))
+    if speaks.any():                                            # not a drill
+        sound, audio = sound_loss(lm, hidden, want, speaks, chosen, amp)
+        loss, facts = loss + sound, {**facts, **audio}
+    return loss, facts
+
+
+def sound_loss(lm, hidden, want, speaks, chosen, amp):
+    """Of what Parley says, on the `chosen` frames [B, T]. -> loss, figures"""
     target = want[:, 1:1 + lm.dep_q].transpose(1, 2)[chosen].T          # [dep_q, n]
     known = target < lm.card                                            # not an initial token
-    audio_loss = torch.stack([weighted(a, t.clamp(max=lm.card - 1), k.float())
-                              for a, t, k in zip(audio, target, known)])
-    ear_loss = weighted(named, heard.clamp(min=0), torch.where(heard > 0, 1.0, 0.1) * (heard >= 0))
-    acoustic = audio_loss[1:].mean() * (lm.dep_q - 1) / 4
-    loss = text_loss + audio_loss[0] + ACOUSTIC_WEIGHT * acoustic + LISTEN_WEIGHT * ear_loss
-    with torch.no_grad():
-        word, said, loud = (text_want > PAD) & fair, heard > 0, speaks[chosen]
-        return loss, dict(
-            text=text_loss.item(), semantic=audio_loss[0].item(),
-            acoustic=audio_loss[1:].mean().item(), listen=ear_loss.item(),
-            words_right=share_right(text, text_want, word),
-            heard_right=share_right(named, heard, said),
-            semantic_right=share_right(audio[0], target[0], loud))
+    with amp:
+        audio = lm.forward_depformer_training(want.transpose(1, 2)[chosen].T[None],
+                                              hidden[chosen][None])[0]  # [dep_q, n, card]
+    each = torch.stack([weighted(a, t.clamp(max=lm.card - 1), k.float())
+                        for a, t, k in zip(audio, target, known)])
+    loss = each[0] + ACOUSTIC_WEIGHT * each[1:].mean() * (lm.dep_q - 1) / 4
+    return loss, dict(semantic=each[0].item(), acoustic=each[1:].mean().item(),
+                      semantic_right=share_right(audio[0], target[0], speaks[chosen]))
 
 
+@torch.no_grad()
 def share_right(logits, target, where):
     return (logits.argmax(-1) == target)[where].float().mean().item()
 
@@ -158,8 +176,9 @@ def begin_from(lm, tokenizer, source):
 
 
 def train(data, run, device, minutes, size, frames, depth_share, rate, dim, layers, context, world,
-          seed, source=None):
-    """Trains the language model on batches of `size` conversations of `frames` frames."""
+          drills, seed, source=None):
+    """Trains the language model on batches of `size` conversations of `frames` frames; the first
+    part of the time, `drills`, on drills."""
     training.prepare(seed)
     run, bank = Path(run), dialogues.Bank(data, run, world)
     config = lm_config(bank.tokenizer.get_piece_size(), dim=dim, layers=layers,
@@ -173,12 +192,14 @@ def train(data, run, device, minutes, size, frames, depth_share, rate, dim, laye
         dict(lm=lm, ear=ear), [*lm.parameters(), *ear.parameters()], rate, minutes, warm_steps=150,
         betas=(0.9, 0.95), decay=0.05, device=device, smoothing=0.97,
         state_path=run / "language_model.state.pt", log_path=run / "language_model.log",
-        export=lambda: export(lm, config, run))
-    amp = training.autocast(device)
+        export=lambda: export(lm, config, run),
+        matrices=[p for name, p in lm.transformer.named_parameters() if p.dim() == 2])
+    (token_is,) = bank.tokenizer.encode("is")
+    amp, talks = training.autocast(device), Talks(bank, size, frames, seed + work.step)
     loader = torch.utils.data.DataLoader(
-        Talks(bank, size, frames, seed + work.step), batch_size=None,
-        num_workers=1 if device == "cpu" else 12, prefetch_factor=4)
+        talks, batch_size=None, num_workers=1 if device == "cpu" else 12, prefetch_factor=4)
     feed = iter(loader)
-    for _ in work.steps():
+    for done in work.steps():
+        talks.drills.fill_(done < drills)
         tensors = (v.to(device, non_blocking=True) for v in next(feed))
-        work.descend(*losses(lm, ear, *tensors, amp, depth_share))
+        work.descend(*losses(lm, ear, *tensors, token_is, amp, depth_share))

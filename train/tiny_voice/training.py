@@ -13,9 +13,12 @@ import numpy as np
 import torch
 import torch.nn as nn
 
+from .muon import Muon
+
 SAVE_EVERY_S = 120
 LEAST_STEPS = 4                 # however short the time: enough to pass through every phase
 LOG_EVERY = 25                  # steps
+IDLE = 3                        # a training that works uses at least 1 / IDLE of the time
 
 
 def prepare(seed):
@@ -89,10 +92,15 @@ class Run:
     """
 
     def __init__(self, modules, params, rate, minutes, warm_steps, betas, decay, device, state_path,
-                 log_path, export, smoothing):
+                 log_path, export, smoothing, matrices=()):
+        """`matrices`: those of `params` that Muon steps; AdamW steps the others."""
         self.modules, self.params = modules, list(params)      # modules: name -> nn.Module
         self.rate, self.minutes, self.warm_steps = rate, minutes, warm_steps
-        self.optimiser = torch.optim.AdamW(self.params, lr=rate, betas=betas, weight_decay=decay)
+        of_muon = {id(p) for p in matrices}
+        self.optimisers = [torch.optim.AdamW([p for p in self.params if id(p) not in of_muon],
+                                             lr=rate, betas=betas, weight_decay=decay)]
+        if of_muon:
+            self.optimisers.append(Muon(list(matrices), rate, decay=decay))
         self.state_path, self.export, self.smoothing = Path(state_path), export, smoothing
         self.threads = Threads(device)
         self.step, self.spent_s, self.mean, self.extra = 0, 0.0, {}, {}
@@ -100,31 +108,34 @@ class Run:
         if self.resumed:
             self._restore(device)
         self.log = open(log_path, "a" if self.resumed else "w")
-        self.began = self.saved = time.monotonic()
+        self.saved = time.monotonic()
+        self.clock = self.saved, time.process_time()
 
     def _restore(self, device):
         state = torch.load(self.state_path, map_location=device, weights_only=True)
         for name, module in self.modules.items():
             module.load_state_dict(state["modules"][name])
-        self.optimiser.load_state_dict(state["optimiser"])
+        for optimiser, values in zip(self.optimisers, state["optimisers"]):
+            optimiser.load_state_dict(values)
         self.step, self.spent_s = state["step"], state["spent_s"]
         self.extra = state["extra"]
         print(f"going on at step {self.step}, minute {self.spent_s / 60:.1f}", flush=True)
 
     def _save(self):
         state = dict(modules={k: m.state_dict() for k, m in self.modules.items()},
-                     optimiser=self.optimiser.state_dict(), step=self.step,
-                     spent_s=self.elapsed_s(), extra=self.extra)
+                     optimisers=[o.state_dict() for o in self.optimisers], step=self.step,
+                     spent_s=self.spent_s, extra=self.extra)
         write_atomically(self.state_path, lambda path: torch.save(state, path))
         self.export()
         self.saved = time.monotonic()
 
-    def elapsed_s(self):
-        return self.spent_s + time.monotonic() - self.began
-
     def done(self):
-        """Share of the time that is spent, 0 to 1."""
-        return min(1.0, self.elapsed_s() / (60 * self.minutes))
+        """Share of the time that is spent, 0 to 1. While the process is stopped no time passes."""
+        now = time.monotonic(), time.process_time()
+        wall, busy = (b - a for a, b in zip(self.clock, now))
+        self.clock = now
+        self.spent_s += min(wall, IDLE * busy)
+        return min(1.0, self.spent_s / (60 * self.minutes))
 
     def steps(self):
         """Yields the share of time spent before each step; saves in between and at the end."""
@@ -132,8 +143,9 @@ class Run:
         while done < 1 or self.step < LEAST_STEPS:
             warm = min(1, (self.step + 1) / self.warm_steps)
             rate = self.rate * warm * (0.5 + 0.5 * math.cos(math.pi * done)) + 1e-6
-            for group in self.optimiser.param_groups:
-                group["lr"] = rate
+            for optimiser in self.optimisers:
+                for group in optimiser.param_groups:
+                    group["lr"] = rate
             self.threads.tick()
             yield done
             if time.monotonic() - self.saved > SAVE_EVERY_S:
@@ -144,15 +156,17 @@ class Run:
 
     def descend(self, loss, figures):
         """One step of the optimiser; figures: name -> float, their running means go to the log."""
-        self.optimiser.zero_grad(set_to_none=True)
+        for optimiser in self.optimisers:
+            optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.params, 1.0)
-        self.optimiser.step()
+        for optimiser in self.optimisers:
+            optimiser.step()
         keep = self.smoothing if self.mean else 0.0
         self.mean = {k: keep * self.mean.get(k, 0) + (1 - keep) * v for k, v in figures.items()}
         self.step += 1
         if self.step % LOG_EVERY == 0:
-            line = dict(step=self.step, minutes=round(self.elapsed_s() / 60, 2),
+            line = dict(step=self.step, minutes=round(self.spent_s / 60, 2),
                         threads=self.threads.best, **{k: round(v, 4) for k, v in self.mean.items()})
             print(json.dumps(line), file=self.log, flush=True)
             print(line, flush=True)
