@@ -25,7 +25,7 @@ ESPEAK = dict(program="espeak", size=1.0, fresh=True, rate=150, pitch=50, range=
 
 # name: (what it shows, who asks, [question, or (seconds after the last one, interruption)])
 EXAMPLES = {
-    "greeting": ("Nobody speaks; it greets.", None, []),
+    "greeting": ("Nobody speaks.", None, []),
     "sum": ("A sum, asked by a voice it never heard.", "en-us+m6", ["what is three plus four"]),
     "hello": ("Hello, in another accent.", "en-gb-x-gbcwmd", ["hello there"]),
     "who": ("Who it is.", "en-us+f4", ["who are you"]),
