@@ -173,15 +173,20 @@ def another_sum(bank, rng, clip):
     return max(some, key=lambda s: len(set(s.split()) & set(clip["text"].split())))
 
 
+def draw_background(bank, rng):
+    """-> its name; as often as in the corpus"""
+    names = list(bank.clips)
+    share = np.array([rooms.BACKGROUNDS[n][1] for n in names])
+    return str(rng.choice(names, p=share / share.sum()))
+
+
 def begin(bank, rng, frames):
     """-> Talk with its background, clips that fit it by kind (None: nobody speaks)"""
     if rng.random() < NOBODY:
         name = str(rng.choice(list(bank.loud)))
         return Talk(bank, rng, frames, bank.loud[name]), None
     near = int(rng.integers(ECHOES)) if rng.random() < NEAR else None
-    names = list(bank.clips)
-    share = np.array([rooms.BACKGROUNDS[n][1] for n in names])
-    name = str(rng.choice(names, p=share / share.sum()))
+    name = draw_background(bank, rng)
     return Talk(bank, rng, frames, bank.noise[name], near), bank.clips[name]
 
 
@@ -229,9 +234,7 @@ def talk(bank, rng, frames=250):
 def drill(bank, rng, frames=250):
     """Question upon question, each answered in writing alone and at once: more to listen to in
     the same time than in a conversation. -> Talk"""
-    names = list(bank.clips)
-    share = np.array([rooms.BACKGROUNDS[n][1] for n in names])
-    name = str(rng.choice(names, p=share / share.sum()))
+    name = draw_background(bank, rng)
     t = Talk(bank, rng, frames, bank.noise[name])
     at = int(rng.integers(2, 10))
     while at < frames - 10:
