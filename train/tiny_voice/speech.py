@@ -16,10 +16,13 @@ import numpy as np
 
 from . import audio, espeak, phrases, rooms, voices
 from .audio import FRAME, LABEL, RATE
+from .voices import UNKNOWN
 
 PARLEY_VOICE = dict(voice="en-us", rate=150, pitch=45, pitch_range=35)
-TRAIN_SHARE = dict(sum=0.34, faq=0.23, manners=0.05, count=0.06, list=0.03, say=0.17, stop=0.03,
-                   ood=0.09)
+TRAIN_SHARE = dict(sum=0.31, faq=0.22, manners=0.06, count=0.05, list=0.03, say=0.21, stop=0.04,
+                   ood=0.08)
+CROWDED = 0.15                          # share of the training questions among loud voices
+CROWD_DB = (4, 20)                      # how far below the question these are
 # "train": voices and phrasings of the training. Held out: new voices; new voices and phrasings; a
 # synthesiser never trained on. "final" sets are opened once, at the end, the others steer.
 SPLITS = ("train", "voice", "phrase", "other", "final_voice", "final_phrase", "other_final")
@@ -28,9 +31,15 @@ SHARD = 6000                            # questions in a file
 BEFORE, AFTER = 4, 6                    # frames of room before and after a question
 
 
-def phone_labels(n, phones, shift):
-    """(phone, second) of each phoneme, `shift` later, -> u8 label of every 20 ms of n samples"""
+def phone_labels(n, phones, shift, seconds=0.0):
+    """(phone, second) of each phoneme, `shift` later, -> u8 label of every 20 ms of n samples
+
+    phones None: they are not known of the `seconds` that the speech takes.
+    """
     labels = np.zeros(n // LABEL, np.uint8)
+    if phones is None:
+        labels[max(0, round(shift * 50)):round((shift + seconds) * 50) + 1] = UNKNOWN
+        return labels
     if not phones:
         return labels
     edges = [(phone, second + shift) for phone, second in phones]
@@ -90,6 +99,8 @@ def user_clip(seed, kind, split, folder, noise=None, snr_db=None, before=BEFORE,
     quiet = rng.uniform(-24, -2)
     share = np.array([p for _, p in rooms.BACKGROUNDS.values()])
     name = noise or str(rng.choice(rooms.NAMES, p=share / share.sum()))
+    if split == "train" and rng.random() < CROWDED:
+        name, snr_db = "voices", rng.uniform(*CROWD_DB)
     if rooms.BACKGROUNDS[name][0] and rooms.BACKGROUNDS[name][0][1] > -42:
         quiet = max(quiet, -10)                                     # one speaks up in a loud place
     x *= 10 ** (quiet / 20) / max(1e-3, np.abs(x).max())
@@ -102,7 +113,7 @@ def user_clip(seed, kind, split, folder, noise=None, snr_db=None, before=BEFORE,
     y[start:start + len(x)] += x
     shift = (start - a) / RATE
     words = [(w, round(b + shift, 3), round(e + shift, 3)) for w, b, e in said.words]
-    return audio.to_int16(y), phone_labels(n, said.phones, shift), dict(
+    return audio.to_int16(y), phone_labels(n, said.phones, shift, len(said.pcm) / RATE), dict(
         kind=kind, split=split, text=text, reply=reply, voice=voice, noise=name,
         start=start / RATE, end=(start + len(x)) / RATE, words=words)
 
@@ -116,7 +127,7 @@ def reply_clip(text):
     y[:len(x)] = x
     phones = [(voices.espeak_phone(n), t) for n, t in said.phones]
     words = [(w, max(0, round(second - a / RATE, 3))) for w, second in said.words]
-    return audio.to_int16(y), phone_labels(len(y), phones, -a / RATE), dict(
+    return audio.to_int16(y), phone_labels(len(y), phones, -a / RATE, len(x) / RATE), dict(
         text=text, words=words, seconds=len(x) / RATE)
 
 

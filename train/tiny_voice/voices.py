@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: MIT
 """Who asks: every free synthesiser at hand, each telling what it said when.
 
-espeak-ng is spoken through its library, flite and festival as programs. Every voice names its
-phonemes, mapped to one short list, so that the codec's first codebook can be taught the same sounds
-by all of them. A voice is stretched and resampled at random: that moves pitch and formants together
-and makes many speakers of one.
+espeak-ng and SVOX Pico are spoken through their libraries, flite and festival as programs. Every
+voice but Pico's names its phonemes, mapped to one short list, so that the codec's first codebook
+can be taught the same sounds by all of them. A voice is stretched and resampled at random: that
+moves pitch and formants together and makes many speakers of one.
 """
 
 import functools
+import importlib.util
 import re
 import shutil
 import subprocess
@@ -34,8 +35,9 @@ HELD_VARIANTS = dict(voice="m6 f4 Marco klatt3".split(), final="Andrea caleb ste
 # Other synthesisers: flite's slt is to steer by, festival's slt (statistical models, another
 # program) is for the end. Both are one woman; no voice of hers is trained on.
 HELD_SYNTHESISER = dict(other="flite slt", other_final="festival cmu_us_slt_arctic_hts")
-TRAINED = {"espeak": 0.54, "flite awb": 0.12, "flite rms": 0.12, "flite kal16": 0.04,
-           "flite kal": 0.02, "festival ked_diphone": 0.12, "festival kal_diphone": 0.04}
+TRAINED = {"espeak": 0.46, "flite awb": 0.10, "flite rms": 0.10, "flite kal16": 0.03,
+           "flite kal": 0.02, "festival ked_diphone": 0.09, "festival kal_diphone": 0.03,
+           "pico en-US": 0.09, "pico en-GB": 0.08}
 
 PHONES = ("_ p b t d k g ch jh f v th dh s z sh zh hh m n ng l r w y ah er ae aa eh ih iy ao uh uw"
           " ay aw ey oy ow").split()
@@ -161,6 +163,20 @@ def _festival_say(text, voice, stretch):
     return _festival.say(text, voice, stretch)
 
 
+# --- SVOX Pico -----------------------------------------------------------------------------------
+
+@functools.lru_cache(1)
+def _pico_engine():
+    from py_nanotts import NanoTTS      # the package of TRAINED's two voices, Apache licence
+    return NanoTTS()
+
+
+def _pico(text, voice, stretch):
+    """It tells neither its phonemes nor its words' times: none are given."""
+    pcm = _pico_engine().speak(text, voice=voice, speed=1 / stretch, volume=0.5)
+    return Speech(audio.resample(audio.to_float(np.frombuffer(pcm, "<i2")), 16000), [], None)
+
+
 # --- anybody -------------------------------------------------------------------------------------
 
 def has(synthesiser):
@@ -168,6 +184,8 @@ def has(synthesiser):
     program, _, voice = synthesiser.partition(" ")
     if program == "festival":
         return any(Path("/usr/share/festival/voices").glob(f"*/{voice}"))
+    if program == "pico":
+        return importlib.util.find_spec("py_nanotts") is not None
     return program == "espeak" or shutil.which(program) is not None
 
 
@@ -211,12 +229,14 @@ def say(text, who):
                        who["range"])
     elif program == "flite":
         said = _flite(text, voice, who["stretch"] * size)
+    elif program == "pico":
+        said = _pico(text, voice, who["stretch"] * size)
     else:
         said = _festival_say(text, voice, who["stretch"] * size)
     if size != 1:
         pcm = audio.resample(said.pcm, round(RATE * size / 50) * 50)
         said = Speech(pcm, [(w, b / size, e / size) for w, b, e in said.words],
-                      [(p, t / size) for p, t in said.phones])
+                      said.phones and [(p, t / size) for p, t in said.phones])
     return said
 
 
@@ -228,7 +248,8 @@ def say_apart(rng, text, who):
         a, b = audio.speech_span(said.pcm)
         gap = int(RATE * rng.uniform(0.0, 0.2))
         words.append((word, at / RATE, (at + b - a) / RATE))
-        phones += [(p, max(0.0, t - a / RATE) + at / RATE) for p, t in said.phones
+        phones += [(p, max(0.0, t - a / RATE) + at / RATE)
+                   for p, t in said.phones or [(UNKNOWN, 0.0)]
                    if t < b / RATE] + [(0, (at + b - a) / RATE)]
         pcm += [said.pcm[a:b], np.zeros(gap, np.float32)]
         at += b - a + gap
