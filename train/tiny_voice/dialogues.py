@@ -1,120 +1,47 @@
 # SPDX-License-Identifier: MIT
-"""Two-channel conversations put together from codec tokens while training.
+"""Two-channel conversations put together while training.
 
 What the user's microphone hears, what Parley says, and Parley's inner monologue. A reply begins
 REACT frames after the user's last sound; a word stands on the frame where it begins. Whoever speaks
 while Parley speaks silences it, and is answered unless it was "stop".
 """
 
-import json
-from pathlib import Path
-
 import numpy as np
-import sentencepiece
 
 from . import phrases, rooms
 from .audio import frame_of
-from .corpus import UNHEARD
-from .tokens import ECHOES, END_OF_PADDING, PAD, TAIL
+from .corpus import LABELS_A_FRAME, UNHEARD
+from .stem import A_FRAME
+from .tokens import END_OF_PADDING, PAD
 
 REACT = 5               # frames from the user's last sound to the reply
 GREET = 8               # frame of the greeting when nobody has spoken
 YIELD = 5               # frames of the user's speech after which Parley falls silent
-DRILLED = 12            # words of an answer that a drill writes
+DRILLED = 8             # words of an answer that a drill writes
 ALOUD = 0.3             # share of the sums that teach arithmetic and not listening
 NEAR = 0.25             # share of the conversations in which the microphone hears the loudspeaker
 NOBODY = 0.08           # share of the conversations in which there is only noise
-SHARE = dict(sum=0.40, faq=0.24, manners=0.05, count=0.07, list=0.03, say=0.13, stop=0.02, ood=0.08,
-             beyond=0.05)               # "beyond": a question outside the small world
-INTERRUPT = dict(sum=0.15, faq=0.25, manners=0.1, count=0.75, list=0.75, say=0.0, stop=0.0,
-                 ood=0.25, beyond=0.25)
-
-
-def on_frames(text, events):
-    """-> [(word with its punctuation, frame where it begins)]
-
-    The times of the words come from the text: the synthesiser joins some small words to their
-    neighbour.
-    """
-    out, events, frame = [], [e for e in events if e[0]], 0
-    for word in text.split():
-        if events and word.strip(".,?").startswith(events[0][0]):
-            frame = frame_of(events.pop(0)[1])
-        else:
-            frame += 2
-        out.append((word, frame))
-    return out
-
-
-class Bank:
-    """Everything a conversation is made of, as tokens."""
-
-    def __init__(self, data, run, world="whole"):
-        self.world = world
-        self.data, self.codes = Path(data), Path(run) / "codes"
-        arrays = np.load(self.codes / "base.npz")
-        self.silence = arrays["silence"].astype(np.int64)
-        self.noise = {n: arrays[f"noise_{n}"].astype(np.int64) for n in rooms.BACKGROUNDS}
-        self.loud = {n: arrays[f"loud_{n}"].astype(np.int64) for n in rooms.LOUD}
-        self.tokenizer = sentencepiece.SentencePieceProcessor(str(Path(run) / "tokenizer.model"))
-        self.vocabulary = phrases.user_vocabulary()
-        self.replies = {}       # text: codes [8, n], echoes [ECHOES, 8, n], [(tokens, frame)]
-        self._add_spoken(json.loads((self.data / "model.json").read_text()),
-                         arrays["model"].astype(np.int64), arrays["echo"].astype(np.int64))
-        for text, parts in phrases.composed().items():
-            self._add_composed(text, parts)
-        self.clips = {}         # background: kind: [clip]
-        self.seen = set()
-        self.look()
-
-    def look(self):
-        """Takes in questions that have been tokenised since."""
-        for path in sorted(self.codes.glob("user-*.npz")):
-            if path.name in self.seen:
-                continue
-            self.seen.add(path.name)
-            arrays = np.load(path)
-            codes = arrays["codes"]
-            facts = json.loads((self.data / f"{path.stem}.json").read_text())
-            for fact, column in zip(facts, arrays["column"].tolist()):
-                clip = dict(fact, codes=codes[:, column:column + fact["frames"]])
-                if self.world == "small" and not phrases.is_small(
-                        clip["kind"], clip["text"], clip["reply"]):
-                    clip.update(kind="beyond", reply=phrases.AGAIN)
-                self.clips.setdefault(clip["noise"], {}).setdefault(clip["kind"], []).append(clip)
-
-    def _add_spoken(self, facts, codes, echo):
-        at = 0
-        for fact in facts:
-            n = fact["frames"] + TAIL
-            words = [(self.tokenizer.encode(w), f)
-                     for w, f in on_frames(fact["text"], fact["words"])]
-            self.replies[fact["text"]] = codes[:, at:at + n], echo[:, :, at:at + n], words
-            at += n
-
-    def _add_composed(self, text, parts):
-        """A reply of several pieces, each always alike, see phrases.sum_pieces."""
-        codes, echoes, words, frame = [], [], [], 0
-        for i, (piece, written) in enumerate(parts):
-            c, e, _ = self.replies[piece]
-            if i < len(parts) - 1:
-                c, e = c[:, :-TAIL], e[:, :, :-TAIL]
-            tokens = [self.tokenizer.encode(w) for w in written.split()]
-            words += [(t, frame + 2 * k) for k, t in enumerate(tokens)]
-            codes.append(c)
-            echoes.append(e)
-            frame += c.shape[1]
-        self.replies[text] = np.concatenate(codes, 1), np.concatenate(echoes, 2), words
+FRESH = 0.5             # share of the conversations that begin as a stream does
+SHARE = dict(sum=0.36, faq=0.24, manners=0.06, count=0.06, list=0.03, say=0.16, stop=0.03,
+             ood=0.08, beyond=0.05)     # "beyond": a question outside the small world
+DRILL = dict(sum=0.32, faq=0.22, manners=0.05, count=0.06, list=0.03, say=0.23, stop=0.03,
+             ood=0.06, beyond=0.05)
+INTERRUPT = dict(sum=0.2, faq=0.3, manners=0.15, count=0.75, list=0.75, say=0.0, stop=0.0, ood=0.3,
+                 beyond=0.25)
 
 
 class Talk:
     """One conversation of `frames` frames."""
 
     def __init__(self, bank, rng, frames, background, near=None):
-        at = rng.integers(background.shape[1] - frames)
+        one = background[rng.integers(len(background))]
+        at = 0 if rng.random() < FRESH else rng.integers(len(one) // A_FRAME - frames)
         self.bank, self.frames = bank, frames
-        self.user = background[:, at:at + frames].copy()                # [8, frames]
-        self.model = np.repeat(bank.silence[:, None], frames, 1)        # [8, frames]
+        self.user = one[at * A_FRAME:(at + frames) * A_FRAME].copy()    # f16 [16 a frame, channels]
+        self.phones = np.zeros(frames * LABELS_A_FRAME, np.uint8)
+        self.model = None                                               # [8, frames]
+        if bank.silence is not None:
+            self.model = np.repeat(bank.silence[:, None], frames, 1)
         self.text = np.full(frames, PAD)
         self.heard = np.zeros(frames, np.int64)         # the user's word that ended just before
         self.speaks = np.zeros(frames, bool)            # Parley does
@@ -129,7 +56,9 @@ class Talk:
         place = at - (first - begin)
         n = min(clip["frames"] - begin, self.frames - place)
         if n > 0:
-            self.user[:, place:place + n] = clip["codes"][:, begin:begin + n]
+            sound, phones = self.bank.sound_of(clip, begin, n)
+            self.user[place * A_FRAME:(place + n) * A_FRAME] = sound
+            self.phones[place * LABELS_A_FRAME:(place + n) * LABELS_A_FRAME] = phones
             if not clip["words"]:
                 self.heard[place:place + n] = UNHEARD
             for word, _, end in clip["words"]:
@@ -141,18 +70,19 @@ class Talk:
 
     def reply(self, text, at, until=None):
         """Parley says `text` from frame `at`, cut off at frame `until`. -> first frame after it"""
-        codes, echoes, words = self.bank.replies[text]
-        end = min(self.frames, at + codes.shape[1], until or self.frames)
+        said = self.bank.replies[text]
+        end = min(self.frames, at + said.frames, until or self.frames)
         if end > at:
-            self.model[:, at:end] = codes[:, :end - at]
+            self.model[:, at:end] = said.codes[:, :end - at]
             self.speaks[at:end] = True
             if self.near is not None:
                 place = at + self.delay
                 n = min(end - at, self.frames - place)
                 if n > 0:
-                    self.user[:, place:place + n] = echoes[self.near, :, :n]
+                    self.user[place * A_FRAME:(place + n) * A_FRAME] = said.echo(
+                        self.bank.echo[self.near], n)
         free = at
-        for tokens, f in words:
+        for tokens, f in said.words:
             f = max(free, at + f)
             if 0 < f < end and self.text[f - 1] == PAD:
                 self.text[f - 1] = END_OF_PADDING
@@ -164,7 +94,7 @@ class Talk:
         return max(end, at)
 
     def length(self, text):
-        return self.bank.replies[text][0].shape[1]
+        return self.bank.replies[text].frames
 
 
 def another_sum(bank, rng, clip):
@@ -185,7 +115,7 @@ def begin(bank, rng, frames):
     if rng.random() < NOBODY:
         name = str(rng.choice(list(bank.loud)))
         return Talk(bank, rng, frames, bank.loud[name]), None
-    near = int(rng.integers(ECHOES)) if rng.random() < NEAR else None
+    near = int(rng.integers(len(bank.echo))) if rng.random() < NEAR else None
     name = draw_background(bank, rng)
     return Talk(bank, rng, frames, bank.noise[name], near), bank.clips[name]
 
@@ -238,9 +168,9 @@ def drill(bank, rng, frames=250):
     t = Talk(bank, rng, frames, bank.noise[name])
     at = int(rng.integers(2, 10))
     while at < frames - 10:
-        clip = draw(bank.clips[name], rng)
+        clip = draw(bank.clips[name], rng, DRILL)
         at = t.ask(clip, at) + REACT
-        words = [token for tokens, _ in bank.replies[clip["reply"]][2] for token in tokens]
+        words = [token for tokens, _ in bank.replies[clip["reply"]].words for token in tokens]
         words = [END_OF_PADDING, *words[:DRILLED]][:max(0, frames - at + 1)]
         t.text[at - 1:at - 1 + len(words)] = words
         at += len(words) + int(rng.integers(2, 8))
@@ -254,13 +184,21 @@ def answer(t, bank, rng, clip, start):
         return t.reply(clip["reply"], start)
     aloud = another_sum(bank, rng, clip)
     end = t.reply(aloud, start)
-    t.fair[start - 1:start + bank.replies[aloud][2][3][1] - 1] = False
+    t.fair[start - 1:start + bank.replies[aloud].words[3][1] - 1] = False
     return end
 
 
-def batch(bank, rng, size, frames, make=talk):
-    """-> codes [B, 17, T] (text, Parley, user), heard [B, T], speaks [B, T], fair [B, T]"""
-    talks = [make(bank, rng, frames) for _ in range(size)]
-    return (np.stack([np.concatenate([t.text[None], t.model, t.user]) for t in talks]),
-            np.stack([t.heard for t in talks]), np.stack([t.speaks for t in talks]),
-            np.stack([t.fair for t in talks]))
+def drills(bank, rng, size, frames):
+    """-> features f16 [B, 16 T, C], text [B, T], heard [B, T], phones u8 [B, 4 T]"""
+    talks = [drill(bank, rng, frames) for _ in range(size)]
+    return tuple(np.stack([getattr(t, name) for t in talks])
+                 for name in ("user", "text", "heard", "phones"))
+
+
+def talks(bank, rng, size, frames):
+    """-> features f16 [B, 16 T, C], text and Parley's codes [B, 9, T], heard, speaks, fair [B, T]
+    """
+    some = [talk(bank, rng, frames) for _ in range(size)]
+    return (np.stack([t.user for t in some]),
+            np.stack([np.concatenate([t.text[None], t.model]) for t in some]),
+            *(np.stack([getattr(t, name) for t in some]) for name in ("heard", "speaks", "fair")))

@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""Step 3: the codec learns to hear anybody.
+"""Step 3: the codec learns to hear anybody and the language model to listen, as one network.
 
 The lower part of the encoder stays (stem.py); what it makes of every clip is computed once. The
-upper part and the codebooks then see all questions of all synthesisers many times over: the first
-codebook, and the first ones together, must name the phonemes; a small recurrent network that reads
-the codes, and a matrix at the frame after a word, must name the words. Parley's own voice keeps the
+upper part, the codebooks and the temporal transformer of the language model then hear conversations
+of questions of all synthesisers, each answered in writing at once (dialogues.drill): the gradient
+of the answers goes through the codes into the encoder. The first codebook, and all together, must
+also name the phonemes, and the transformer each word when it is over. Parley's own voice keeps the
 latents that the decoder knows.
+
+While they learn together the transformer reads the vectors that the codes stand for, by one matrix
+for the first codebook and one for all others. In the end a codebook's vectors times the matrix are
+the language model's table of embeddings of that codebook: nothing else changes for it.
 """
 
 import copy
@@ -17,24 +22,41 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-from . import codec, phrases, training
-from .audio import FRAME_RATE, frame_of
-from .corpus import LABELS_A_FRAME, UNHEARD, Clips, shards
+from . import codec, dialogues, language_model, rooms, tokens, training
+from .audio import FRAME, FRAME_RATE
+from .bank import Bank, feature_path
+from .corpus import LABELS_A_FRAME, Clips, shards
+from .speech import babble
 from .stem import A_FRAME, Stem, top
 from .voices import PHONES, UNKNOWN
 
 SLOTS, LAG = 6, 4               # a frame names six 20 ms slots, four of the frame before it
+RECORDINGS, LENGTH = 12, 420    # of each background, frames of each
+PIECE = 30                      # frames of Parley's own voice
+MUTE = 0.1                      # share of the conversations heard by the first codebook alone
+WRONG = 0.06                    # most frames whose codes are another conversation's
 
 
-def feature_path(run, name):
-    return Path(run) / "features" / f"{name}.npy"
+def compute_backgrounds(stem, data, run, seed):
+    """Recordings of every background, each from a stream's first sample on."""
+    rng, voices = np.random.default_rng([seed, 4]), babble(data)
+    for kind, table in (("noise", rooms.BACKGROUNDS), ("loud", rooms.LOUD)):
+        for name, entry in table.items():
+            path, span = feature_path(run, f"{kind}_{name}"), entry
+            if kind == "noise":
+                span = entry[0]
+            if not path.exists():
+                training.write_array(path, np.stack([
+                    stem(rooms.noise(rng, LENGTH * FRAME, name, span, voices)).astype(np.float16)
+                    for _ in range(RECORDINGS)]))
 
 
-def compute_features(data, run, device, jobs=2):
-    """Runs the stem over every file of the corpus that has no features yet."""
+def compute_features(data, run, device, seed, jobs=2):
+    """Runs the stem over every background and every file of the corpus that has no features yet."""
     mimi, _ = codec.load(run, device)
     stem = Stem(mimi, device, run)
     feature_path(run, "x").parent.mkdir(exist_ok=True)
+    compute_backgrounds(stem, data, run, seed)
     for name in ["model", *shards(data)]:
         path = feature_path(run, name)
         if path.exists():
@@ -58,55 +80,25 @@ def compute_features(data, run, device, jobs=2):
         print(f"features of {name}: {frames / FRAME_RATE:.0f} s", flush=True)
 
 
-class Part:
-    """One file of the corpus with its features."""
+class OwnVoice:
+    """Pieces of what Parley says."""
 
-    def __init__(self, data, run, name, vocabulary):
-        self.clips = Clips(data, name)
-        self.features = np.load(feature_path(run, name), mmap_mode="r")
-        self.facts, self.vocabulary = self.clips.facts, vocabulary
+    def __init__(self, data, run):
+        self.clips = Clips(data, "model")
+        self.features = np.load(feature_path(run, "model"), mmap_mode="r")
 
-    def piece(self, rng, fact, frames):
-        """-> features [16 * frames, C], labels [4 * frames], the word that ends in each frame"""
-        n = min(frames, fact["frames"])
-        skip = int(rng.integers(fact["frames"] - n + 1))
-        first = fact["frame"] + skip
-        x = np.zeros((frames * A_FRAME, self.features.shape[1]), np.float16)
-        x[:n * A_FRAME] = self.features[first * A_FRAME:(first + n) * A_FRAME]
-        labels = np.full(frames * LABELS_A_FRAME, UNKNOWN, np.uint8)
-        labels[:n * LABELS_A_FRAME] = self.clips.names(first, n)
-        words = np.full(frames, UNHEARD)
-        if "kind" in fact and fact["words"]:
-            words[:n] = 0
-            for word, _, end in fact["words"]:
-                f = frame_of(end) + 1 - skip
-                if 0 <= f < n:
-                    words[f] = self.vocabulary.get(word, UNHEARD)
-        return x, labels, words
-
-
-class Feed:
-    def __init__(self, data, run, vocabulary):
-        self.data, self.run, self.vocabulary = data, run, vocabulary
-        self.model = Part(data, run, "model", vocabulary)
-        self.parts = {}
-        self.look()
-
-    def look(self):
-        """Takes in files whose features have been computed since."""
-        for name in shards(self.data):
-            if name not in self.parts and feature_path(self.run, name).exists():
-                self.parts[name] = Part(self.data, self.run, name, self.vocabulary)
-
-    def batch(self, rng, users, models, frames):
-        parts = list(self.parts.values())
-        out = []
-        for i in range(users + models):
-            part = parts[rng.integers(len(parts))] if i < users else self.model
-            out.append(part.piece(rng, part.facts[rng.integers(len(part.facts))], frames))
-        x, labels, words = (np.stack(v) for v in zip(*out))
-        return (torch.from_numpy(x), torch.from_numpy(labels).long(),
-                torch.from_numpy(words).long())
+    def pieces(self, rng, n):
+        """-> features [n, 16 * PIECE, C], labels [n, 4 * PIECE]"""
+        facts = self.clips.facts
+        x = np.zeros((n, PIECE * A_FRAME, self.features.shape[1]), np.float16)
+        labels = np.full((n, PIECE * LABELS_A_FRAME), UNKNOWN, np.uint8)
+        for row, names in zip(x, labels):
+            fact = facts[rng.integers(len(facts))]
+            m = min(PIECE, fact["frames"])
+            first = fact["frame"] + int(rng.integers(fact["frames"] - m + 1))
+            row[:m * A_FRAME] = self.features[first * A_FRAME:(first + m) * A_FRAME]
+            names[:m * LABELS_A_FRAME] = self.clips.names(first, m)
+        return x, labels
 
 
 def slots(labels):
@@ -118,7 +110,7 @@ def slots(labels):
 class Heads(nn.Module):
     """What must be read from the codes; exists only in training."""
 
-    def __init__(self, dim, words):
+    def __init__(self, dim):
         super().__init__()
 
         def phones():
@@ -126,102 +118,181 @@ class Heads(nn.Module):
                                  nn.Linear(256, SLOTS * len(PHONES)))
 
         self.first, self.all = phones(), phones()
-        self.reader = nn.GRU(dim, 192, batch_first=True)
-        self.words, self.at_once = nn.Linear(192, words + 1), nn.Linear(dim, words + 1)
 
     def forward(self, first, total):
-        """[B, dim, T] each -> phonemes from the first codebook, from all, words, words at once"""
-        first, total = first.transpose(1, 2), total.transpose(1, 2)
+        """[B, dim, T] each -> phonemes from the first codebook, from all"""
         shape = (SLOTS, len(PHONES))
-        return (self.first(first).unflatten(2, shape), self.all(total).unflatten(2, shape),
-                self.words(self.reader(total)[0]), self.at_once(total))
+        return (self.first(first.transpose(1, 2)).unflatten(2, shape),
+                self.all(total.transpose(1, 2)).unflatten(2, shape))
+
+
+class Reader(nn.Module):
+    """Reads the vectors that a user's codes stand for, in place of the language model's tables."""
+
+    def __init__(self, dim, width):
+        super().__init__()
+        self.first, self.rest = (nn.Linear(dim, width, bias=False) for _ in range(2))
+
+    def forward(self, first, rest):
+        """[B, dim, T] each -> [B, T, width]"""
+        return self.first(first.transpose(1, 2)) + self.rest(rest.transpose(1, 2))
+
+    @torch.no_grad()
+    def pairs(self, mimi):
+        """-> for each codebook its vectors [bins, dim] and the matrix that reads them"""
+        quantizer = mimi.quantizer
+        for half, matrix in ((quantizer.rvq_first, self.first), (quantizer.rvq_rest, self.rest)):
+            for layer in half.vq.layers:
+                yield half.output_proj(layer._codebook.embedding.T[None])[0].T, matrix
+
+    @torch.no_grad()
+    def learn_from(self, mimi, tables):
+        """Begins as near as it can to a language model's tables [bins, width] of the codes."""
+        given = list(zip(self.pairs(mimi), tables))
+        for matrix, some in ((self.first, given[:1]), (self.rest, given[1:])):
+            vectors = torch.cat([v for (v, _), _ in some])
+            wanted = torch.cat([t for _, t in some])
+            small = 1e-3 * vectors.square().sum() / len(vectors.T) * torch.eye(len(vectors.T))
+            found = torch.linalg.solve(vectors.T @ vectors + small, vectors.T @ wanted)
+            matrix.weight.copy_(found.T)
+            left = (wanted - vectors @ found).square().sum() / wanted.square().sum()
+            print(f"reader: {left:.2f} of the tables are left", flush=True)
+
+    @torch.no_grad()
+    def write_to(self, mimi, tables):
+        for (vectors, matrix), table in zip(self.pairs(mimi), tables):
+            table.weight[:len(vectors)] = matrix(vectors)
 
 
 def quantise(mimi, z, levels):
-    """-> first codebook's part, first and `levels` others together, commitment"""
+    """-> first codebook's part, `levels` others together, commitment"""
     parts, commit = [], 0.0
     for half, n in ((mimi.quantizer.rvq_first, 1), (mimi.quantizer.rvq_rest, levels)):
-        p = half.input_proj(z)
-        if half.training:
-            q, _, penalty, _ = half.vq(p, n_q=n)
-        else:                                   # fixed codebooks: no new averages
-            with torch.no_grad():
-                fixed = half.vq.decode(half.vq.encode(p, n_q=n))
-            penalty = (p - fixed).square().mean() / fixed.square().mean()
-            q = p + (fixed - p).detach()
+        q, _, penalty, _ = half.vq(half.input_proj(z), n_q=n)
         parts.append(half.output_proj(q))
         commit = commit + penalty.mean()
-    return parts[0], parts[0] + parts[1], commit
+    return *parts, commit
 
 
-def losses(mimi, old, heads, x, labels, words, models, levels, rare, users_stay, amp):
-    """The last `models` pieces are Parley's voice. -> loss, figures"""
+class Ensemble(nn.Module):
+    """Everything that learns to hear."""
+
+    def __init__(self, mimi, lm, vocabulary, dim):
+        super().__init__()
+        width = lm.dim
+        self.mimi, self.lm, self.reader = mimi, lm, Reader(dim, width)
+        self.heads, self.ear = Heads(dim), nn.Linear(width, vocabulary + 1)
+
+    def learning(self):
+        """Its parameters but for the fixed stem, the decoder and what speaks."""
+        parts = [*list(self.mimi.encoder.model)[10:], self.mimi.encoder_transformer,
+                 self.mimi.downsample, self.mimi.quantizer, self.reader, self.heads, self.ear,
+                 self.lm.transformer, self.lm.out_norm, self.lm.text_emb, self.lm.text_linear]
+        return [p for part in parts for p in part.parameters() if p.requires_grad]
+
+    def listen(self, first, rest, text):
+        """Reads codes' vectors [B, dim, T] and the text before [B, T]. -> hidden, text logits"""
+        lm = self.lm
+        rest = rest * (torch.rand(len(rest), 1, 1, device=rest.device) >= MUTE)
+        heard = self.reader(first, rest)
+        wrong = torch.rand(heard.shape[:2], device=heard.device) < WRONG * torch.rand(
+            len(heard), 1, device=heard.device)
+        heard = torch.where(wrong[..., None], heard.roll(1, 0).detach(), heard)
+        begin = lm._get_initial_token()[0, :, 0]
+        text = F.pad(text[:, :-1], (1, 0), value=int(begin[0]))
+        user = sum(lm.emb[k](begin[1 + k]) for k in range(lm.dep_q, lm.num_audio_codebooks))
+        heard = torch.cat([user.detach().expand(len(heard), 1, -1), heard[:, :-1]], 1)
+        hidden = lm.out_norm(lm.transformer(heard + lm.text_emb(text)))
+        return hidden, lm.text_linear(hidden)
+
+
+def phone_losses(net, first, total, phones, rare):
+    """-> loss of both heads, figures"""
+    want = slots(phones)
+    known, loud = want != UNKNOWN, (want != UNKNOWN) & (want > 0)
+    loss, facts = 0.0, {}
+    for name, named in zip(("1", ""), net.heads(first, total)):
+        one = F.cross_entropy(named[known], want[known], weight=rare)
+        loss, facts["phone" + name] = loss + one, one.item()
+        facts["right" + name] = (named.argmax(-1) == want)[loud].float().mean().item()
+    return loss, facts
+
+
+def losses(net, old, batch, levels, rare, token_is, amp):
+    """-> loss, figures; batch: of dialogues.drills(), then of OwnVoice.pieces()"""
+    x, text, heard, phones, own, own_phones = batch
     with amp:
-        x = x.float().transpose(1, 2)
-        z = top(mimi, x).float()
-    first, total, commit = quantise(mimi, z, levels)
+        z, z_own = (top(net.mimi, v.float().transpose(1, 2)).float() for v in (x, own))
+        with torch.no_grad():
+            keep = top(old, own.float().transpose(1, 2)).float()
+    n, frames = len(x), x.shape[1] // A_FRAME
+    flat = torch.cat([z.transpose(1, 2).flatten(0, 1), z_own.transpose(1, 2).flatten(0, 1)])
+    first, rest, commit = quantise(net.mimi, flat.T[None], levels)
+
+    def split(v):                                   # -> of the users, of Parley: [B, dim, T]
+        users, parley = v[0].T.split([n * frames, len(flat) - n * frames])
+        return (users.unflatten(0, (n, frames)).transpose(1, 2),
+                parley.unflatten(0, (-1, PIECE)).transpose(1, 2))
+
+    (first, first_own), (rest, rest_own) = split(first), split(rest)
     with torch.no_grad():
-        with amp:
-            keep = top(old, x if users_stay else x[-models:]).float()
-        decoded = quantise(old, keep[-models:], levels)[1]
-    by_first, by_all, *named = heads(first, total)
-    want = slots(labels)
-    known = want != UNKNOWN
-    phone1, phone2 = (F.cross_entropy(p[known], want[known], weight=rare)
-                      for p in (by_first, by_all))
-    weight = torch.where(words.flatten() > 0, 1.0, 0.1) * (words.flatten() >= 0)
-    word, at_once = ((F.cross_entropy(n.flatten(0, 1), words.flatten(), ignore_index=UNHEARD,
-                                      reduction="none") * weight).sum() / weight.sum().clamp(min=1)
-                     for n in named)
-    # Parley's voice stays what the decoder knows; users' voices only as far as users_stay says.
-    change = (z[-len(keep):] - keep).square().mean((1, 2)) / keep.square().mean()
-    stay, drift = change[-models:].mean(), change[:-models].mean() if users_stay else 0.0
-    if mimi.quantizer.training:
-        stay = stay + (total[-models:] - decoded).square().mean() / decoded.square().mean()
-    loss = phone1 + phone2 + 0.5 * (word + at_once) + 2 * stay + 0.1 * commit + users_stay * drift
-    users = slice(0, len(x) - models)
-    loud, said = (known & (want > 0))[users], words > 0
-    return loss, dict(
-        phone1=phone1.item(), phone=phone2.item(), word=word.item(), stay=stay.item(),
-        commit=commit.item(),
-        right1=(by_first.argmax(-1) == want)[users][loud].float().mean().item(),
-        right=(by_all.argmax(-1) == want)[users][loud].float().mean().item(),
-        **{name: (n.argmax(-1) == words)[said].float().mean().item()
-           for name, n in zip(("words_right", "at_once_right"), named)})
+        old_first, old_rest, _ = quantise(old, keep, levels)
+    phone, facts = phone_losses(net, first, first + rest, phones, rare)
+    phone_own, _ = phone_losses(net, first_own, first_own + rest_own, own_phones, rare)
+    with amp:
+        hidden, said = net.listen(first, rest, text)
+        named = net.ear(hidden)
+    answer = language_model.weighted(said, text, language_model.text_weight(text, token_is))
+    word = language_model.ear_loss(named, heard)
+    decoded = old_first + old_rest
+    stay = ((z_own - keep).square().mean() / keep.square().mean()
+            + (first_own + rest_own - decoded).square().mean() / decoded.square().mean())
+    loss = phone + 0.2 * phone_own + answer + word + 2 * stay + 0.1 * commit
+    right = language_model.share_right
+    return loss, dict(facts, text=answer.item(), word=word.item(), stay=stay.item(),
+                      commit=commit.item(), words_right=right(said, text, text > tokens.PAD),
+                      heard_right=right(named, heard, heard > 0))
 
 
-def train(data, run, device, minutes, users, models, frames, rate, seed, keep_codes=False):
-    """With keep_codes the codebooks and the codes' meaning stay, for a model that knows them."""
+def train(data, run, device, minutes, size, frames, models, rate, seed, dim, layers, context, world,
+          source=None):
+    """`size` conversations of `frames` frames, `models` pieces of Parley's voice a step."""
     training.prepare(seed)
     run = Path(run)
-    compute_features(data, run, device)
+    tokens.train_tokenizer(run)
+    compute_features(data, run, device, seed)
     mimi, config = codec.load(run, device)
     old = copy.deepcopy(mimi).eval()
-    vocabulary = phrases.user_vocabulary()
-    heads = Heads(config["seanet"]["dimension"], len(vocabulary)).to(device)
-    mimi.train()
-    if keep_codes:
-        mimi.quantizer.eval().requires_grad_(False)
-    learning = [*list(mimi.encoder.model)[10:], mimi.encoder_transformer, mimi.downsample,
-                mimi.quantizer, heads]
+    bank = Bank(data, run, world, codes=False)
+    lm, _ = language_model.make(bank.tokenizer, device, dim, layers, context)
+    net = Ensemble(mimi, lm, len(bank.vocabulary), config["seanet"]["dimension"]).to(device)
+    if source:
+        net.reader.learn_from(mimi, language_model.begin_from(lm, bank.tokenizer, source))
+    net.train()
     work = training.Run(
-        dict(mimi=mimi, heads=heads, old=old),
-        [p for part in learning for p in part.parameters() if p.requires_grad], rate, minutes,
-        warm_steps=100, betas=(0.9, 0.98), decay=0.01, device=device, smoothing=0.98,
-        state_path=run / "hearing.state.pt", log_path=run / "hearing.log",
-        export=lambda: codec.export(mimi, config, run))
+        dict(net=net, old=old), net.learning(), rate, minutes, warm_steps=100, betas=(0.9, 0.97),
+        decay=0.02, device=device, smoothing=0.98, state_path=run / "hearing.state.pt",
+        log_path=run / "hearing.log", export=lambda: export(net, config, run),
+        matrices=[p for p in lm.transformer.parameters() if p.dim() == 2])
     print(f"hearing: {sum(p.numel() for p in work.params)} parameters learn", flush=True)
     rare = torch.ones(len(PHONES), device=device)
     rare[0] = 0.3
-    feed = Feed(data, run, vocabulary)
-    batches = training.feeder(lambda rng: feed.batch(rng, users, models, frames),
-                              seed + work.step, threads=1 if device == "cpu" else 8)
+    (token_is,) = bank.tokenizer.encode("is")
+    own = OwnVoice(data, run)
+    feed = training.loader(
+        lambda rng: (*dialogues.drills(bank, rng, size, frames), *own.pieces(rng, models)),
+        seed + work.step, workers=1 if device == "cpu" else 12, every_100=bank.look)
     deep = len(mimi.quantizer.rvq_rest.vq.layers)
     for _ in work.steps():
-        if work.step % 100 == 0:
-            feed.look()
-        levels = 1 if work.step % 2 else deep
-        tensors = [v.to(device, non_blocking=True) for v in batches.get()]
-        work.descend(*losses(mimi, old, heads, *tensors, models, levels, rare,
-                             0.3 if keep_codes else 0.0, training.autocast(device)))
+        batch = [v.to(device, non_blocking=True) for v in next(feed)]
+        batch = [v.long() if v.dtype == torch.uint8 else v for v in batch]
+        levels = (1, deep, 3, deep)[work.step % 4]
+        work.descend(*losses(net, old, batch, levels, rare, token_is, training.autocast(device)))
 
+
+def export(net, config, run):
+    """The codec, and what the language model begins from."""
+    codec.export(net.mimi, config, run)
+    net.reader.write_to(net.mimi, net.lm.emb[net.lm.dep_q:])
+    state = dict(lm=net.lm.state_dict(), ear=net.ear.state_dict())
+    training.write_atomically(run / "listening.pt", lambda path: torch.save(state, path))

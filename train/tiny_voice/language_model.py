@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Step 6: the tiny Moshi, trained on conversations put together on the fly."""
 
-import itertools
 import json
 from pathlib import Path
 
-import numpy as np
 import sentencepiece
 import torch
 import torch.nn as nn
@@ -14,7 +12,9 @@ from moshi.models.lm_utils import _delay_sequence
 from moshi.models.loaders import get_moshi_lm
 from safetensors.torch import load_file, save_file
 
-from . import dialogues, training
+from . import codec, dialogues, training
+from .bank import Bank
+from .stem import top
 from .tokens import PAD
 
 SHIPPED = {"temp": 0.3, "temp_text": 0.1, "top_k": 50, "top_k_text": 5}     # how it is to speak
@@ -40,7 +40,7 @@ def lm_config(text_card, card=512, codebooks=8, dim=256, layers=6, depth_dim=96,
         "depformer_layer_scale": None, "depformer_multi_linear": True,
         "depformer_context": codebooks, "depformer_max_period": 10000,
         "depformer_gating": "silu", "depformer_pos_emb": "none", "depformer_weights_per_step": True,
-        "delays": [0, 0, *acoustic_delays, 0, *acoustic_delays]}
+        "delays": [0, 0, *acoustic_delays, *[0] * codebooks]}
 
 
 def export(lm, config, run):
@@ -54,34 +54,17 @@ def export(lm, config, run):
     (run / "config.json").write_text(json.dumps({**config, **names}, indent=2) + "\n")
 
 
-class Talks(torch.utils.data.IterableDataset):
-    """Batches of conversations without end, put together by worker processes."""
-
-    def __init__(self, bank, size, frames, seed):
-        self.bank, self.size, self.frames, self.seed = bank, size, frames, seed
-        self.drills = torch.ones(1, dtype=torch.bool).share_memory_()
-
-    def __iter__(self):
-        rng = np.random.default_rng([self.seed, torch.utils.data.get_worker_info().id])
-        for i in itertools.count():
-            if i % 100 == 99:
-                self.bank.look()
-            make = dialogues.drill if self.drills else dialogues.talk
-            yield [torch.from_numpy(v)
-                   for v in dialogues.batch(self.bank, rng, self.size, self.frames, make)]
-
-
 def spoil(read, lm):
     """What the model reads [B, 17, T], made a little wrong in place.
 
     It must not depend on perfect tokens, nor on the user's timbre: 3 % of its own codes and up to
-    12 % of the user's are random, and a tenth of the conversations lack the user's acoustic
+    8 % of the user's are random, and a tenth of the conversations lack the user's acoustic
     codebooks.
     """
     n, streams, frames = read.shape
     own, user = slice(1, 1 + lm.dep_q), slice(1 + lm.dep_q, None)
     rate = torch.zeros(n, streams, 1, device=read.device)
-    rate[:, own], rate[:, user] = 0.03, 0.12 * torch.rand(n, 1, 1, device=read.device)
+    rate[:, own], rate[:, user] = 0.03, 0.08 * torch.rand(n, 1, 1, device=read.device)
     wrong = (torch.rand(n, streams, frames, device=read.device) < rate) & (read < lm.card)
     read = torch.where(wrong, torch.randint_like(read, lm.card), read)
     mute = torch.rand(n, 1, 1, device=read.device) < 0.1
@@ -103,6 +86,11 @@ def text_weight(text, token_is):
     return torch.where(text == PAD, PAD_WEIGHT, 1 + (RESULT_WEIGHT - 1) * after)
 
 
+def ear_loss(named, heard):
+    """Of the head that names the user's word on the frame after it."""
+    return weighted(named, heard.clamp(min=0), torch.where(heard > 0, 1.0, 0.1) * (heard >= 0))
+
+
 def losses(lm, ear, codes, heard, speaks, fair, token_is, amp, depth_share):
     """codes [B, 17, T], the rest [B, T]. -> loss, figures"""
     initial = lm._get_initial_token().expand(codes.shape[0], -1, -1)
@@ -116,15 +104,13 @@ def losses(lm, ear, codes, heard, speaks, fair, token_is, amp, depth_share):
         named = ear(hidden)
     text, text_want = text[:, 0], want[:, 0]
     text_loss = weighted(text, text_want, text_weight(text_want, token_is) * fair)
-    ear_loss = weighted(named, heard.clamp(min=0), torch.where(heard > 0, 1.0, 0.1) * (heard >= 0))
-    loss = text_loss + LISTEN_WEIGHT * ear_loss
-    facts = dict(text=text_loss.item(), listen=ear_loss.item(),
+    listen = ear_loss(named, heard)
+    loss = text_loss + LISTEN_WEIGHT * listen
+    facts = dict(text=text_loss.item(), listen=listen.item(),
                  words_right=share_right(text, text_want, (text_want > PAD) & fair),
                  heard_right=share_right(named, heard, heard > 0))
-    if speaks.any():                                            # not a drill
-        sound, audio = sound_loss(lm, hidden, want, speaks, chosen, amp)
-        loss, facts = loss + sound, {**facts, **audio}
-    return loss, facts
+    sound, audio = sound_loss(lm, hidden, want, speaks, chosen, amp)
+    return loss + sound, {**facts, **audio}
 
 
 def sound_loss(lm, hidden, want, speaks, chosen, amp):
@@ -148,7 +134,10 @@ def share_right(logits, target, where):
 
 @torch.no_grad()
 def begin_from(lm, tokenizer, source):
-    """Takes over what fits from another model's folder; the words by their pieces."""
+    """Takes over what fits from another model's folder; the words by their pieces.
+
+    -> its tables of the user's codes, each [bins, dim]
+    """
     config = json.loads((Path(source) / "config.json").read_text())
     old = load_file(str(Path(source) / config["moshi_name"]))
     pieces = sentencepiece.SentencePieceProcessor(str(Path(source) / config["tokenizer_name"]))
@@ -173,20 +162,35 @@ def begin_from(lm, tokenizer, source):
         fitting += 1
     print(f"language model: {fitting} of {len(lm.state_dict())} tensors, {len(rows)} pieces"
           f" from {source}", flush=True)
+    return [old[f"emb.{k}.weight"][:lm.card].float()
+            for k in range(lm.dep_q, lm.num_audio_codebooks)]
+
+
+def make(tokenizer, device, dim, layers, context):
+    """-> a language model of random weights, its configuration"""
+    config = lm_config(tokenizer.get_piece_size(), dim=dim, layers=layers, context=context)
+    return get_moshi_lm(None, config, device, torch.float32).train(), config
+
+
+@torch.no_grad()
+def codes_of(mimi, features, amp):
+    """f16 [B, 16 T, channels] from the stem -> codes [B, 8, T]"""
+    with amp:
+        z = top(mimi, features.float().transpose(1, 2)).float()
+    return mimi.quantizer.encode(z)
 
 
 def train(data, run, device, minutes, size, frames, depth_share, rate, dim, layers, context, world,
-          drills, seed, source=None):
-    """Trains the language model on batches of `size` conversations of `frames` frames; the first
-    part of the time, `drills`, on drills."""
+          seed):
+    """Trains the language model on batches of `size` conversations of `frames` frames."""
     training.prepare(seed)
-    run, bank = Path(run), dialogues.Bank(data, run, world)
-    config = lm_config(bank.tokenizer.get_piece_size(), dim=dim, layers=layers,
-                       context=context)
-    lm = get_moshi_lm(None, config, device, torch.float32).train()
-    if source:
-        begin_from(lm, bank.tokenizer, source)
+    run, bank = Path(run), Bank(data, run, world)
+    lm, config = make(bank.tokenizer, device, dim, layers, context)
+    mimi, _ = codec.load(run, device)
     ear = nn.Linear(dim, len(bank.vocabulary) + 1).to(device)   # which word did the user just end?
+    learned = torch.load(run / "listening.pt", map_location=device, weights_only=True)
+    lm.load_state_dict(learned["lm"])
+    ear.load_state_dict(learned["ear"])
     print(f"language model: {sum(p.numel() for p in lm.parameters())} parameters", flush=True)
     work = training.Run(
         dict(lm=lm, ear=ear), [*lm.parameters(), *ear.parameters()], rate, minutes, warm_steps=150,
@@ -195,11 +199,10 @@ def train(data, run, device, minutes, size, frames, depth_share, rate, dim, laye
         export=lambda: export(lm, config, run),
         matrices=[p for name, p in lm.transformer.named_parameters() if p.dim() == 2])
     (token_is,) = bank.tokenizer.encode("is")
-    amp, talks = training.autocast(device), Talks(bank, size, frames, seed + work.step)
-    loader = torch.utils.data.DataLoader(
-        talks, batch_size=None, num_workers=1 if device == "cpu" else 12, prefetch_factor=4)
-    feed = iter(loader)
-    for done in work.steps():
-        talks.drills.fill_(done < drills)
-        tensors = (v.to(device, non_blocking=True) for v in next(feed))
-        work.descend(*losses(lm, ear, *tensors, token_is, amp, depth_share))
+    amp = training.autocast(device)
+    feed = training.loader(lambda rng: dialogues.talks(bank, rng, size, frames), seed + work.step,
+                           workers=1 if device == "cpu" else 12)
+    for _ in work.steps():
+        features, codes, *facts = (v.to(device, non_blocking=True) for v in next(feed))
+        codes = torch.cat([codes, codes_of(mimi, features, amp)], 1)
+        work.descend(*losses(lm, ear, codes, *facts, token_is, amp, depth_share))

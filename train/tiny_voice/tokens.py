@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Step 5: the text tokenizer, and the corpus as codec tokens.
+"""Step 5: the text tokenizer, and what Parley says as codec tokens.
 
-Writes tokenizer.model to the run folder, and to its folder codes/:
-  user-000.npz ...  codes i16 [8, n] of the questions one after the other, column i64 [clips]
-  base.npz          silence i16 [8]: digital silence, once it has settled
-                    noise_NAME, loud_NAME i16 [8, n]: backgrounds
-                    model i16 [8, n]: all that is spoken in one breath, one after the other, each
-                    with TAIL frames of silence
-                    echo i16 [ECHOES, 8, n]: the same as a microphone near the loudspeaker hears it
+Writes tokenizer.model and codes.npz to the run folder, and to its folder features/:
+  codes.npz     silence i16 [8]: digital silence, once it has settled
+                model i16 [8, n]: all that is spoken in one breath, one after the other, each with
+                TAIL frames of silence
+                echoes: how many there are of
+  echo_I.npy    f16: the same as a microphone near the loudspeaker hears it, as the stem made it
 """
 
 from pathlib import Path
@@ -18,16 +17,13 @@ import torch
 
 from . import codec, phrases, rooms, training
 from .audio import FRAME
-from .corpus import Clips, shards
-from .hearing import feature_path
-from .speech import babble
+from .bank import TAIL, feature_path
+from .corpus import Clips
 from .stem import A_FRAME, Stem, top
 
 PAD, END_OF_PADDING = 3, 0      # text tokens of frames without a word, and of the frame before one
-TAIL = 3                        # frames of each reply's codes after its last sound
 SETTLE = 30                     # frames of silence encoded ahead of a reply and cut away again
-ECHOES = 2
-NOISE_FRAMES = 900              # of each background
+ECHOES = 3
 
 
 def reply_words():
@@ -35,7 +31,9 @@ def reply_words():
 
 
 def train_tokenizer(run, pieces=2048):
-    """A SentencePiece model in which every word of a reply is one piece."""
+    """A SentencePiece model in which every word of a reply is one piece, if there is none yet."""
+    if (Path(run) / "tokenizer.model").exists():
+        return
     prefix = str(Path(run) / "tokenizer")
     lines = phrases.replies() * 4 + reply_words() * 60
     sentencepiece.SentencePieceTrainer.train(
@@ -44,7 +42,10 @@ def train_tokenizer(run, pieces=2048):
         normalization_rule_name="identity", minloglevel=2,
         required_chars="abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ'?!-")
     Path(prefix + ".vocab").unlink(missing_ok=True)
-    return sentencepiece.SentencePieceProcessor(prefix + ".model")
+    tokenizer = sentencepiece.SentencePieceProcessor(prefix + ".model")
+    split = [w for w in reply_words() if len(tokenizer.encode(w)) != 1]
+    print(f"tokenizer: {tokenizer.get_piece_size()} pieces; words of more than one: {split}",
+          flush=True)
 
 
 class Encoder:
@@ -86,33 +87,26 @@ def echo(rng, x):
     return x * 10 ** (rng.uniform(-38, -10) / 20)
 
 
-def encode_replies(encoder, clips, change=lambda x: x, settle=SETTLE):
-    """-> codes [8, n], each clip after `settle` frames of silence, cut away, and with TAIL after"""
+def encode_replies(encoder, clips):
+    """-> codes [8, n], each clip after SETTLE frames of silence, cut away, and with TAIL after"""
     parts, spans, at = [], [], 0
     for fact in clips.facts:
-        x = change(clips.sound(fact["frame"], fact["frames"]))
-        parts.append(encoder.stem(np.pad(x, (settle * FRAME, TAIL * FRAME))).astype(np.float16))
+        x = clips.sound(fact["frame"], fact["frames"])
+        parts.append(encoder.stem(np.pad(x, (SETTLE * FRAME, TAIL * FRAME))).astype(np.float16))
         n = len(parts[-1]) // A_FRAME
         spans.append((at, n))
         at += n
     codes = encoder.encode_clips(np.concatenate(parts), spans)
-    return np.concatenate([c[:, settle:] for c in codes], 1)
+    return np.concatenate([c[:, SETTLE:] for c in codes], 1)
 
 
-def encode_base(encoder, data, rng):
-    arrays = dict(silence=encoder.encode(np.zeros(100 * FRAME, np.float32))[:, -1])
-    n, voices = NOISE_FRAMES // 4 + 12, babble(data)
-    for kind, names in (("noise", rooms.BACKGROUNDS), ("loud", rooms.LOUD)):
-        for name in names:
-            span = rooms.BACKGROUNDS[name][0] if kind == "noise" else rooms.LOUD[name]
-            parts = [encoder.encode(rooms.noise(rng, n * FRAME, name, span, voices))[:, 12:]
-                     for _ in range(4)]
-            arrays[f"{kind}_{name}"] = np.concatenate(parts, 1)
-    clips = Clips(data, "model")
-    arrays["model"] = encode_replies(encoder, clips)
-    arrays["echo"] = np.stack([encode_replies(encoder, clips, lambda x: echo(rng, x), 8)
-                               for _ in range(ECHOES)])
-    return arrays
+def hear_replies(stem, clips, rng):
+    """The features of everything that Parley says, through rooms and microphones."""
+    parts = []
+    for fact in clips.facts:
+        x = echo(rng, clips.sound(fact["frame"], fact["frames"]))
+        parts.append(stem(np.pad(x, (0, TAIL * FRAME))).astype(np.float16))
+    return np.concatenate(parts)
 
 
 def entropy(codes, bins=512):
@@ -122,36 +116,12 @@ def entropy(codes, bins=512):
 
 
 def tokenise(data, run, device, seed):
-    """Turns the corpus into codes; what has been turned before stays."""
     training.prepare(seed)
-    folder = Path(run) / "codes"
-    folder.mkdir(exist_ok=True)
-    if not (folder / "base.npz").exists():
-        tokenizer = train_tokenizer(run)
-        split = [w for w in reply_words() if len(tokenizer.encode(w)) != 1]
-        print(f"tokenizer: {tokenizer.get_piece_size()} pieces; words of more than one: {split}",
-              flush=True)
+    run, rng, clips = Path(run), np.random.default_rng(seed + 3), Clips(data, "model")
     encoder = Encoder(run, device)
-    if not (folder / "base.npz").exists():
-        arrays = encode_base(encoder, data, np.random.default_rng(seed + 3))
-        save(folder / "base.npz", arrays)
-        print(f"model: bits per codebook {entropy(arrays['model'])}", flush=True)
-    for name in shards(data):
-        path = folder / f"{name}.npz"
-        if path.exists() or not feature_path(run, name).exists():
-            continue
-        facts = Clips(data, name).facts
-        spans = [(fact["frame"], fact["frames"]) for fact in facts]
-        codes = encoder.encode_clips(np.load(feature_path(run, name), mmap_mode="r"), spans)
-        columns = np.cumsum([0] + [c.shape[1] for c in codes[:-1]])
-        codes = np.concatenate(codes, 1)
-        save(path, dict(codes=codes, column=columns))
-        print(f"{name}: {codes.shape[1]} frames, bits per codebook {entropy(codes)}", flush=True)
-
-
-def save(path, arrays):
-    def write(part):
-        with open(part, "wb") as f:
-            np.savez(f, **arrays)
-
-    training.write_atomically(path, write)
+    for i in range(ECHOES):
+        training.write_array(feature_path(run, f"echo_{i}"), hear_replies(encoder.stem, clips, rng))
+    model = encode_replies(encoder, clips)
+    silence = encoder.encode(np.zeros(100 * FRAME, np.float32))[:, -1]
+    print(f"model: bits per codebook {entropy(model)}", flush=True)
+    np.savez(run / "codes.npz", silence=silence, model=model, echoes=ECHOES)

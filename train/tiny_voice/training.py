@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What both trainings share: time, learning rate, batches ahead, threads, log, checkpoints."""
 
+import itertools
 import json
 import math
 import os
@@ -41,13 +42,24 @@ def write_atomically(path, write):
     os.replace(temporary, path)
 
 
+def write_array(path, array):
+    """A .npy file that is whole or not there."""
+    def write(part):
+        with open(part, "wb") as f:
+            np.save(f, array)
+
+    write_atomically(path, write)
+
+
 class Threads:
     """The number of CPU threads, tried now and then.
 
     On cores that others use too, threads that wait for each other can be slower than one alone.
-    Every 40 steps two steps are timed with one thread and two with all; the faster number holds
+    Every TRIAL steps two steps are timed with one thread and two with all; the faster number holds
     until the next trial.
     """
+
+    TRIAL = 200
 
     def __init__(self, device):
         self.on = torch.device(device).type == "cpu"
@@ -57,7 +69,7 @@ class Threads:
 
     def tick(self):
         """Once before each step."""
-        now, phase = time.monotonic(), self.step % 40
+        now, phase = time.monotonic(), self.step % self.TRIAL
         if self.on:
             if phase in (2, 3, 5, 6):
                 threads = 1 if phase < 4 else self.most
@@ -81,6 +93,24 @@ def feeder(make, seed, threads=1, depth=4):
     for i in range(threads):
         threading.Thread(target=work, args=(i,), daemon=True).start()
     return batches
+
+
+class _Endless(torch.utils.data.IterableDataset):
+    def __init__(self, make, seed, every_100):
+        self.make, self.seed, self.every_100 = make, seed, every_100
+
+    def __iter__(self):
+        rng = np.random.default_rng([self.seed, torch.utils.data.get_worker_info().id])
+        for i in itertools.count():
+            if i % 100 == 99:
+                self.every_100()
+            yield [torch.from_numpy(np.ascontiguousarray(v)) for v in self.make(rng)]
+
+
+def loader(make, seed, workers, every_100=lambda: None):
+    """Batches made ahead by other processes: make(generator) -> arrays, again and again."""
+    return iter(torch.utils.data.DataLoader(_Endless(make, seed, every_100), batch_size=None,
+                                            num_workers=workers, prefetch_factor=4))
 
 
 class Run:
