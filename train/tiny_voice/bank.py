@@ -13,7 +13,7 @@ import numpy as np
 import sentencepiece
 
 from . import phrases, rooms
-from .audio import frame_of
+from .audio import FRAME_RATE, frame_of
 from .corpus import Clips, shards
 from .stem import A_FRAME
 
@@ -48,6 +48,16 @@ class Part:
         self.facts = self.clips.facts
         self.features = np.load(feature_path(run, name), mmap_mode="r")
 
+    def background(self, fact):
+        """The name of what is behind a question: loud voices by how loud they are before it."""
+        if fact["noise"] == "voices":
+            before = self.clips.sound(fact["frame"], int(fact["start"] * FRAME_RATE))
+            level = 10 * np.log10(np.mean(np.square(before)) + 1e-12)
+            for name, (low, high) in rooms.CROWDS.items():
+                if low <= level < high:
+                    return name
+        return fact["noise"]
+
     def cut(self, first, n):
         """-> features of n frames from the file's frame `first`, labels [4 n]"""
         return (self.features[first * A_FRAME:(first + n) * A_FRAME], self.clips.names(first, n))
@@ -58,7 +68,7 @@ class Bank:
         self.world, self.data, self.run = world, Path(data), Path(run)
         self.tokenizer = sentencepiece.SentencePieceProcessor(str(self.run / "tokenizer.model"))
         self.vocabulary = phrases.user_vocabulary()
-        self.noise = {n: self._open(f"noise_{n}") for n in rooms.BACKGROUNDS}
+        self.noise = {n: self._open(f"noise_{n}") for n in (*rooms.BACKGROUNDS, *rooms.CROWDS)}
         self.loud = {n: self._open(f"loud_{n}") for n in rooms.LOUD}
         self.silence, self.echo, spoken, at = None, None, None, 0
         if codes:
@@ -98,9 +108,9 @@ class Bank:
         for name in shards(self.data):
             if name in self.parts or not feature_path(self.run, name).exists():
                 continue
-            self.parts[name] = Part(self.data, self.run, name)
-            for fact in self.parts[name].facts:
-                clip = dict(fact, part=name)
+            part = self.parts[name] = Part(self.data, self.run, name)
+            for fact in part.facts:
+                clip = dict(fact, part=name, noise=part.background(fact))
                 if self.world == "small" and not phrases.is_small(
                         clip["kind"], clip["text"], clip["reply"]):
                     clip.update(kind="beyond", reply=phrases.AGAIN)

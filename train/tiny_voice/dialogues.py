@@ -8,7 +8,7 @@ while Parley speaks silences it, and is answered unless it was "stop".
 
 import numpy as np
 
-from . import phrases, rooms
+from . import phrases
 from .audio import frame_of
 from .corpus import LABELS_A_FRAME, UNHEARD
 from .stem import A_FRAME
@@ -106,7 +106,7 @@ def another_sum(bank, rng, clip):
 def draw_background(bank, rng):
     """-> its name; as often as in the corpus"""
     names = list(bank.clips)
-    share = np.array([rooms.BACKGROUNDS[n][1] for n in names])
+    share = np.array([sum(map(len, bank.clips[n].values())) for n in names], float)
     return str(rng.choice(names, p=share / share.sum()))
 
 

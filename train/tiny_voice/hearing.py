@@ -40,11 +40,10 @@ WRONG = 0.06                    # most frames whose codes are another conversati
 def compute_backgrounds(stem, data, run, seed):
     """Recordings of every background, each from a stream's first sample on."""
     rng, voices = np.random.default_rng([seed, 4]), babble(data)
-    for kind, table in (("noise", rooms.BACKGROUNDS), ("loud", rooms.LOUD)):
-        for name, entry in table.items():
-            path, span = feature_path(run, f"{kind}_{name}"), entry
-            if kind == "noise":
-                span = entry[0]
+    behind = {name: span for name, (span, _) in rooms.BACKGROUNDS.items()} | rooms.CROWDS
+    for kind, table in (("noise", behind), ("loud", rooms.LOUD)):
+        for name, span in table.items():
+            path = feature_path(run, f"{kind}_{name}")
             if not path.exists():
                 training.write_array(path, np.stack([
                     stem(rooms.noise(rng, LENGTH * FRAME, name, span, voices)).astype(np.float16)

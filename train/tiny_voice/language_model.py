@@ -191,6 +191,8 @@ def train(data, run, device, minutes, size, frames, depth_share, rate, dim, laye
     learned = torch.load(run / "listening.pt", map_location=device, weights_only=True)
     lm.load_state_dict(learned["lm"])
     ear.load_state_dict(learned["ear"])
+    for table in lm.emb[:lm.dep_q]:             # while it learned to listen it did not hear itself
+        nn.init.zeros_(table.weight)
     print(f"language model: {sum(p.numel() for p in lm.parameters())} parameters", flush=True)
     work = training.Run(
         dict(lm=lm, ear=ear), [*lm.parameters(), *ear.parameters()], rate, minutes, warm_steps=150,

@@ -20,6 +20,10 @@ BACKGROUNDS = {
     "brown": ((-56, -34), 0.05),
 }
 NAMES = list(BACKGROUNDS)
+# Voices so loud that they must be told from the user by more than that: one background for each
+# step of loudness, so that they go on as loud when the question is over.
+CROWDS = {"crowd 1": (-38, -34), "crowd 2": (-34, -30), "crowd 3": (-30, -26),
+          "crowd 4": (-26, -20)}
 # Never behind a question, only by themselves: what must not be taken for speech.
 LOUD = {"white": (-40, -14), "pink": (-36, -12), "brown": (-36, -12), "music": (-34, -12),
         "hum and pink": (-40, -20), "clicks": (-40, -20)}
@@ -83,7 +87,7 @@ def noise(rng, n, name, span_db, voices=None):
     """n samples of a background at a random level of span_db; voices: float [m] of many people."""
     if span_db is None:
         return np.zeros(n, np.float32)
-    if name == "voices":
+    if name == "voices" or name in CROWDS:
         x = np.take(voices, rng.integers(len(voices)) + np.arange(n), mode="wrap")
     else:
         x = _MAKE[name](rng, n)
