@@ -133,11 +133,13 @@ static void attend_one(const struct attention *j, float *y, const float *q, stru
     bool             is_i8 = j->kv->dtype == DT_I8;
     float           *score = j->score + (size_t)i * j->n_score, scale = j->a->scale;
     int16_t         *code = j->code + (size_t)i * (size_t)d;
-    struct kern_rows k, v, next;
+    int              n_slot = j->kv->n_slot, first_slot = (int)(first % n_slot);
+    struct kern_rows k, v;
     if (is_i8)
         scale *= kern.quantise_query(code, q, d);
-    for (int at = 0; at < n; at += n_run) {
-        n_run = kv_run(j->kv, h.lane, h.head, first + at, n - at, &k, &v);
+    for (int at = 0, slot = first_slot; at < n; at += n_run, slot += n_run) {
+        slot = slot < n_slot ? slot : 0;
+        n_run = kv_run(j->kv, h.lane, h.head, slot, n - at, &k, &v);
         k.ahead = v.p;
         if (is_i8)
             kern.attend_score_i8(score + at, code, k, n_run, d, scale);
@@ -146,12 +148,11 @@ static void attend_one(const struct attention *j, float *y, const float *q, stru
     }
     kern.softmax_f32(score, n);
     memset(y, 0, (size_t)d * sizeof *y);
-    for (int at = 0; at < n; at += n_run) {
-        n_run = kv_run(j->kv, h.lane, h.head, first + at, n - at, &k, &v);
-        if (h.next_head >= 0) {
-            kv_run(j->kv, h.next_lane, h.next_head, first + at, n_run, &next, &k);
-            v.ahead = next.p;
-        }
+    for (int at = 0, slot = first_slot; at < n; at += n_run, slot += n_run) {
+        slot = slot < n_slot ? slot : 0;
+        n_run = kv_run(j->kv, h.lane, h.head, slot, n - at, &k, &v);
+        if (h.next_head >= 0)
+            v.ahead = kv_rows(j->kv, j->kv->k, h.next_lane, h.next_head, slot).p;
         (is_i8 ? kern.attend_mix_i8 : kern.attend_mix)(y, score + at, v, n_run, d);
     }
 }

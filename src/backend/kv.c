@@ -7,9 +7,16 @@
 #include "base/mem.h"
 #include "base/os.h"
 
+#define LINE 64
+
 static int n_block(const struct kv *kv)
 {
     return (kv->n_slot + KV_BLOCK - 1) / KV_BLOCK;
+}
+
+static uint8_t *on_line(void *p)
+{
+    return (uint8_t *)(((uintptr_t)p + LINE - 1) & ~(uintptr_t)(LINE - 1));
 }
 
 enum err kv_open(struct kv *kv, int n_lane, int n_head, int d_head, int n_slot, enum dtype dtype)
@@ -21,27 +28,30 @@ enum err kv_open(struct kv *kv, int n_lane, int n_head, int d_head, int n_slot, 
     *kv = (struct kv){
         .n_lane = n_lane, .n_head = n_head, .d_head = d_head, .n_slot = n_slot, .dtype = dtype
     };
-    size_t row = mem_size((size_t)d_head, dtype_size(dtype));
+    size_t row = kv->row_size = mem_size((size_t)d_head, dtype_size(dtype));
     size_t factor = dtype == DT_I8 ? sizeof(float) : 0;
     kv->block_size = mem_size(KV_BLOCK, row < SIZE_MAX - factor ? row + factor : SIZE_MAX);
     kv->head_size = mem_size((size_t)n_block(kv), kv->block_size);
     kv->lane_size = mem_size((size_t)n_head, kv->head_size);
-    kv->k = mem_zalloc(mem_size((size_t)n_lane, kv->lane_size));
-    kv->v = mem_zalloc(mem_size((size_t)n_lane, kv->lane_size));
+    size_t size = mem_size((size_t)n_lane, kv->lane_size);
+    kv->memory = size < SIZE_MAX / 4 ? mem_zalloc(2 * size + 2 * LINE) : NULL;
     kv->n_seen = mem_zalloc(mem_size((size_t)n_lane, sizeof *kv->n_seen));
     kv->n_warm = mem_zalloc(mem_size((size_t)n_lane, sizeof *kv->n_warm));
-    if (kv->k && kv->v && kv->n_seen && kv->n_warm)
+    if (kv->memory && kv->n_seen && kv->n_warm) {
+        kv->k = on_line(kv->memory);
+        kv->v = on_line(kv->k + size);
         return OK;
+    }
     kv_close(kv);
     return err_set(ERR_NOMEM, "out of memory for keys and values of %d positions", n_slot);
 }
 
 void kv_close(struct kv *kv)
 {
-    mem_free(kv->k);
-    mem_free(kv->v);
+    mem_free(kv->memory);
     mem_free(kv->n_seen);
     mem_free(kv->n_warm);
+    kv->memory = NULL;
     kv->k = kv->v = NULL;
     kv->n_seen = NULL;
     kv->n_warm = NULL;
@@ -91,7 +101,7 @@ static void round_row(int8_t *q, float *factor, const float *x, int n)
 {
     float max = 0;
     for (int i = 0; i < n; i++)
-        max = fmaxf(max, fabsf(x[i]));
+        max = fabsf(x[i]) > max ? fabsf(x[i]) : max; /* fmaxf() is a call */
     float inverse = max > 0 ? 127 / max : 0;
     for (int i = 0; i < n; i++)
         q[i] = (int8_t)lrintf(x[i] * inverse);
@@ -119,25 +129,4 @@ void kv_write(struct kv *kv, int lane, int head, int64_t pos, const float *k, co
     int slot = (int)(pos % kv->n_slot);
     write_row(kv, block_at(kv, kv->k, lane, head, slot), slot % KV_BLOCK, k);
     write_row(kv, block_at(kv, kv->v, lane, head, slot), slot % KV_BLOCK, v);
-}
-
-/* The rows of one ring from a slot on. */
-static struct kern_rows rows_at(const struct kv *kv, uint8_t *ring, int lane, int head, int slot)
-{
-    const uint8_t *p = block_at(kv, ring, lane, head, slot);
-    size_t         d = (size_t)kv->d_head, row = (size_t)(slot % KV_BLOCK);
-    const float   *factor = (const float *)(const void *)(p + KV_BLOCK * d);
-    return (struct kern_rows){ kv->dtype, p + row * d * dtype_size(kv->dtype),
-                               kv->dtype == DT_I8 ? factor + row : NULL, NULL };
-}
-
-int kv_run(const struct kv *kv, int lane, int head, int64_t pos, int n, struct kern_rows *k,
-           struct kern_rows *v)
-{
-    int slot = (int)(pos % kv->n_slot);
-    int to_block = KV_BLOCK - slot % KV_BLOCK, to_end = kv->n_slot - slot;
-    n = n < to_block ? n : to_block;
-    *k = rows_at(kv, kv->k, lane, head, slot);
-    *v = rows_at(kv, kv->v, lane, head, slot);
-    return n < to_end ? n : to_end;
 }

@@ -23,9 +23,10 @@
 
 struct kv {
     int        n_lane, n_head, d_head, n_slot;
-    enum dtype dtype;                            /* DT_F32, DT_BF16, DT_I8 */
-    size_t     block_size, head_size, lane_size; /* bytes */
-    uint8_t   *k, *v;                            /* [n_lane][n_head][block][block_size] */
+    enum dtype dtype;                                      /* DT_F32, DT_BF16, DT_I8 */
+    size_t     row_size, block_size, head_size, lane_size; /* bytes */
+    void      *memory;
+    uint8_t   *k, *v;  /* [n_lane][n_head][block][block_size], on a cache line */
     int64_t   *n_seen; /* [n_lane] positions written since the lane was reset */
     int       *n_warm; /* [n_lane] blocks whose memory is there */
 };
@@ -45,9 +46,27 @@ void kv_age(struct kv *kv, int lane, int64_t n);
 /* k, v [d_head] of one head become those of a position. */
 void kv_write(struct kv *kv, int lane, int head, int64_t pos, const float *k, const float *v);
 
-/* The keys and values of a head from a position on, as far as they lie in one piece: how many of
- * n. */
-int kv_run(const struct kv *kv, int lane, int head, int64_t pos, int n, struct kern_rows *k,
-           struct kern_rows *v);
+/* The rows of one ring, keys or values, from a slot of a head on. */
+static inline struct kern_rows kv_rows(const struct kv *kv, const uint8_t *ring, int lane, int head,
+                                       int slot)
+{
+    size_t         row = (size_t)(slot % KV_BLOCK);
+    const uint8_t *p = ring + (size_t)lane * kv->lane_size + (size_t)head * kv->head_size +
+                       (size_t)(slot / KV_BLOCK) * kv->block_size;
+    const float *factor = (const float *)(const void *)(p + KV_BLOCK * kv->row_size) + row;
+    return (struct kern_rows){ kv->dtype, p + row * kv->row_size,
+                               kv->dtype == DT_I8 ? factor : NULL, NULL };
+}
+
+/* The keys and values of a head from a slot on, as far as they lie in one piece: how many of n. */
+static inline int kv_run(const struct kv *kv, int lane, int head, int slot, int n,
+                         struct kern_rows *k, struct kern_rows *v)
+{
+    int to_block = KV_BLOCK - slot % KV_BLOCK, to_end = kv->n_slot - slot;
+    n = n < to_block ? n : to_block;
+    *k = kv_rows(kv, kv->k, lane, head, slot);
+    *v = kv_rows(kv, kv->v, lane, head, slot);
+    return n < to_end ? n : to_end;
+}
 
 #endif

@@ -279,7 +279,7 @@ TEST(warming_a_ring_keeps_what_it_holds)
         kv_write(&kv, 1, 0, i, x, x);
         kv.n_seen[1] = i + 1;
         kv_warm(&kv, 1, 5);
-        CHECK_INT(kv_run(&kv, 1, 0, i, 1, &k, &v), 1);
+        CHECK_INT(kv_run(&kv, 1, 0, i % 70, 1, &k, &v), 1);
         CHECK(memcmp(k.p, x, sizeof x) == 0 && memcmp(v.p, x, sizeof x) == 0);
     }
     CHECK_INT(kv.n_warm[0], 0);
