@@ -9,6 +9,7 @@
 #include "kernel/simd_panel.h"
 #include "kernel/simd_peak.h"
 #include "kernel/simd_rows.h"
+#include "kernel/simd_score_avx512.h"
 #include "kernel/simd_tiles.h"
 
 #if !defined(KERNEL_SIMD_EMULATED)
@@ -36,6 +37,7 @@ const struct kern isa_avx512 = {
     .attend_f32 = attend_f32,
     .attend_score = attend_score,
     .attend_mix = attend_mix,
+    .attend_score_i8 = attend_score_i8,
     .argmax_f32 = argmax_f32,
     .nearest_f32 = nearest_f32,
     .bf16_to_f32 = bf16_to_f32,
