@@ -73,6 +73,15 @@ void be_cpu_run(struct be *be, int64_t n_flop, be_pool_fn fn, void *arg)
         be_pool_run(be->impl, fn, arg);
 }
 
+void be_cpu_run_ahead(struct be *be, int64_t n_flop, be_pool_fn fn, void *arg,
+                      const struct ahead *own)
+{
+    if (n_flop < SMALL_FLOP)
+        fn(arg, 0, 1);
+    else
+        be_pool_run_ahead(be->impl, fn, arg, own);
+}
+
 /* Ops on rows: y, x and what a row needs beside them. */
 struct rows {
     struct tensor       *y;

@@ -9,6 +9,9 @@
 /* Runs slices of a job that costs about n_flop; a small one is not worth waking anybody for and
  * runs as slice 0 of 1. */
 void be_cpu_run(struct be *be, int64_t n_flop, be_pool_fn fn, void *arg);
+/* The same for a job that reads memory beyond the caches; own: where it begins to. */
+void be_cpu_run_ahead(struct be *be, int64_t n_flop, be_pool_fn fn, void *arg,
+                      const struct ahead *own);
 
 /* The slice [*from, *to) of n things for thread i of n_thread. */
 static inline void be_cpu_slice(int *from, int *to, int n, int i, int n_thread)

@@ -88,8 +88,8 @@ struct attention {
     int                  n_each;
     float               *score; /* [n_thread, n_score] */
     size_t               n_score;
-    int16_t             *code; /* [n_thread, d]: a query against int8 keys */
-    atomic_int           next; /* head of a lane, for whoever is free */
+    int16_t             *code;   /* [n_thread, d]: a query against int8 keys */
+    atomic_int           n_more; /* heads of lanes, after one each, for whoever is free */
 };
 
 static float *row_of(const struct attention *j, int row)
@@ -187,11 +187,22 @@ static void attend_slice(void *arg, int i, int n)
 {
     struct attention *j = arg;
     int               n_head = j->kv->n_head, n_all = j->step->n_lane * n_head;
-    int               k = atomic_fetch_add_explicit(&j->next, 1, memory_order_relaxed);
-    for (int next; k < n_all; k = next) {
-        next = atomic_fetch_add_explicit(&j->next, 1, memory_order_relaxed);
+    for (int k = i, next; k < n_all; k = next) {
+        next = n + atomic_fetch_add_explicit(&j->n_more, 1, memory_order_relaxed);
         attend_head(j, k / n_head, k % n_head, next < n_all ? next : -1, i);
     }
+}
+
+/* Where the threads begin to read: the keys of a head each. */
+static struct ahead ahead_of(const struct kv *kv, int lane, int n_key)
+{
+    int64_t n_seen = kv->n_seen[lane], first = n_seen >= n_key ? n_seen + 1 - n_key : 0;
+    size_t  size = (size_t)((n_seen < n_key ? n_seen : n_key) / KV_BLOCK) * kv->block_size;
+    return (struct ahead){ .job = kv->k,
+                           .p = kv_rows(kv, kv->k, lane, 0, (int)(first % kv->n_slot)).p,
+                           .each = kv->head_size,
+                           .size = size < AHEAD_SIZE ? size : AHEAD_SIZE,
+                           .n_stream = 1 };
 }
 
 void be_cpu_attend(struct be *be, struct tensor *y, struct tensor *qkv, struct kv *kv,
@@ -215,7 +226,8 @@ void be_cpu_attend(struct be *be, struct tensor *y, struct tensor *qkv, struct k
         int64_t n = kv->n_seen[be->step.lane[l]] + j.n_each;
         n_key += n < n_score ? n : n_score;
     }
-    be_cpu_run(be, n_key * j.n_each * a->n_head * kv->d_head * 4, attend_slice, &j);
+    struct ahead own = ahead_of(kv, be->step.lane[0], n_score);
+    be_cpu_run_ahead(be, n_key * j.n_each * a->n_head * kv->d_head * 4, attend_slice, &j, &own);
     for (int l = 0; l < be->step.n_lane; l++)
         kv->n_seen[be->step.lane[l]] += j.n_each;
 }

@@ -233,14 +233,30 @@ static void linear_slice(void *arg, int i, int n)
         run_blocks(j, in, m0, m1, block0, block1);
 }
 
+/* Bytes of a row of the matrix, in tiles of its part of them. */
+static size_t row_size(const struct weight *w)
+{
+    size_t n_tile = ((size_t)w->n_in + QUANT_COLS - 1) / QUANT_COLS;
+    return is_tiles(w) ? n_tile * quant_tile_size(bits_of(w), w->group) / QUANT_ROWS
+                       : (size_t)w->n_in * dtype_size(w->dtype);
+}
+
 /* The units of a thread's first piece: half of what would be its share. */
 static int first_share(const struct linear *j, int n_thread)
 {
-    size_t row = is_tiles(j->w) ? (size_t)j->w->n_in * (size_t)bits_of(j->w) / 8
-                                : (size_t)j->w->n_in * dtype_size(j->w->dtype);
+    size_t row = row_size(j->w);
     int    n = n_unit(j) / (2 * n_thread), most = (int)(PIECE_SIZE / (UNIT * BLOCK * row));
     most = most > 1 ? most : 1;
     return n_thread > 1 ? n < most ? n : most : 0;
+}
+
+/* Where the threads begin to read. */
+static struct ahead ahead_of(const struct linear *j)
+{
+    size_t row = row_size(j->w), share = (size_t)j->share * UNIT * BLOCK * row;
+    int    n = j->n_vec == 1 ? UNIT : 1;
+    size_t apart = share / (size_t)n, most = AHEAD_SIZE / (size_t)n;
+    return (struct ahead){ j->w->data, j->w->data, share, apart, apart < most ? apart : most, n };
 }
 
 /* n pointers to rows of `size` bytes at p. */
@@ -295,7 +311,8 @@ static void run_linear(struct be *be, struct linear *j)
         be_cpu_run(be, 8 * (int64_t)j->n_vec * j->w->n_in, ready_slice, j);
     j->share = first_share(j, be->n_thread);
     atomic_init(&j->next, j->share * be->n_thread);
-    be_cpu_run(be, 2 * (int64_t)j->n_vec * j->w->n_out * j->w->n_in, linear_slice, j);
+    struct ahead own = ahead_of(j);
+    be_cpu_run_ahead(be, 2 * (int64_t)j->n_vec * j->w->n_out * j->w->n_in, linear_slice, j, &own);
 }
 
 void be_cpu_linear_vecs(struct be *be, float *const *y, const float *const *x, int n_vec,

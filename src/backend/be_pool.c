@@ -18,11 +18,19 @@
 #define LATE_MAX        4       /* late waits in a row of regions that make a crowd */
 #define CROWDED_REGIONS 16      /* of a whole frame each */
 
+/* What a thread asks for while it waits: its part of `what`, of which it has asked for `at`. */
+struct asking {
+    struct ahead what;
+    uint32_t     n_known; /* when it was copied */
+    int          i;       /* the thread */
+    size_t       at;
+};
+
 struct worker {
     char              pad[LINE];
     _Atomic uint32_t  done; /* the last job it finished */
     struct be_pool   *pool;
-    int               i;
+    struct asking     asking;
     struct os_thread *thread;
 };
 
@@ -31,12 +39,16 @@ struct be_pool {
     int  n;
     bool is_crowded_always; /* more threads than processors */
     /* poster only */
-    int  n_late;
-    bool is_held;
+    int             n_late;
+    bool            is_held;
+    struct be_ahead trail;
+    struct asking   asking;
     /* the poster writes, then counts epoch up; workers read after they have seen it */
-    be_pool_fn fn;
-    void      *arg;
-    bool       is_closing;
+    be_pool_fn   fn;
+    void        *arg;
+    struct ahead ahead;   /* after this job, or after the last one that said where it reads */
+    uint32_t     n_known; /* jobs that did */
+    bool         is_closing;
     /* any of them */
     char             pad_a[LINE];
     _Atomic uint32_t epoch; /* jobs posted */
@@ -55,14 +67,26 @@ static bool is_crowded(struct be_pool *p)
     return p->is_crowded_always || atomic_load_explicit(&p->crowded, memory_order_relaxed) > 0;
 }
 
-/* Spins until *word is not old. False: time to sleep. */
-static bool spin(struct be_pool *p, _Atomic uint32_t *word, uint32_t old, bool is_worker)
+/* A thread has done its part of the job: what it is going to read next. */
+static void look_ahead(const struct be_pool *p, struct asking *a)
 {
+    if (a->n_known == p->n_known)
+        return;
+    a->n_known = p->n_known;
+    a->what = p->ahead;
+    a->at = 0;
+}
+
+/* Spins until *word is not old. False: time to sleep. */
+static bool spin(struct be_pool *p, _Atomic uint32_t *word, uint32_t old, struct asking *a)
+{
+    bool    is_worker = a->i > 0;
     int64_t t0_ns = os_now_ns();
     for (int i = 1; i <= SPINS_MAX; i++) {
         if (atomic_load_explicit(word, memory_order_acquire) != old)
             return true;
-        os_cpu_relax();
+        if (!be_ahead_ask(&a->what, a->i, &a->at))
+            os_cpu_relax();
         if (i % SPINS_A_LOOK)
             continue;
         int64_t now_ns = os_now_ns(), spent_ns = now_ns - t0_ns;
@@ -77,9 +101,9 @@ static bool spin(struct be_pool *p, _Atomic uint32_t *word, uint32_t old, bool i
 
 /* Sleeping and waking are Dekker's handshake: each side first says what it does, then looks at the
  * other's word, both sequentially consistent; the futex compares once more. */
-static void wait_job(struct be_pool *p, uint32_t seen)
+static void wait_job(struct be_pool *p, uint32_t seen, struct asking *a)
 {
-    while (!spin(p, &p->epoch, seen, true)) {
+    while (!spin(p, &p->epoch, seen, a)) {
         atomic_fetch_add(&p->n_asleep, 1);
         if (atomic_load(&p->epoch) == seen)
             os_futex_wait(&p->epoch, seen, INT64_MAX);
@@ -94,11 +118,12 @@ static void work(void *arg)
     os_flush_denormals();
     mem_forbid(true); /* it does slices of steps and nothing else */
     for (uint32_t seen = 0;;) {
-        wait_job(p, seen);
+        wait_job(p, seen, &w->asking);
         seen = atomic_load_explicit(&p->epoch, memory_order_acquire);
         if (p->is_closing)
             return;
-        p->fn(p->arg, w->i, p->n);
+        p->fn(p->arg, w->asking.i, p->n);
+        look_ahead(p, &w->asking);
         atomic_store(&w->done, seen);
         if (atomic_load(&p->is_poster_asleep))
             os_futex_wake(&w->done, 1);
@@ -115,7 +140,7 @@ static void note_late(struct be_pool *p)
 
 static void wait_worker(struct be_pool *p, struct worker *w, uint32_t epoch)
 {
-    while (!spin(p, &w->done, epoch - 1, false)) {
+    while (!spin(p, &w->done, epoch - 1, &p->asking)) {
         note_late(p);
         atomic_store(&p->is_poster_asleep, 1);
         if (atomic_load(&w->done) != epoch)
@@ -144,7 +169,7 @@ enum err be_pool_open(struct be_pool **out, int n_thread)
     for (; p->n < n_thread; p->n++) {
         struct worker *w = &p->worker[p->n - 1];
         w->pool = p;
-        w->i = p->n;
+        w->asking.i = p->n;
         enum err err = os_thread_start(&w->thread, "parley-pool", work, w);
         if (err) {
             be_pool_close(&p);
@@ -233,7 +258,15 @@ void be_pool_run(struct be_pool *p, be_pool_fn fn, void *arg)
     p->arg = arg;
     post(p);
     fn(arg, 0, p->n);
+    look_ahead(p, &p->asking);
     uint32_t epoch = atomic_load_explicit(&p->epoch, memory_order_relaxed);
     for (int i = 0; i < p->n - 1; i++)
         wait_worker(p, &p->worker[i], epoch);
+}
+
+void be_pool_run_ahead(struct be_pool *p, be_pool_fn fn, void *arg, const struct ahead *own)
+{
+    p->ahead = be_ahead_next(&p->trail, own);
+    p->n_known++;
+    be_pool_run(p, fn, arg);
 }

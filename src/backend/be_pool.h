@@ -9,6 +9,7 @@
 #ifndef BACKEND_BE_POOL_H
 #define BACKEND_BE_POOL_H
 
+#include "backend/be_ahead.h"
 #include "base/err.h"
 
 #define BE_POOL_MAX 256
@@ -30,5 +31,7 @@ void be_pool_release(struct be_pool *p);
 /* Wakes the workers, who spin for up to a millisecond: a region is about to begin. */
 void be_pool_rouse(struct be_pool *p);
 void be_pool_run(struct be_pool *p, be_pool_fn fn, void *arg); /* returns when all have run */
+/* The same; `own` says where the job reads first, so that it is asked for in the next frame. */
+void be_pool_run_ahead(struct be_pool *p, be_pool_fn fn, void *arg, const struct ahead *own);
 
 #endif
