@@ -14,6 +14,7 @@
 #define SIMD_DOT_VECS   4   /* vectors that share a tile's codes */
 #define SIMD_DOT_BLOCKS 4   /* streams of 16 rows for one vector; at most SIMD_DOT_VECS */
 #define SIMD_DOT_FETCH  512 /* bytes ahead in each */
+#define SIMD_DOT_ASK(p) simd_prefetch(p)
 
 /* Holds a sum where the source has it: gcc makes trees of such additions, and spills them. */
 #define SIMD_DOT_KEEP(sum) __asm__ volatile("" : "+x"(sum))

@@ -10,9 +10,13 @@
 #include "kernel/simd_linear.h"
 
 #if defined(SIMD_LANES)
-#define SIMD_DOT_BLOCKS 4    /* streams of 16 rows for one vector; at most SIMD_DOT_VECS */
-#define SIMD_DOT_FETCH  1024 /* bytes ahead in each */
+/* SIMD_DOT_BLOCKS streams of 16 rows for one vector, at most SIMD_DOT_VECS; each is asked for
+ * SIMD_DOT_FETCH bytes ahead. Many streams that are asked for late and near are what Intel's
+ * servers read fastest. */
 #if SIMD_LANES == 16
+#define SIMD_DOT_BLOCKS  8
+#define SIMD_DOT_FETCH   448
+#define SIMD_DOT_ASK(p)  _mm_prefetch((const char *)(p), _MM_HINT_T0)
 #define SIMD_DOT_VECS    8 /* vectors that share a tile's codes, in SIMD_DOT_SUMS sums each */
 #define SIMD_DOT_SUMS    2
 #define SIMD_DOT_LOAD    _mm512_loadu_si512
@@ -22,6 +26,9 @@
 #define SIMD_DOT_LOW(w)  _mm512_and_si512(w, _mm512_set1_epi8(15))
 #define SIMD_DOT_HIGH(w) _mm512_and_si512(_mm512_srli_epi16(w, 4), _mm512_set1_epi8(15))
 #else
+#define SIMD_DOT_BLOCKS  4
+#define SIMD_DOT_FETCH   1024
+#define SIMD_DOT_ASK(p)  simd_prefetch(p)
 #define SIMD_DOT_VECS    4
 #define SIMD_DOT_SUMS    1
 #define SIMD_DOT_LOAD(p) _mm256_loadu_si256((const __m256i *)(const void *)(p))
@@ -51,11 +58,11 @@ SIMD_INLINE void simd_dot(simd_int dot[][SIMD_HALVES], const uint8_t *codes, siz
         SIMD_EACH (h, SIMD_HALVES)
             SIMD_EACH (c, SIMD_DOT_SUMS)
                 sum[i][h][c] = SIMD_DOT_ZERO();
-    SIMD_EACH (b, n_blk)
-        SIMD_EACH (l, group * bits / 32) {
+    SIMD_EACH (l, group * bits / 32)
+        SIMD_EACH (b, n_blk) {
             const uint8_t *line = codes + (size_t)b * step + l * 64;
             if (ahead)
-                simd_prefetch(line + ahead);
+                SIMD_DOT_ASK(line + ahead);
             SIMD_EACH (h, SIMD_HALVES) {
                 simd_int w = SIMD_DOT_LOAD(line + h * SIMD_LANES * 4);
                 SIMD_EACH (m, n_vec) {

@@ -40,7 +40,7 @@ SIMD_INLINE void simd_int8_tile(simd total[][SIMD_HALVES], const uint8_t *tile, 
             const uint8_t *at = params + (size_t)b * step + g * QUANT_ROWS * 2;
             simd           scale[SIMD_HALVES], bias[SIMD_HALVES];
             if (ahead)
-                simd_prefetch(params + (size_t)b * step + g * 64 + ahead);
+                SIMD_DOT_ASK(params + (size_t)b * step + g * 64 + ahead);
             SIMD_EACH (h, SIMD_HALVES) {
                 const uint8_t *p = at + h * SIMD_LANES * 2;
                 scale[h] = simd_weight_bf16(p);
@@ -103,14 +103,22 @@ SIMD_INLINE void simd_int8_streams(const struct simd_int8 *j, int row, int apart
         simd_int8_store(j, 0, row + b * apart, total[b]);
 }
 
+/* One vector with rows from row on, in n_blk streams; the first row that is left. */
+SIMD_INLINE int simd_int8_walk(const struct simd_int8 *j, int row, int n_blk, int group, int bits)
+{
+    int n_block = (j->row1 - row) / QUANT_ROWS / n_blk, apart = n_block * QUANT_ROWS;
+    for (int b = 0; b < n_block; b++)
+        simd_int8_streams(j, row + b * QUANT_ROWS, apart, n_blk, group, bits);
+    return row + n_blk * apart;
+}
+
 SIMD_INLINE void simd_int8_all(const struct simd_int8 *j, int n_vec, int row0, int group, int bits)
 {
     int row = row0;
     if (n_vec == 1) {
-        int n_block = (j->row1 - row0) / QUANT_ROWS / SIMD_DOT_BLOCKS, apart = n_block * QUANT_ROWS;
-        for (int b = 0; b < n_block; b++)
-            simd_int8_streams(j, row0 + b * QUANT_ROWS, apart, SIMD_DOT_BLOCKS, group, bits);
-        row += SIMD_DOT_BLOCKS * apart;
+        row = simd_int8_walk(j, row, SIMD_DOT_BLOCKS, group, bits);
+        if (SIMD_DOT_BLOCKS > 4)
+            row = simd_int8_walk(j, row, 4, group, bits);
         for (; row + QUANT_ROWS < j->row1; row += 2 * QUANT_ROWS)
             simd_int8_streams(j, row, QUANT_ROWS, 2, group, bits);
         if (row < j->row1)
