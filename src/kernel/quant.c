@@ -52,12 +52,6 @@ static size_t code_at(int bits, int row, int col)
                      : (size_t)(c / 8 * 64 + r * 4 + c % 8 / 2);
 }
 
-static unsigned get_code(const uint8_t *tile, int bits, int row, int col)
-{
-    unsigned v = tile[code_at(bits, row, col)];
-    return bits == 8 ? v : v >> col % 2 * 4 & 15;
-}
-
 /* The scale (which 0) or bias (which 1) of a row's group, as an address in its tile. */
 static uint8_t *param_at(uint8_t *tile, struct quant_shape s, int row, int col, int which)
 {
@@ -208,13 +202,17 @@ void quant_pack_f32(void *dst, struct quant_shape s, const float *w, int row0, i
 
 void quant_row(float *out, struct quant_shape s, const void *tiles, int row)
 {
+    int      n_code = 32 / s.bits; /* of a lane, which never crosses a group */
+    uint32_t mask = (1u << s.bits) - 1, word;
     check_shape(s);
     must(row >= 0 && row < s.n_out);
-    for (int col = 0; col < s.n_in; col++) {
+    for (int col = 0; col < s.n_in; col += n_code) {
         uint8_t *tile = tile_at(tiles, s, row, col);
         float    scale = bf16_float(half_load(param_at(tile, s, row, col, 0)));
         float    bias = bf16_float(half_load(param_at(tile, s, row, col, 1)));
-        out[col] = scale * (float)get_code(tile, s.bits, row, col) + bias;
+        memcpy(&word, tile + code_at(s.bits, row, col), sizeof word);
+        for (int i = 0; i < n_code && col + i < s.n_in; i++, word >>= s.bits)
+            out[col + i] = scale * (float)(word & mask) + bias;
     }
 }
 

@@ -86,32 +86,47 @@ static float float_of(uint32_t order)
     return x;
 }
 
-/* The same by its digits of 11, 11 and 10 bits, counted from the highest. */
-static float kth_by_digits(const float *logits, int n, int k)
+static uint32_t order_at(const float *room, int i)
 {
-    static const int shifts[] = { 21, 10, 0 };
-    uint32_t         found = 0, mask = 0;
+    uint32_t u;
 
-    for (int pass = 0; pass < 3; pass++) {
-        int      count[2048] = { 0 }, shift = shifts[pass];
-        uint32_t digits = pass < 2 ? 2047 : 1023, digit = digits;
-        for (int i = 0; i < n; i++) {
-            uint32_t u = order_of(logits[i]);
-            if ((u & mask) == found)
-                count[u >> shift & digits]++;
-        }
+    memcpy(&u, room + i, sizeof u);
+    return u;
+}
+
+static int digit_at(const float *room, int i, int shift)
+{
+    return (int)(order_at(room, i) >> shift & 2047);
+}
+
+/* The same by its digits of 10, 11 and 11 bits, counted from the highest; room keeps the numbers
+ * that have the digits found so far. */
+static float kth_by_digits(const float *logits, int n, int k, float *room)
+{
+    for (int i = 0; i < n; i++) {
+        uint32_t u = order_of(logits[i]);
+        memcpy(room + i, &u, sizeof u);
+    }
+    for (int shift = 22; shift >= 0; shift -= 11) {
+        int count[2048] = { 0 }, digit = 2047, n_kept = 0;
+        for (int i = 0; i < n; i++)
+            count[digit_at(room, i, shift)]++;
         for (; count[digit] < k; digit--)
             k -= count[digit];
-        found |= digit << shift;
-        mask |= digits << shift;
+        for (int i = 0; i < n; i++) {
+            bool is_kept = digit_at(room, i, shift) == digit;
+            memmove(room + n_kept, room + i, sizeof *room);
+            n_kept += is_kept;
+        }
+        n = n_kept;
     }
-    return float_of(found);
+    return float_of(order_at(room, 0));
 }
 
 /* The k-th largest logit; *n_tie: how many of those that equal it still belong to the k. */
-static float kth_largest(const float *logits, int n, int k, float *heap, int *n_tie)
+static float kth_largest(const float *logits, int n, int k, float *room, int *n_tie)
 {
-    float t = k <= HEAP_MAX ? kth_by_heap(logits, n, k, heap) : kth_by_digits(logits, n, k);
+    float t = k <= HEAP_MAX ? kth_by_heap(logits, n, k, room) : kth_by_digits(logits, n, k, room);
 
     *n_tie = k;
     for (int i = 0; i < n; i++)

@@ -13,7 +13,7 @@
 
 #include <stdint.h>
 
-/* temp <= 0: the first maximum. top_k <= 0 or >= n: all. room: top_k floats (none when all). draw:
+/* temp <= 0: the first maximum. top_k <= 0 or >= n: all. room: n floats (none when all). draw:
  * numbers the draws of a seed, each used once. -1 when no logit is a number. */
 int32_t sampler_draw(const float *logits, int n, float temp, int top_k, uint64_t seed,
                      uint64_t draw, float *room);
