@@ -124,6 +124,17 @@ struct head {
     int lane, head, next_lane, next_head;
 };
 
+/* While `rows`, the at-th of n and those that follow, are read, as many of a head's rows in another
+ * ring are asked for: a part of each quarter of them, since memory serves several streams best. */
+static void ask_for(struct kern_rows *rows, const struct kv *kv, const uint8_t *ring, int lane,
+                    int head, int at, int n)
+{
+    const uint8_t *first = kv_rows(kv, ring, lane, head, 0).p;
+    size_t         n_block = ((size_t)n + KV_BLOCK - 1) / KV_BLOCK, line = 64;
+    rows->ahead = first + (size_t)(at / KV_BLOCK) * kv->block_size / 4 / line * line;
+    rows->apart = n_block * kv->block_size / 4 / line * line;
+}
+
 /* One query against the keys at [first, end); i: the thread. Memory is asked for values while keys
  * are scored and for the next head's keys while values are mixed: so neither waits for it. */
 static void attend_one(const struct attention *j, float *y, const float *q, struct head h,
@@ -140,7 +151,7 @@ static void attend_one(const struct attention *j, float *y, const float *q, stru
     for (int at = 0, slot = first_slot; at < n; at += n_run, slot += n_run) {
         slot = slot < n_slot ? slot : 0;
         n_run = kv_run(j->kv, h.lane, h.head, slot, n - at, &k, &v);
-        k.ahead = v.p;
+        ask_for(&k, j->kv, j->kv->v, h.lane, h.head, at, n);
         if (is_i8)
             kern.attend_score_i8(score + at, code, k, n_run, d, scale);
         else
@@ -152,7 +163,7 @@ static void attend_one(const struct attention *j, float *y, const float *q, stru
         slot = slot < n_slot ? slot : 0;
         n_run = kv_run(j->kv, h.lane, h.head, slot, n - at, &k, &v);
         if (h.next_head >= 0)
-            v.ahead = kv_rows(j->kv, j->kv->k, h.next_lane, h.next_head, slot).p;
+            ask_for(&v, j->kv, j->kv->k, h.next_lane, h.next_head, at, n);
         (is_i8 ? kern.attend_mix_i8 : kern.attend_mix)(y, score + at, v, n_run, d);
     }
 }

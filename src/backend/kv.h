@@ -55,7 +55,7 @@ static inline struct kern_rows kv_rows(const struct kv *kv, const uint8_t *ring,
                        (size_t)(slot / KV_BLOCK) * kv->block_size;
     const float *factor = (const float *)(const void *)(p + KV_BLOCK * kv->row_size) + row;
     return (struct kern_rows){ kv->dtype, p + row * kv->row_size,
-                               kv->dtype == DT_I8 ? factor : NULL, NULL };
+                               kv->dtype == DT_I8 ? factor : NULL, NULL, 0 };
 }
 
 /* The keys and values of a head from a slot on, as far as they lie in one piece: how many of n. */

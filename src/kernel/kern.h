@@ -48,7 +48,10 @@ struct kern_rows {
     enum dtype   dtype; /* DT_F32, DT_BF16 or DT_I8 */
     const void  *p;
     const float *scale; /* DT_I8: a factor for each row; else NULL */
-    const void  *ahead; /* as many bytes, read soon, that are asked for meanwhile; or NULL */
+    /* What is read soon and asked for meanwhile, or NULL: as many bytes, a quarter of them here and
+     * at each of three places that follow `apart` bytes from each other. */
+    const void *ahead;
+    size_t      apart;
 };
 
 /* Against int8 keys and values the query and the weights of values are codes too, of more bits than

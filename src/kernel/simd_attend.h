@@ -17,13 +17,14 @@
 
 /* n_key is SIMD_KEYS or 1. */
 SIMD_INLINE void simd_score_keys(float *score, const float *q, const uint8_t *key, size_t size,
-                                 int d, int n_key, float scale, uintptr_t gap, simd_weight_fn load)
+                                 int d, int n_key, float scale, struct simd_ask ask,
+                                 simd_weight_fn load)
 {
     simd   sum[SIMD_KEYS];
     size_t row = (size_t)d * size;
     int    i = 0;
-    for (size_t at = 0; n_key > 1 && at < SIMD_KEYS * row; at += 64)
-        simd_prefetch((uintptr_t)key + gap + at);
+    for (int line = 0; n_key > 1 && line < SIMD_KEYS * (int)row / 64; line++)
+        simd_ask_line(&ask, line);
     SIMD_EACH (r, n_key)
         sum[r] = simd_zero();
     for (; i + SIMD_LANES <= d; i += SIMD_LANES) {
@@ -51,14 +52,15 @@ SIMD_INLINE void simd_score_keys(float *score, const float *q, const uint8_t *ke
 SIMD_INLINE void simd_score(float *score, const float *q, const struct kern_rows *keys, size_t size,
                             int n, int d, float scale, simd_weight_fn load)
 {
-    const uint8_t *key = keys->p;
-    size_t         row = (size_t)d * size;
-    uintptr_t      gap = simd_gap(keys, SIMD_AHEAD);
-    int            i = 0;
+    const uint8_t  *key = keys->p;
+    size_t          row = (size_t)d * size;
+    struct simd_ask ask = simd_ask(keys, SIMD_AHEAD);
+    int             i = 0;
     for (; i + SIMD_KEYS <= n; i += SIMD_KEYS)
-        simd_score_keys(score + i, q, key + (size_t)i * row, size, d, SIMD_KEYS, scale, gap, load);
+        simd_score_keys(score + i, q, key + (size_t)i * row, size, d, SIMD_KEYS, scale,
+                        simd_ask_from(ask, (size_t)i * row), load);
     for (; i < n; i++)
-        simd_score_keys(score + i, q, key + (size_t)i * row, size, d, 1, scale, gap, load);
+        simd_score_keys(score + i, q, key + (size_t)i * row, size, d, 1, scale, ask, load);
 }
 
 static void attend_score(float *score, const float *q, struct kern_rows keys, int n, int d,
@@ -75,17 +77,18 @@ SIMD_INLINE void simd_mix_columns(float *y, const float *score, const struct ker
                                   size_t size, int from, int n, int d, int n_reg, int n_rest,
                                   simd_weight_fn load)
 {
-    simd           sum[SIMD_MIXED];
-    const uint8_t *v = (const uint8_t *)values->p + (size_t)from * size;
-    size_t         row = (size_t)d * size;
-    uintptr_t      gap = simd_gap(values, SIMD_AHEAD);
+    simd            sum[SIMD_MIXED];
+    const uint8_t  *v = (const uint8_t *)values->p + (size_t)from * size;
+    size_t          row = (size_t)d * size;
+    int             n_line = (n_reg * SIMD_LANES * (int)size + 63) / 64;
+    struct simd_ask ask = simd_ask_from(simd_ask(values, SIMD_AHEAD), (size_t)(n * from) * size);
     SIMD_EACH (c, n_reg)
         sum[c] = simd_load(y + from + c * SIMD_LANES);
     if (n_rest)
         sum[n_reg] = simd_load_n(y + from + n_reg * SIMD_LANES, n_rest);
     for (int i = 0; i < n; i++, v += row) {
-        SIMD_EACH (c, (n_reg * SIMD_LANES * (int)size + 63) / 64)
-            simd_prefetch((uintptr_t)v + gap + 64 * (size_t)c);
+        SIMD_EACH (c, n_line)
+            simd_ask_line(&ask, i * n_line + c);
         simd s = simd_set(score[i]);
         SIMD_EACH (c, n_reg)
             sum[c] = simd_fma(s, load(v + (size_t)(c * SIMD_LANES) * size), sum[c]);

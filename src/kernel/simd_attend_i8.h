@@ -56,15 +56,16 @@ SIMD_INLINE __m256i simd_sums8_int(const __m256i *a)
 
 /* n_key is SIMD_I8_KEYS or 1. */
 SIMD_INLINE void simd_score_i8(float *score, const int16_t *q, const int8_t *key,
-                               const float *factor, int d, int n_key, float scale, uintptr_t gap)
+                               const float *factor, int d, int n_key, float scale,
+                               struct simd_ask ask)
 {
     __m256i sum[SIMD_I8_KEYS];
     int32_t dot[SIMD_I8_KEYS];
     int     k = 0;
     SIMD_EACH (r, SIMD_I8_KEYS)
         sum[r] = _mm256_setzero_si256();
-    for (int at = 0; n_key > 1 && at < SIMD_I8_KEYS * d; at += 64)
-        simd_prefetch((uintptr_t)key + gap + (size_t)at);
+    for (int line = 0; n_key > 1 && line < SIMD_I8_KEYS * d / 64; line++)
+        simd_ask_line(&ask, line);
     for (; k + 16 <= d; k += 16) {
         __m256i in = _mm256_loadu_si256((const __m256i *)(const void *)(q + k));
         SIMD_EACH (r, n_key) {
@@ -90,13 +91,14 @@ SIMD_INLINE void simd_score_i8(float *score, const int16_t *q, const int8_t *key
 SIMD_INLINE void simd_scores_i8(float *score, const int16_t *q, const struct kern_rows *keys, int n,
                                 int d, float scale)
 {
-    const int8_t *key = keys->p;
-    uintptr_t     gap = simd_gap(keys, SIMD_I8_AHEAD);
-    int           i = 0;
+    const int8_t   *key = keys->p;
+    struct simd_ask ask = simd_ask(keys, SIMD_I8_AHEAD);
+    int             i = 0;
     for (; i + SIMD_I8_KEYS <= n; i += SIMD_I8_KEYS, key += SIMD_I8_KEYS * d)
-        simd_score_i8(score + i, q, key, keys->scale + i, d, SIMD_I8_KEYS, scale, gap);
+        simd_score_i8(score + i, q, key, keys->scale + i, d, SIMD_I8_KEYS, scale,
+                      simd_ask_from(ask, (size_t)(i * d)));
     for (; i < n; i++, key += d)
-        simd_score_i8(score + i, q, key, keys->scale + i, d, 1, scale, gap);
+        simd_score_i8(score + i, q, key, keys->scale + i, d, 1, scale, ask);
 }
 
 /* The usual widths as constants: straight lines in place of short loops, twice as fast. */
@@ -153,7 +155,7 @@ SIMD_INLINE void simd_mix_add(float *y, __m256i low, __m256i high, int half, __m
 
 /* n_part times 32 columns of up to KERN_MIX_ROWS rows; v: the first row's. */
 SIMD_INLINE void simd_mix_columns_i8(float *y, const int32_t *pairs, float step, const int8_t *v,
-                                     int n, int d, int n_part, uintptr_t gap)
+                                     int n, int d, int n_part, struct simd_ask ask)
 {
     __m256i sum[8];
     SIMD_EACH (i, 4 * n_part)
@@ -161,8 +163,8 @@ SIMD_INLINE void simd_mix_columns_i8(float *y, const int32_t *pairs, float step,
     for (int i = 0; i < n; i += 2, v += 2 * d) {
         const int8_t *next = i + 1 < n ? v + d : v;
         __m256i       pair = _mm256_set1_epi32(pairs[i / 2]);
-        simd_prefetch((uintptr_t)v + gap);
-        simd_prefetch((uintptr_t)next + gap);
+        simd_ask_line(&ask, i);
+        simd_ask_line(&ask, i + 1);
         SIMD_EACH (p, n_part)
             simd_mix_pair(sum + 4 * p, v + 32 * p, next + 32 * p, pair);
     }
@@ -176,7 +178,7 @@ SIMD_INLINE void simd_mix_columns_i8(float *y, const int32_t *pairs, float step,
 }
 
 SIMD_INLINE void simd_mix_rows_i8(float *y, const float *score, const float *scale, const int8_t *v,
-                                  int n, int d, uintptr_t gap)
+                                  int n, int d, struct simd_ask ask)
 {
     int32_t pairs[KERN_MIX_ROWS / 2];
     float   step = simd_mix_weights(pairs, score, scale, n);
@@ -187,9 +189,11 @@ SIMD_INLINE void simd_mix_rows_i8(float *y, const float *score, const float *sca
         return;
     }
     for (; c + 64 <= d; c += 64)
-        simd_mix_columns_i8(y + c, pairs, step, v + c, n, d, 2, gap);
+        simd_mix_columns_i8(y + c, pairs, step, v + c, n, d, 2,
+                            simd_ask_from(ask, (size_t)(n * c)));
     for (; c + 32 <= d; c += 32)
-        simd_mix_columns_i8(y + c, pairs, step, v + c, n, d, 1, gap);
+        simd_mix_columns_i8(y + c, pairs, step, v + c, n, d, 1,
+                            simd_ask_from(ask, (size_t)(n * c)));
     for (; c < d; c++) {
         int32_t sum = 0;
         int16_t code[KERN_MIX_ROWS];
@@ -203,13 +207,15 @@ SIMD_INLINE void simd_mix_rows_i8(float *y, const float *score, const float *sca
 SIMD_INLINE void simd_mixes_i8(float *y, const float *score, const struct kern_rows *values, int n,
                                int d)
 {
-    const int8_t *v = values->p;
-    uintptr_t     gap = simd_gap(values, SIMD_I8_AHEAD);
-    int           i = 0;
+    const int8_t   *v = values->p;
+    struct simd_ask ask = simd_ask(values, SIMD_I8_AHEAD);
+    int             i = 0;
     for (; i + KERN_MIX_ROWS <= n; i += KERN_MIX_ROWS, v += KERN_MIX_ROWS * d)
-        simd_mix_rows_i8(y, score + i, values->scale + i, v, KERN_MIX_ROWS, d, gap);
+        simd_mix_rows_i8(y, score + i, values->scale + i, v, KERN_MIX_ROWS, d,
+                         simd_ask_from(ask, (size_t)(i * d)));
     if (i < n)
-        simd_mix_rows_i8(y, score + i, values->scale + i, v, n - i, d, gap);
+        simd_mix_rows_i8(y, score + i, values->scale + i, v, n - i, d,
+                         simd_ask_from(ask, (size_t)(i * d)));
 }
 
 static void attend_mix_i8(float *y, const float *score, struct kern_rows values, int n, int d)

@@ -32,10 +32,30 @@
 
 typedef simd (*simd_weight_fn)(const uint8_t *p);
 
-/* From a byte of the rows to the one that is asked for when it is read. */
-SIMD_INLINE uintptr_t simd_gap(const struct kern_rows *rows, uintptr_t usual)
+/* What is asked for while rows are read: a line for each of theirs, in four places by turns. */
+struct simd_ask {
+    uintptr_t at;
+    size_t    apart, next;
+};
+
+/* `usual`: where nothing else is, so many bytes ahead of each row itself. */
+SIMD_INLINE struct simd_ask simd_ask(const struct kern_rows *rows, size_t usual)
 {
-    return rows->ahead ? (uintptr_t)rows->ahead - (uintptr_t)rows->p : usual;
+    if (rows->ahead)
+        return (struct simd_ask){ (uintptr_t)rows->ahead, rows->apart, 64 };
+    return (struct simd_ask){ (uintptr_t)rows->p + usual, 64, 4 * 64 };
+}
+
+/* The same once so many bytes of the rows, four lines or eight and so on, have been read. */
+SIMD_INLINE struct simd_ask simd_ask_from(struct simd_ask a, size_t n_byte)
+{
+    a.at += n_byte / 256 * a.next;
+    return a;
+}
+
+SIMD_INLINE void simd_ask_line(const struct simd_ask *a, int line)
+{
+    simd_prefetch(a->at + (size_t)(line % 4) * a->apart + (size_t)(line / 4) * a->next);
 }
 
 struct simd_linear {

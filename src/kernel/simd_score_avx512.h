@@ -9,9 +9,9 @@
 #include "kernel/simd_linear.h"
 
 #if defined(SIMD_LANES)
-#define SIMD_SCORE_KEYS 16
-#define SIMD_SCORE_COLS 32   /* numbers of a key in a register */
-#define SIMD_SCORE_GAP  2048 /* bytes ahead that are asked for */
+#define SIMD_SCORE_KEYS  16
+#define SIMD_SCORE_COLS  32   /* numbers of a key in a register */
+#define SIMD_SCORE_AHEAD 2048 /* bytes ahead that are asked for */
 
 /* Half the lanes of two registers each, and the other half added to them: dwords, then pairs of
  * them, then quarters. */
@@ -49,7 +49,7 @@ __attribute__((noinline)) static void simd_score_rest(int32_t *sum, const int16_
 
 /* Scores of n keys, at most SIMD_SCORE_KEYS; the last is read again for those that are not. */
 SIMD_INLINE void simd_score_16(float *score, const int16_t *q, const int8_t *key,
-                               const float *factor, int n, int d, float scale, uintptr_t gap)
+                               const float *factor, int n, int d, float scale, struct simd_ask ask)
 {
     __m512i sum[SIMD_SCORE_KEYS];
     int32_t rest[SIMD_SCORE_KEYS] = { 0 };
@@ -62,7 +62,7 @@ SIMD_INLINE void simd_score_16(float *score, const int16_t *q, const int8_t *key
             const int8_t *p = key + (r < n ? r : n - 1) * d + k;
             __m512i w = _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *)(const void *)p));
             if (k % 64 == 0)
-                simd_prefetch((uintptr_t)p + gap);
+                simd_ask_line(&ask, k / 64 * SIMD_SCORE_KEYS + r);
             sum[r] = _mm512_add_epi32(sum[r], _mm512_madd_epi16(w, in));
         }
     }
@@ -76,13 +76,15 @@ SIMD_INLINE void simd_score_16(float *score, const int16_t *q, const int8_t *key
 SIMD_INLINE void simd_scores_512(float *score, const int16_t *q, const struct kern_rows *keys,
                                  int n, int d, float scale)
 {
-    const int8_t *key = keys->p;
-    uintptr_t     gap = simd_gap(keys, SIMD_SCORE_GAP);
-    int           i = 0;
+    const int8_t   *key = keys->p;
+    struct simd_ask ask = simd_ask(keys, SIMD_SCORE_AHEAD);
+    int             i = 0;
     for (; i + SIMD_SCORE_KEYS <= n; i += SIMD_SCORE_KEYS)
-        simd_score_16(score + i, q, key + i * d, keys->scale + i, SIMD_SCORE_KEYS, d, scale, gap);
+        simd_score_16(score + i, q, key + i * d, keys->scale + i, SIMD_SCORE_KEYS, d, scale,
+                      simd_ask_from(ask, (size_t)(i * d)));
     if (i < n)
-        simd_score_16(score + i, q, key + i * d, keys->scale + i, n - i, d, scale, gap);
+        simd_score_16(score + i, q, key + i * d, keys->scale + i, n - i, d, scale,
+                      simd_ask_from(ask, (size_t)(i * d)));
 }
 
 /* The usual widths as constants: straight lines in place of short loops. */

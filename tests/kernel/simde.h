@@ -102,6 +102,8 @@ static inline __m256i test_cvtepi32_epi16(simde__m512i a)
 #undef _mm512_extractf32x8_ps
 #define _mm512_cvtepu16_epi32(a)        test_cvtepu16_epi32(a)
 #define _mm512_extractf32x8_ps(a, half) test_extractf32x8_ps(a, half)
+#undef _mm512_madd_epi16
+#define _mm512_madd_epi16(a, b) simde_mm512_madd_epi16(a, b)
 #undef _mm512_maskz_loadu_ps
 #undef _mm512_mask_storeu_ps
 #undef _mm512_cvtph_ps
