@@ -16,7 +16,7 @@
     QUANT_ROWS       /* rows are dealt out in blocks: a block of tiles, whole cache lines of y */
 #define VECS_EACH 16 /* with as many vectors a thread, sharing the weights beats splitting them */
 
-#define UNIT       4         /* blocks that a kernel of one vector walks at once */
+#define UNIT       8         /* blocks that a kernel of one vector walks at once, or half of them */
 #define PIECE_SIZE (1 << 20) /* no more is dealt out at once, unless a unit is */
 
 enum form { FORM_F32, FORM_I8, FORM_BF16 };
