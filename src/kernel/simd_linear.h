@@ -25,10 +25,19 @@
 /* A loop over a constant that becomes straight-line code. */
 #define SIMD_EACH(i, n) SIMD_UNROLL for (int i = 0; i < (n); i++)
 
-#define SIMD_FETCH        2048 /* bytes of a row that are asked for ahead */
-#define SIMD_NARROW       8    /* columns up to which lanes are rows */
-#define SIMD_STREAM_FETCH 1024 /* bytes ahead in each stream of one vector */
-#define SIMD_VECS_CHUNK   48 /* vectors that are walked for one tile of rows: they stay in cache */
+#define SIMD_FETCH  2048 /* bytes of a row that are asked for ahead */
+#define SIMD_NARROW 8    /* columns up to which lanes are rows */
+/* SIMD_STREAMS of rows for one vector, SIMD_STREAM_FETCH bytes are asked for ahead in each. */
+#if SIMD_LANES == 16
+#define SIMD_STREAMS       8
+#define SIMD_STREAM_FETCH  448
+#define SIMD_STREAM_ASK(p) _mm_prefetch((const char *)(p), _MM_HINT_T0)
+#else
+#define SIMD_STREAMS       4
+#define SIMD_STREAM_FETCH  1024
+#define SIMD_STREAM_ASK(p) simd_prefetch(p)
+#endif
+#define SIMD_VECS_CHUNK 48 /* vectors that are walked for one tile of rows: they stay in cache */
 
 typedef simd (*simd_weight_fn)(const uint8_t *p);
 
@@ -150,26 +159,26 @@ SIMD_INLINE void simd_linear_vecs(const struct simd_linear *j, int row, int row1
         simd_linear_tile(j, row, m, n_row, 1, load);
 }
 
-/* One vector with four rows, `apart` rows from each other: as many streams of weights as memory
- * serves best, each of them contiguous from call to call. */
-SIMD_INLINE void simd_linear_streams(const struct simd_linear *j, int row, int apart,
+/* One vector with n_row rows, 4 or SIMD_STREAMS, `apart` rows from each other: as many streams of
+ * weights as memory serves best, each of them contiguous from call to call. */
+SIMD_INLINE void simd_linear_streams(const struct simd_linear *j, int row, int apart, int n_row,
                                      simd_weight_fn load)
 {
-    const uint8_t *w[4];
+    const uint8_t *w[SIMD_STREAMS];
     const float   *x = j->x[0];
-    simd           sum[4];
-    float          out[4];
+    simd           sum[SIMD_STREAMS];
+    float          out[SIMD_STREAMS];
     int            line = 64 / (int)j->size, k = 0, n_in = j->n_in;
-    SIMD_EACH (r, 4) {
+    SIMD_EACH (r, n_row) {
         w[r] = j->w + (size_t)(row + r * apart) * j->row_size;
         sum[r] = simd_zero();
     }
     for (; k + line <= n_in; k += line) {
-        SIMD_EACH (r, 4)
-            simd_prefetch(w[r] + (size_t)k * j->size + SIMD_STREAM_FETCH);
+        SIMD_EACH (r, n_row)
+            SIMD_STREAM_ASK(w[r] + (size_t)k * j->size + SIMD_STREAM_FETCH);
         SIMD_EACH (i, line / SIMD_LANES) {
             simd in = simd_load(x + k + i * SIMD_LANES);
-            SIMD_EACH (r, 4) {
+            SIMD_EACH (r, n_row) {
                 const uint8_t *p = w[r] + (size_t)(k + i * SIMD_LANES) * j->size;
                 sum[r] = simd_fma(load(p), in, sum[r]);
             }
@@ -177,29 +186,40 @@ SIMD_INLINE void simd_linear_streams(const struct simd_linear *j, int row, int a
     }
     for (; k + SIMD_LANES <= n_in; k += SIMD_LANES) {
         simd in = simd_load(x + k);
-        SIMD_EACH (r, 4)
+        SIMD_EACH (r, n_row)
             sum[r] = simd_fma(load(w[r] + (size_t)k * j->size), in, sum[r]);
     }
     if (k < n_in) {
         simd in = simd_load_n(x + k, n_in - k);
-        SIMD_EACH (r, 4) {
+        SIMD_EACH (r, n_row) {
             simd weight = simd_weight_n(w[r] + (size_t)k * j->size, n_in - k, j->size, load);
             sum[r] = simd_fma(weight, in, sum[r]);
         }
     }
-    simd_sums4(out, sum);
-    for (int r = 0; r < 4; r++)
+    for (int r = 0; r < n_row; r += 4)
+        simd_sums4(out + r, sum + r);
+    for (int r = 0; r < n_row; r++)
         j->y[0][row + r * apart] = out[r];
+}
+
+/* One vector with rows from row on, in n_stream streams; the first row that is left. */
+SIMD_INLINE int simd_linear_walk(const struct simd_linear *j, int row, int row1, int n_stream,
+                                 simd_weight_fn load)
+{
+    int apart = (row1 - row) / n_stream;
+    for (int r = row; r < row + apart; r++)
+        simd_linear_streams(j, r, apart, n_stream, load);
+    return row + n_stream * apart;
 }
 
 SIMD_INLINE void simd_linear_one(const struct simd_linear *j, int row0, int row1,
                                  simd_weight_fn load)
 {
-    int apart = (row1 - row0) / 4;
-    for (int r = row0; r < row0 + apart; r++)
-        simd_linear_streams(j, r, apart, load);
-    for (int r = row0 + 4 * apart; r < row1; r++)
-        simd_linear_tile(j, r, 0, 1, 1, load);
+    int row = simd_linear_walk(j, row0, row1, SIMD_STREAMS, load);
+    if (SIMD_STREAMS > 4)
+        row = simd_linear_walk(j, row, row1, 4, load);
+    for (; row < row1; row++)
+        simd_linear_tile(j, row, 0, 1, 1, load);
 }
 
 /* A register of the weights of column k, of SIMD_LANES rows. */
