@@ -182,9 +182,10 @@ def synthesise(data, clips, jobs):
     todo = [(*q, str(folder)) for q in train_questions(clips)]
     # spawned, not forked: each process needs an espeak-ng library of its own
     with multiprocessing.get_context("spawn").Pool(jobs) as pool:
+        # first, while no process has said anything: the same sound every time
+        save(folder, "model", pool.map(reply_clip, phrases.spoken(), chunksize=50))
         np.save(folder / "voices.npy",
                 audio.to_int16(np.concatenate(pool.map(murmur, range(24), chunksize=1))))
-        save(folder, "model", pool.map(reply_clip, phrases.spoken(), chunksize=50))
         for i in range(0, len(todo), SHARD):
             name = f"user-{i // SHARD:03}"
             if not (folder / f"{name}.json").exists():          # written last: whole
