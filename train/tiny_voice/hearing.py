@@ -27,7 +27,7 @@ from .audio import FRAME, FRAME_RATE
 from .bank import Bank, feature_path
 from .corpus import LABELS_A_FRAME, Clips, shards
 from .speech import babble
-from .stem import A_FRAME, Stem, top
+from .stem import A_FRAME, CUT, Stem, top
 from .voices import PHONES, UNKNOWN
 
 SLOTS, LAG = 6, 4               # a frame names six 20 ms slots, four of the frame before it
@@ -184,7 +184,7 @@ class Ensemble(nn.Module):
 
     def learning(self):
         """Its parameters but for the fixed stem, the decoder and what speaks."""
-        parts = [*list(self.mimi.encoder.model)[10:], self.mimi.encoder_transformer,
+        parts = [*list(self.mimi.encoder.model)[CUT:], self.mimi.encoder_transformer,
                  self.mimi.downsample, self.mimi.quantizer, self.reader, self.heads, self.ear,
                  self.lm.transformer, self.lm.out_norm, self.lm.text_emb, self.lm.text_linear]
         return [p for part in parts for p in part.parameters() if p.requires_grad]

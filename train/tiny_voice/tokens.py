@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Step 5: the text tokenizer, and what Parley says as codec tokens.
 
-Writes tokenizer.model and codes.npz to the run folder, and to its folder features/:
+Writes to the run folder, echo_I.npy to its folder features/:
+  tokenizer.model   made early: hearing.py needs it
   codes.npz     silence i16 [8]: digital silence, once it has settled
                 model i16 [8, n]: all that is spoken in one breath, one after the other, each with
                 TAIL frames of silence
@@ -31,9 +32,7 @@ def reply_words():
 
 
 def train_tokenizer(run, pieces=2048):
-    """A SentencePiece model in which every word of a reply is one piece, if there is none yet."""
-    if (Path(run) / "tokenizer.model").exists():
-        return
+    """A SentencePiece model in which every word of a reply is one piece, always the same."""
     prefix = str(Path(run) / "tokenizer")
     lines = phrases.replies() * 4 + reply_words() * 60
     sentencepiece.SentencePieceTrainer.train(
