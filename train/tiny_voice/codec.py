@@ -6,7 +6,6 @@ from which the first codebook learns what was said, through a phoneme head that 
 training.
 """
 
-import contextlib
 import json
 from pathlib import Path
 
@@ -216,9 +215,6 @@ def quantise(mimi, z, decoded, phase):
     -> first codebook's part [B, dim, T], the others' part [decoded, dim, T], commitment
     """
     first, rest = mimi.quantizer.rvq_first, mimi.quantizer.rvq_rest
-    if phase == "frozen":                           # the codes stay: no gradient, no new averages
-        with torch.no_grad():
-            return first(z, FRAME_RATE).x, rest(z[:decoded], FRAME_RATE).x, z.new_zeros(())
     if phase == "unquantised":
         return (first.output_proj(first.input_proj(z)),
                 rest.output_proj(rest.input_proj(z[:decoded])), z.new_zeros(()))
@@ -237,57 +233,44 @@ class Losses:
 
     def __call__(self, x, labels, decoded, phase):
         """x [B, 1, n], labels [B, 4 T]; the first `decoded` sounds are reconstructed."""
-        frozen = phase == "frozen"
-        with torch.set_grad_enabled(not frozen):
-            z = encode(self.mimi, x, contextlib.nullcontext() if frozen else self.amp)
+        z = encode(self.mimi, x, self.amp)
         z1, z2, commit = quantise(self.mimi, z, decoded, phase)
-        facts, phone = {}, 0.0
-        if not frozen:
-            want, named = slots(labels), self.head(z1)
-            known = want != UNKNOWN
-            phone = F.cross_entropy(named[known], want[known], weight=self.rare)
-            right = (named.argmax(-1) == want)[known & (want > 0)].float().mean()
-            facts = dict(phone=phone.item(), right=right.item())
+        want, named = slots(labels), self.head(z1)
+        known = want != UNKNOWN
+        phone = F.cross_entropy(named[known], want[known], weight=self.rare)
+        right = (named.argmax(-1) == want)[known & (want > 0)].float().mean()
         x = x[:decoded]
         y = decode(self.mimi, z1[:decoded] + z2, self.amp)
         log, linear = self.spectra(y[:, 0], x[:, 0])
         wave = (y - x).abs().mean() / x.abs().mean()
         loss = 2 * log + linear + 0.1 * wave + phone + 0.25 * commit
         return loss, dict(mel=log.item(), lin=linear.item(), wave=wave.item(),
-                          commit=commit.item(), **facts)
+                          commit=commit.item(), phone=phone.item(), right=right.item())
 
 
-def train(data, run, device, minutes, model_batch, user_batch, frames, filters, layers, rate, seed,
-          refine=False):
-    """Trains the codec; with refine only its decoder, so that the codes stay as they are."""
+def train(data, run, device, minutes, model_batch, user_batch, frames, filters, layers, rate, seed):
+    """Trains the whole codec."""
     training.prepare(seed)
     run, pieces = Path(run), Pieces(data)
     run.mkdir(parents=True, exist_ok=True)
-    name = "refine" if refine else "codec"
     draw, amp = np.random.default_rng(seed), training.autocast(device)
-    if refine:
-        mimi, config = load(run, device)
-        head = nn.Identity()
-        parts = (mimi.upsample, mimi.decoder_transformer, mimi.decoder)
-    else:
-        config = mimi_config(filters, layers=layers)
-        mimi = get_mimi(None, config, device=device).train()
-        head = PhonemeHead(config["seanet"]["dimension"]).to(device)
-        unit_variance(mimi, pieces.batch(draw, 8, 8, frames)[0].to(device))
-        parts = (mimi, head)
-    print(f"{name}: {sum(p.numel() for p in mimi.parameters())} parameters", flush=True)
+    config = mimi_config(filters, layers=layers)
+    mimi = get_mimi(None, config, device=device).train()
+    head = PhonemeHead(config["seanet"]["dimension"]).to(device)
+    unit_variance(mimi, pieces.batch(draw, 8, 8, frames)[0].to(device))
+    print(f"codec: {sum(p.numel() for p in mimi.parameters())} parameters", flush=True)
     work = training.Run(
-        dict(mimi=mimi, head=head), [p for part in parts for p in part.parameters()], rate, minutes,
-        warm_steps=100, betas=(0.8, 0.99), decay=0.01, device=device, smoothing=0.98,
-        state_path=run / f"{name}.state.pt", log_path=run / f"{name}.log",
+        dict(mimi=mimi, head=head), [p for part in (mimi, head) for p in part.parameters()], rate,
+        minutes, warm_steps=100, betas=(0.8, 0.99), decay=0.01, device=device, smoothing=0.98,
+        state_path=run / "codec.state.pt", log_path=run / "codec.log",
         export=lambda: export(mimi, config, run))
     losses = Losses(mimi, head, device, amp)
     batches = training.feeder(lambda rng: pieces.batch(rng, model_batch, user_batch, frames),
                               seed + work.step, threads=1 if device == "cpu" else 8)
     decoded = model_batch + max(1, user_batch // 5)
     for done in work.steps():
-        phase = "frozen" if refine else "unquantised"
-        if not refine and done > UNQUANTISED:
+        phase = "unquantised"
+        if done > UNQUANTISED:
             phase = "quantised"
             if not work.extra.get("codebooks"):
                 begin_codebooks(mimi, pieces, draw, frames, device, amp)

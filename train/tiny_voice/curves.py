@@ -7,7 +7,8 @@ from pathlib import Path
 WIDTH, HEIGHT, MARGIN = 480, 200, 40
 SHOWN = {                               # log: figures worth a curve
     "codec": ("mel", "phone", "right"), "hearing": ("phone1", "text", "heard_right", "words_right"),
-    "refine": ("mel", "wave"), "language_model": ("text", "semantic", "acoustic", "words_right"),
+    "decoder": ("mel", "match", "sketch", "slow"),
+    "language_model": ("text", "semantic", "acoustic", "words_right"),
     "recogniser": ("loss", "right")}
 COLOURS = ("#003cc8", "#00783c", "#b04000", "#7a0090")
 

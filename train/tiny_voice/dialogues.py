@@ -22,9 +22,9 @@ ALOUD = 0.3             # share of the sums that teach arithmetic and not listen
 NEAR = 0.25             # share of the conversations in which the microphone hears the loudspeaker
 NOBODY = 0.08           # share of the conversations in which there is only noise
 FRESH = 0.5             # share of the conversations that begin as a stream does
-SHARE = dict(sum=0.36, faq=0.24, manners=0.06, count=0.06, list=0.03, say=0.16, stop=0.03,
+SHARE = dict(sum=0.34, faq=0.23, manners=0.09, count=0.06, list=0.03, say=0.16, stop=0.03,
              ood=0.08, beyond=0.05)     # "beyond": a question outside the small world
-DRILL = dict(sum=0.32, faq=0.22, manners=0.05, count=0.06, list=0.03, say=0.23, stop=0.03,
+DRILL = dict(sum=0.31, faq=0.21, manners=0.09, count=0.05, list=0.03, say=0.22, stop=0.03,
              ood=0.06, beyond=0.05)
 INTERRUPT = dict(sum=0.2, faq=0.3, manners=0.15, count=0.75, list=0.75, say=0.0, stop=0.0, ood=0.3,
                  beyond=0.25)

@@ -63,7 +63,8 @@ def _collect(wav, n, events):
     return 0
 
 
-def _open():
+def library():
+    """The opened C library."""
     global _lib, _rate
     if _lib is None:
         lib = ctypes.CDLL("libespeak-ng.so.1")
@@ -72,6 +73,7 @@ def _open():
             raise RuntimeError("espeak-ng does not start; is espeak-ng-data installed?")
         lib.espeak_SetSynthCallback(_collect)
         _lib = lib
+    return _lib
 
 
 def _speak(text, voice, rate, pitch, pitch_range):
@@ -124,7 +126,7 @@ def say(text, voice="en-us", rate=160, pitch=50, pitch_range=50, fresh=True):
 
     Without `fresh` in this process: three times faster, and a little different each time.
     """
-    _open()
+    library()
     arguments = text, voice, rate, pitch, pitch_range
     pcm, words, phones = _in_child(_speak, *arguments) if fresh else _speak(*arguments)
     return Speech(resample((pcm / 32768).astype(np.float32), _rate), words, phones)

@@ -217,7 +217,7 @@ def phone_losses(net, first, total, phones, rare):
     return loss, facts
 
 
-def losses(net, old, batch, levels, rare, token_is, amp):
+def losses(net, old, batch, levels, rare, amp):
     """-> loss, figures; batch: of dialogues.drills(), then of OwnVoice.pieces()"""
     x, text, heard, phones, own, own_phones = batch
     with amp:
@@ -241,7 +241,7 @@ def losses(net, old, batch, levels, rare, token_is, amp):
     with amp:
         hidden, said = net.listen(first, rest, text)
         named = net.ear(hidden)
-    answer = language_model.weighted(said, text, language_model.text_weight(text, token_is))
+    answer = language_model.weighted(said, text, language_model.text_weight(text))
     word = language_model.ear_loss(named, heard)
     decoded = old_first + old_rest
     stay = ((z_own - keep).square().mean() / keep.square().mean()
@@ -276,7 +276,6 @@ def train(data, run, device, minutes, size, frames, models, rate, seed, dim, lay
     print(f"hearing: {sum(p.numel() for p in work.params)} parameters learn", flush=True)
     rare = torch.ones(len(PHONES), device=device)
     rare[0] = 0.3
-    (token_is,) = bank.tokenizer.encode("is")
     own = OwnVoice(data, run)
     feed = training.loader(
         lambda rng: (*dialogues.drills(bank, rng, size, frames), *own.pieces(rng, models)),
@@ -286,7 +285,7 @@ def train(data, run, device, minutes, size, frames, models, rate, seed, dim, lay
         batch = [v.to(device, non_blocking=True) for v in next(feed)]
         batch = [v.long() if v.dtype == torch.uint8 else v for v in batch]
         levels = (1, deep, 3, deep)[work.step % 4]
-        work.descend(*losses(net, old, batch, levels, rare, token_is, training.autocast(device)))
+        work.descend(*losses(net, old, batch, levels, rare, training.autocast(device)))
 
 
 def export(net, config, run):

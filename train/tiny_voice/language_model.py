@@ -79,8 +79,10 @@ def weighted(logits, target, weight):
     return (loss.view_as(weight) * weight).sum() / weight.sum().clamp(min=1e-6)
 
 
-def text_weight(text, token_is):
-    """How much each frame's text [B, T] counts."""
+def text_weight(text, token_is=None):
+    """How much each frame's text [B, T] counts; results of sums more, if `token_is` tells them."""
+    if token_is is None:
+        return torch.where(text == PAD, PAD_WEIGHT, 1.0)
     after = F.max_pool1d(F.pad((text == token_is).float(), (RESULT_FRAMES, 0))[:, None],
                          RESULT_FRAMES + 1, 1)[:, 0]
     return torch.where(text == PAD, PAD_WEIGHT, 1 + (RESULT_WEIGHT - 1) * after)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import audio, espeak, mel, phrases, speech, voices
+from . import audio, mel, phrases, speech, voices
 from .audio import FRAME, RATE
 from .parley import Parley
 
@@ -91,9 +91,7 @@ def picture(user, parley):
 
 def clean(text):
     """The synthesiser's own sound, for comparison."""
-    said = espeak.say(text, **speech.PARLEY_VOICE)
-    a, b = audio.speech_span(said.pcm)
-    return said.pcm[a:b] * 0.6
+    return speech.by_parley(text).pcm
 
 
 def entry(folder, name, what, user, parley, asked, said):

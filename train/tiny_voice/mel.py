@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The mel filters that training and evaluation share."""
 
+import functools
 import math
 
 import numpy as np
@@ -10,6 +11,7 @@ from .audio import RATE
 FLOOR = 3e-2            # added to a mel band before its logarithm: what is fainter is silence
 
 
+@functools.lru_cache
 def filters(n_fft, n_mel):
     """Triangles from 0 Hz to half the rate. -> float32 [n_mel, n_fft / 2 + 1]"""
     top = 2595 * math.log10(1 + RATE / 2 / 700)

@@ -21,18 +21,29 @@ MANNERS = {
     "Hello, how can I help you?":
         "hello; hi; hi there; hello Parley; good morning; hey; good evening; hello there; good "
         "afternoon; hey you; good day; hey Parley; hello again; hi again; good day Parley; hi "
-        "Parley hello; greetings"
+        "Parley hello; greetings; well hello; hello hello; good morning to you; okay hello; so "
+        "hello; hello my friend; hi my friend; hi everybody; good evening Parley; good morning "
+        "again; hey hello; hello and good day; a good day to you; nice to meet you; hello to you; "
+        "oh hello; oh hi; hi you; good evening to you; good afternoon Parley; hello now"
         " | hey there; hello you | hi Parley; good morning Parley",
     "You are welcome.":
         "thank you; thanks; thank you very much; thanks a lot; thank you Parley; many thanks; "
         "okay thanks; great thank you; thank you so much; thank you very very much; that was "
         "nice thank you; thanks again; thank you again; good thank you; well thanks a lot; I "
-        "thank you"
+        "thank you; okay many thanks; well thank you; oh thank you; thank you my friend; thanks "
+        "for that; thank you for your help; thanks and well done; a big thank you; so thanks; "
+        "thanks to you; very nice thank you; thank you for that; thank you now; oh thanks; fine "
+        "thank you; thanks my friend; so thank you; well thanks; thank you thank you"
         " | thanks very much; okay thank you | thanks so much; thanks Parley",
     "Goodbye, talk to you soon.":
         "goodbye; bye; bye bye; see you later; good night; goodbye Parley; see you; okay bye; "
         "goodbye for now; see you soon; good night Parley; talk to you later; I have to go; I "
-        "am leaving now; until tomorrow; see you tomorrow; goodbye then"
+        "am leaving now; until tomorrow; see you tomorrow; goodbye then; well goodbye; so goodbye; "
+        "bye now; okay bye bye; goodbye my friend; bye then; goodbye and thank you; good night "
+        "then; okay see you; see you then; okay good night; so bye; bye bye Parley; goodbye to "
+        "you; I say goodbye; that is all goodbye; have a good day; see you again; farewell; oh "
+        "bye; well bye; bye my friend; good night now; good night to you; well see you; goodbye "
+        "goodbye; time to say goodbye; I must go now"
         " | bye Parley; okay goodbye | see you later Parley; bye for now",
 }
 FAQ = {

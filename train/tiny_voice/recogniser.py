@@ -48,17 +48,16 @@ def features(x):
 def _clip(seed):
     """A sentence in a clean voice. -> features, labels"""
     rng = np.random.default_rng([seed, 80])
-    parley = seed % 2 == 0
     texts = phrases.spoken()
     text = texts[rng.integers(len(texts))] if rng.random() < 0.5 else phrases.ask(
         rng, str(rng.choice(["ood", "faq", "sum", "say"])))[0]
-    manner = dict(speech.PARLEY_VOICE)
-    if not parley:
-        manner.update(voice=str(rng.choice(VOICES)), rate=int(rng.integers(130, 180)))
-    said = espeak.say(text, **manner, fresh=False)
+    if seed % 2 == 0:
+        said = speech.by_parley(text)
+    else:
+        said = voices.say(text, dict(program="espeak", voice=str(rng.choice(VOICES)), fresh=False,
+                                     rate=int(rng.integers(130, 180)), pitch=45, range=35, size=1))
     x = np.pad(said.pcm * rng.uniform(0.3, 1), (RATE // 5, RATE // 5))
-    phones = [(voices.espeak_phone(n), t) for n, t in said.phones]
-    return features(x), speech.phone_labels(len(x), phones, 0.2)
+    return features(x), speech.phone_labels(len(x), said.phones, 0.2)
 
 
 def train(run, device, jobs, minutes, batch):
@@ -116,7 +115,7 @@ def score(path, spoken):
     net.load_state_dict(torch.load(Path(path), map_location="cpu", weights_only=True))
     edits, total = dict(synthesiser=0, parley=0), 0
     for text, wav in spoken.items():
-        said = espeak.say(text, **speech.PARLEY_VOICE)
+        said = espeak.say(text)
         want = [p for p in (voices.espeak_phone(n) for n, _ in said.phones) if p > 0]
         total += len(want)
         clean = audio.to_float(speech.reply_clip(text)[0])

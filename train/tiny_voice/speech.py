@@ -10,16 +10,17 @@ Written to the data folder, clips laid end to end, each of whole frames:
 
 import json
 import multiprocessing
+import os
 from pathlib import Path
 
 import numpy as np
 
-from . import audio, espeak, phrases, rooms, voices
+from . import audio, neural, phrases, rooms, voices
 from .audio import FRAME, LABEL, RATE
 from .voices import UNKNOWN
 
-PARLEY_VOICE = dict(voice="en-us", rate=150, pitch=45, pitch_range=35)
-TRAIN_SHARE = dict(sum=0.31, faq=0.22, manners=0.06, count=0.05, list=0.03, say=0.21, stop=0.04,
+PARLEY_GAIN = 1.7
+TRAIN_SHARE = dict(sum=0.30, faq=0.21, manners=0.09, count=0.05, list=0.03, say=0.20, stop=0.04,
                    ood=0.08)
 CROWDED = 0.15                          # share of the training questions among loud voices
 CROWD_DB = (4, 20)                      # how far below the question these are
@@ -118,17 +119,19 @@ def user_clip(seed, kind, split, folder, noise=None, snr_db=None, before=BEFORE,
         start=start / RATE, end=(start + len(x)) / RATE, words=words)
 
 
+def by_parley(text):
+    """`text` in Parley's voice. -> espeak.Speech, from the first sound to the last"""
+    return voices.timed(text, neural.say_parley(text) * PARLEY_GAIN)
+
+
 def reply_clip(text):
     """What is spoken in one breath, in Parley's voice from the first sample on. As user_clip."""
-    said = espeak.say(text, **PARLEY_VOICE)
-    a, b = audio.speech_span(said.pcm)
-    x = said.pcm[a:b] * 0.6
-    y = np.zeros(-(-len(x) // FRAME) * FRAME, np.float32)
-    y[:len(x)] = x
-    phones = [(voices.espeak_phone(n), t) for n, t in said.phones]
-    words = [(w, max(0, round(second - a / RATE, 3))) for w, second in said.words]
-    return audio.to_int16(y), phone_labels(len(y), phones, -a / RATE, len(x) / RATE), dict(
-        text=text, words=words, seconds=len(x) / RATE)
+    said = by_parley(text)
+    y = np.pad(said.pcm, (0, -len(said.pcm) % FRAME))
+    seconds = len(said.pcm) / RATE
+    words = [(w, round(begin, 3)) for w, begin, _ in said.words]
+    return audio.to_int16(y), phone_labels(len(y), said.phones, 0, seconds), dict(
+        text=text, words=words, seconds=seconds)
 
 
 def murmur(seed):
@@ -180,9 +183,9 @@ def synthesise(data, clips, jobs):
     folder.mkdir(parents=True, exist_ok=True)
     print("synthesisers:", *voices.trained()[0], flush=True)
     todo = [(*q, str(folder)) for q in train_questions(clips)]
+    os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"    # of each process
     # spawned, not forked: each process needs an espeak-ng library of its own
     with multiprocessing.get_context("spawn").Pool(jobs) as pool:
-        # first, while no process has said anything: the same sound every time
         save(folder, "model", pool.map(reply_clip, phrases.spoken(), chunksize=50))
         np.save(folder / "voices.npy",
                 audio.to_int16(np.concatenate(pool.map(murmur, range(24), chunksize=1))))

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import queue
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -32,6 +33,15 @@ def autocast(device):
     kind = torch.device(device).type
     cpu_has = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return torch.autocast(kind, dtype=torch.bfloat16, enabled=kind != "cpu" or cpu_has)
+
+
+def compiled(module, device):
+    """The module as one program made for this machine, where a compiler is at hand: on a CPU half
+    the time of a decoder is in operations that are too small for a library's call each."""
+    if torch.device(device).type != "cpu" or not shutil.which("c++"):
+        return module
+    torch._inductor.config.cpp.dynamic_threads = True
+    return torch.compile(module)
 
 
 def write_atomically(path, write):

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Who asks: every free synthesiser at hand, each telling what it said when.
 
-espeak-ng and SVOX Pico are spoken through their libraries, flite and festival as programs. Every
-voice but Pico's names its phonemes, mapped to one short list, so that the codec's first codebook
-can be taught the same sounds by all of them. A voice is stretched and resampled at random: that
-moves pitch and formants together and makes many speakers of one.
+espeak-ng, SVOX Pico and the voices of neural.py are spoken through libraries, flite and festival as
+programs. What a voice said when comes from itself or, where it does not tell, from alignment.py.
+All phonemes are mapped to one short list, so that the codec's first codebook can be taught the same
+sounds by everybody. A voice is stretched and resampled at random: that moves pitch and formants
+together and makes many speakers of one.
 """
 
 import functools
@@ -18,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from . import audio, espeak
+from . import alignment, audio, espeak, neural
 from .audio import RATE
 from .espeak import Speech
 
@@ -35,9 +36,9 @@ HELD_VARIANTS = dict(voice="m6 f4 Marco klatt3".split(), final="Andrea caleb ste
 # Other synthesisers: flite's slt is to steer by, festival's slt (statistical models, another
 # program) is for the end. Both are one woman; no voice of hers is trained on.
 HELD_SYNTHESISER = dict(other="flite slt", other_final="festival cmu_us_slt_arctic_hts")
-TRAINED = {"espeak": 0.46, "flite awb": 0.10, "flite rms": 0.10, "flite kal16": 0.03,
-           "flite kal": 0.02, "festival ked_diphone": 0.09, "festival kal_diphone": 0.03,
-           "pico en-US": 0.09, "pico en-GB": 0.08}
+TRAINED = {"espeak": 0.34, "neural hibari": 0.18, "neural joe": 0.09, "flite awb": 0.08,
+           "flite rms": 0.08, "flite kal16": 0.02, "flite kal": 0.02, "festival ked_diphone": 0.06,
+           "festival kal_diphone": 0.02, "pico en-US": 0.06, "pico en-GB": 0.05}
 
 PHONES = ("_ p b t d k g ch jh f v th dh s z sh zh hh m n ng l r w y ah er ae aa eh ih iy ao uh uw"
           " ay aw ey oy ow").split()
@@ -172,9 +173,8 @@ def _pico_engine():
 
 
 def _pico(text, voice, stretch):
-    """It tells neither its phonemes nor its words' times: none are given."""
     pcm = _pico_engine().speak(text, voice=voice, speed=1 / stretch, volume=0.5)
-    return Speech(audio.resample(audio.to_float(np.frombuffer(pcm, "<i2")), 16000), [], None)
+    return audio.resample(audio.to_float(np.frombuffer(pcm, "<i2")), 16000)
 
 
 # --- anybody -------------------------------------------------------------------------------------
@@ -186,6 +186,8 @@ def has(synthesiser):
         return any(Path("/usr/share/festival/voices").glob(f"*/{voice}"))
     if program == "pico":
         return importlib.util.find_spec("py_nanotts") is not None
+    if program == "neural":
+        return neural.has(voice)
     return program == "espeak" or shutil.which(program) is not None
 
 
@@ -206,9 +208,12 @@ def draw(rng, split):
     if split == "train":
         names, shares = trained()
         program = str(rng.choice(names, p=shares))
+    if program == "neural hibari":
+        return dict(program=program, size=1.0, stretch=float(rng.uniform(0.75, 1.3)),
+                    person=neural.draw_person(rng))
     if program != "espeak":
         return dict(program=program, size=float(np.exp(rng.uniform(-0.2, 0.26))),
-                    stretch=float(rng.uniform(0.75, 1.3)))
+                    stretch=float(rng.uniform(0.75, 1.3)), variety=float(rng.uniform(0.3, 0.9)))
     accent, variants = str(rng.choice(ACCENTS)), VARIANTS
     if split != "train":
         variants = HELD_VARIANTS["final" if "final" in split else "voice"]
@@ -220,6 +225,20 @@ def draw(rng, split):
                 pitch=int(rng.integers(20, 85)), range=int(rng.integers(15, 85)))
 
 
+def _untimed(text, voice, who, stretch):
+    """By a synthesiser that does not tell what it says when. -> float32 [n]"""
+    if voice == "hibari":
+        return neural.say_hibari(text, 1 / stretch, who["person"])
+    if voice == "joe":
+        return neural.say_joe(text, 1 / stretch, who["variety"])
+    return _pico(text, voice, stretch)
+
+
+def timed(text, pcm, accent="en-us"):
+    """pcm float32 [n] says `text`. -> Speech"""
+    return alignment.times_of(pcm, _espeak(text, False, accent, 160, 50, 50))
+
+
 def say(text, who):
     """-> Speech: words (word, begin, end), phones (index in PHONES, begin), in seconds"""
     program, _, voice = who["program"].partition(" ")
@@ -229,8 +248,9 @@ def say(text, who):
                        who["range"])
     elif program == "flite":
         said = _flite(text, voice, who["stretch"] * size)
-    elif program == "pico":
-        said = _pico(text, voice, who["stretch"] * size)
+    elif program in ("pico", "neural"):
+        said = timed(text, _untimed(text, voice, who, who["stretch"] * size),
+                     "en-gb-x-rp" if voice == "en-GB" else "en-us")
     else:
         said = _festival_say(text, voice, who["stretch"] * size)
     if size != 1:

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: MIT
+"""A reader of phonemes that the decoder learns from: what it makes of a sound must stay the same.
+
+Spectra alone let the formants blur. This reader has heard the corpus, many voices in rooms and
+noise, and Parley's own; it is not the one that judges Parley's speech (recogniser.py), which is
+trained apart, on other sounds.
+"""
+
+import numpy as np
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+from . import mel, training
+from .audio import FRAME
+from .corpus import LABELS_A_FRAME, Clips, shards
+from .voices import PHONES, UNKNOWN
+
+WINDOW, HOP, BANDS = 512, 240, 64       # of its log mel spectrum, samples
+WIDTH, DILATIONS = 128, (1, 2, 4, 1, 1)
+PIECE, BATCH = 24, 16                   # frames of a piece, pieces of a step
+MINUTES = 1.5
+
+
+class Reader(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("window", torch.hann_window(WINDOW))
+        self.register_buffer("bank", torch.from_numpy(mel.filters(WINDOW, BANDS)))
+        widths = (BANDS, *[WIDTH] * len(DILATIONS))
+        self.layers = nn.ModuleList(nn.Conv1d(a, b, 5, dilation=d, padding=2 * d)
+                                    for a, b, d in zip(widths, widths[1:], DILATIONS))
+        self.out = nn.Linear(WIDTH, len(PHONES))
+
+    def hidden(self, x):
+        """float [B, n] -> what each layer makes of it [B, WIDTH, n / HOP]"""
+        spectrum = torch.stft(x, WINDOW, HOP, window=self.window, return_complex=True).abs()
+        y, out = (self.bank @ spectrum + mel.FLOOR).log()[..., :x.shape[-1] // HOP], []
+        for i, layer in enumerate(self.layers):
+            z = F.silu(layer(y))
+            y = z if i == 0 else y + z
+            out.append(y)
+        return out
+
+    def forward(self, x):
+        """float [B, n] -> phoneme of every 20 ms [B, n / 480, phones]"""
+        return self.out(F.avg_pool1d(self.hidden(x)[-1], 2).transpose(1, 2))
+
+    def distance(self, y, x):
+        """How differently it hears two sounds [B, n], relative to how it hears x."""
+        with torch.no_grad():
+            wanted = self.hidden(x)
+        return sum((a - b).abs().mean() / b.abs().mean()
+                   for a, b in zip(self.hidden(y), wanted)) / len(wanted)
+
+
+def piece(rng, clips):
+    """A random piece of a random clip. -> float32 [n], labels [n / 480]"""
+    part = clips[rng.integers(len(clips))]
+    fact = part.facts[rng.integers(len(part.facts))]
+    n = min(PIECE, fact["frames"])
+    at = fact["frame"] + int(rng.integers(fact["frames"] - n + 1))
+    return (np.pad(part.sound(at, n), (0, (PIECE - n) * FRAME)),
+            np.pad(part.names(at, n), (0, (PIECE - n) * LABELS_A_FRAME)))
+
+
+def train(data, run, device, seed):
+    """Trains a reader, or takes the one that is in `run`. -> Reader, not to be changed"""
+    net, path = Reader().to(device), run / "phonetics.pt"
+    if not path.exists():
+        users = [Clips(data, name) for name in shards(data)[:2]]
+        work = training.Run(
+            dict(net=net), net.parameters(), 2e-3, MINUTES, warm_steps=50, betas=(0.9, 0.98),
+            decay=0.01, device=device, smoothing=0.97, state_path=run / "phonetics.state.pt",
+            log_path=run / "phonetics.log", export=lambda: training.write_atomically(
+                path, lambda part: torch.save(net.state_dict(), part)))
+        rng = np.random.default_rng(seed + work.step)
+        own = [Clips(data, "model")]
+        for _ in work.steps():
+            sounds, labels = zip(*[piece(rng, own if i % 2 else users) for i in range(BATCH)])
+            want = torch.from_numpy(np.stack(labels)).long().to(device)
+            named = net(torch.from_numpy(np.stack(sounds).astype(np.float32)).to(device))
+            known = want != UNKNOWN
+            loss = F.cross_entropy(named[known], want[known])
+            right = (named.argmax(-1) == want)[known & (want > 0)].float().mean()
+            work.descend(loss, dict(loss=loss.item(), right=right.item()))
+    net.load_state_dict(torch.load(path, map_location=device, weights_only=True))
+    return net.eval().requires_grad_(False)
