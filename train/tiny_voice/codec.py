@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Steps 2 and 4: the tiny Mimi, and once more its decoder alone.
+"""Step 2: the tiny Mimi.
 
 Part of every batch is Parley's own voice and some users', reconstructed; the rest are users' voices
 from which the first codebook learns what was said, through a phoneme head that exists only in

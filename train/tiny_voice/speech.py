@@ -121,7 +121,7 @@ def user_clip(seed, kind, split, folder, noise=None, snr_db=None, before=BEFORE,
 
 def by_parley(text):
     """`text` in Parley's voice. -> espeak.Speech, from the first sound to the last"""
-    return voices.timed(text, neural.say_parley(text) * PARLEY_GAIN)
+    return voices.timed(text, neural.say_parley(text) * PARLEY_GAIN, fresh=True)
 
 
 def reply_clip(text):

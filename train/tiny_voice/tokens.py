@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Step 5: the text tokenizer, and what Parley says as codec tokens.
+"""Step 4: the text tokenizer, and what Parley says as codec tokens.
 
 Writes to the run folder, echo_I.npy to its folder features/:
   tokenizer.model   made early: hearing.py needs it

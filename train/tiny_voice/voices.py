@@ -234,9 +234,9 @@ def _untimed(text, voice, who, stretch):
     return _pico(text, voice, stretch)
 
 
-def timed(text, pcm, accent="en-us"):
-    """pcm float32 [n] says `text`. -> Speech"""
-    return alignment.times_of(pcm, _espeak(text, False, accent, 160, 50, 50))
+def timed(text, pcm, accent="en-us", fresh=False):
+    """pcm float32 [n] says `text`; fresh: its times are always the same. -> Speech"""
+    return alignment.times_of(pcm, _espeak(text, fresh, accent, 160, 50, 50))
 
 
 def say(text, who):
