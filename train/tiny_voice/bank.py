@@ -14,10 +14,13 @@ import sentencepiece
 
 from . import phrases, rooms
 from .audio import FRAME_RATE, frame_of
-from .corpus import Clips, shards
+from .corpus import LABELS_A_FRAME, Clips, shards
 from .stem import A_FRAME
 
 TAIL = 3                # frames of each reply's codes after its last sound
+PACE = 0.12             # most that a question is said faster or slower than it was, in nepers
+PACED = 0.5             # share of the questions of which it is
+VECTORS_S = FRAME_RATE * A_FRAME
 
 
 def feature_path(run, name):
@@ -58,9 +61,11 @@ class Part:
                     return name
         return fact["noise"]
 
-    def cut(self, first, n):
-        """-> features of n frames from the file's frame `first`, labels [4 n]"""
-        return (self.features[first * A_FRAME:(first + n) * A_FRAME], self.clips.names(first, n))
+    def cut(self, first, frames, vectors):
+        """-> of the file's `frames` frames from `first` on these vectors, and the label of each"""
+        names = self.clips.names(first, frames)
+        return (self.features[first * A_FRAME:(first + frames) * A_FRAME][vectors],
+                names[vectors * LABELS_A_FRAME // A_FRAME])
 
 
 class Bank:
@@ -116,9 +121,28 @@ class Bank:
                     clip.update(kind="beyond", reply=phrases.AGAIN)
                 self.clips.setdefault(clip["noise"], {}).setdefault(clip["kind"], []).append(clip)
 
-    def sound_of(self, clip, begin, n):
-        """n frames of a clip from its frame `begin`. -> features, labels"""
-        return self.parts[clip["part"]].cut(clip["frame"] + begin, n)
+    def sound_of(self, view, begin, n):
+        """n frames of a view from its frame `begin`. -> features [16 n, channels], labels [4 n]"""
+        clip = view["clip"]
+        vectors = np.arange(begin * A_FRAME, (begin + n) * A_FRAME)
+        vectors = (view["late"] + view["pace"] * vectors).astype(int)
+        sound, names = self.parts[clip["part"]].cut(clip["frame"], clip["frames"], vectors)
+        return sound, names[::A_FRAME // LABELS_A_FRAME]
+
+
+def view_of(clip, rng):
+    """The clip as it is heard once: where in a frame it begins is always another, and the pace
+    often. -> frames, start, end and words of what is heard, for Bank.sound_of"""
+    late = int(rng.integers(A_FRAME))
+    pace = float(np.exp(rng.uniform(-PACE, PACE))) if rng.random() < PACED else 1.0
+
+    def heard_at(second):
+        return max(0.0, (second * VECTORS_S - late) / pace / VECTORS_S)
+
+    return dict(clip=clip, late=late, pace=pace,
+                frames=int((clip["frames"] * A_FRAME - late) / pace) // A_FRAME,
+                start=heard_at(clip["start"]), end=heard_at(clip["end"]),
+                words=[(word, heard_at(end)) for word, _, end in clip["words"]])
 
 
 class Reply:

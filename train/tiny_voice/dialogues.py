@@ -10,11 +10,12 @@ import numpy as np
 
 from . import phrases
 from .audio import frame_of
+from .bank import view_of
 from .corpus import LABELS_A_FRAME, UNHEARD
 from .stem import A_FRAME
 from .tokens import END_OF_PADDING, PAD
 
-REACT = 5               # frames from the user's last sound to the reply
+REACT = 6               # frames from the user's last sound to the reply
 GREET = 8               # frame of the greeting when nobody has spoken
 YIELD = 5               # frames of the user's speech after which Parley falls silent
 DRILLED = 8             # words of an answer that a drill writes
@@ -22,9 +23,9 @@ ALOUD = 0.3             # share of the sums that teach arithmetic and not listen
 NEAR = 0.25             # share of the conversations in which the microphone hears the loudspeaker
 NOBODY = 0.08           # share of the conversations in which there is only noise
 FRESH = 0.5             # share of the conversations that begin as a stream does
-SHARE = dict(sum=0.34, faq=0.23, manners=0.09, count=0.06, list=0.03, say=0.16, stop=0.03,
+SHARE = dict(sum=0.29, faq=0.25, manners=0.09, count=0.06, list=0.03, say=0.19, stop=0.03,
              ood=0.08, beyond=0.05)     # "beyond": a question outside the small world
-DRILL = dict(sum=0.31, faq=0.21, manners=0.09, count=0.05, list=0.03, say=0.22, stop=0.03,
+DRILL = dict(sum=0.26, faq=0.25, manners=0.09, count=0.04, list=0.02, say=0.25, stop=0.03,
              ood=0.06, beyond=0.05)
 INTERRUPT = dict(sum=0.2, faq=0.3, manners=0.15, count=0.75, list=0.75, say=0.0, stop=0.0, ood=0.3,
                  beyond=0.25)
@@ -36,7 +37,7 @@ class Talk:
     def __init__(self, bank, rng, frames, background, near=None):
         one = background[rng.integers(len(background))]
         at = 0 if rng.random() < FRESH else rng.integers(len(one) // A_FRAME - frames)
-        self.bank, self.frames = bank, frames
+        self.bank, self.rng, self.frames = bank, rng, frames
         self.user = one[at * A_FRAME:(at + frames) * A_FRAME].copy()    # f16 [16 a frame, channels]
         self.phones = np.zeros(frames * LABELS_A_FRAME, np.uint8)
         self.model = None                                               # [8, frames]
@@ -51,6 +52,7 @@ class Talk:
 
     def ask(self, clip, at):
         """The user's clip with its first sound in frame `at`. -> frame of its last sound"""
+        clip = view_of(clip, self.rng)
         first, last = frame_of(clip["start"]), frame_of(clip["end"])
         begin = max(0, first - at, min(first, self.busy - at + first))
         place = at - (first - begin)
@@ -61,7 +63,7 @@ class Talk:
             self.phones[place * LABELS_A_FRAME:(place + n) * LABELS_A_FRAME] = phones
             if not clip["words"]:
                 self.heard[place:place + n] = UNHEARD
-            for word, _, end in clip["words"]:
+            for word, end in clip["words"]:
                 f = at + frame_of(end) - first + 1
                 if word and f < self.frames:
                     self.heard[f] = self.bank.vocabulary.get(word, 0)
