@@ -272,7 +272,8 @@ def train(data, run, device, minutes, size, frames, models, rate, seed, dim, lay
         dict(net=net, old=old), net.learning(), rate, minutes, warm_steps=100, betas=(0.9, 0.97),
         decay=0.02, device=device, smoothing=0.98, state_path=run / "hearing.state.pt",
         log_path=run / "hearing.log", export=lambda: export(net, config, run),
-        matrices=[p for p in lm.transformer.parameters() if p.dim() == 2])
+        matrices=[p for part in (lm.transformer, mimi.encoder_transformer)
+                  for p in part.parameters() if p.dim() == 2])
     print(f"hearing: {sum(p.numel() for p in work.params)} parameters learn", flush=True)
     rare = torch.ones(len(PHONES), device=device)
     rare[0] = 0.3
