@@ -36,8 +36,8 @@ HELD_VARIANTS = dict(voice="m6 f4 Marco klatt3".split(), final="Andrea caleb ste
 # Other synthesisers: flite's slt is to steer by, festival's slt (statistical models, another
 # program) is for the end. Both are one woman; no voice of hers is trained on.
 HELD_SYNTHESISER = dict(other="flite slt", other_final="festival cmu_us_slt_arctic_hts")
-TRAINED = {"espeak": 0.34, "neural hibari": 0.18, "neural joe": 0.09, "flite awb": 0.08,
-           "flite rms": 0.08, "flite kal16": 0.02, "flite kal": 0.02, "festival ked_diphone": 0.06,
+TRAINED = {"espeak": 0.42, "neural hibari": 0.15, "neural joe": 0.08, "flite awb": 0.07,
+           "flite rms": 0.07, "flite kal16": 0.02, "flite kal": 0.01, "festival ked_diphone": 0.05,
            "festival kal_diphone": 0.02, "pico en-US": 0.06, "pico en-GB": 0.05}
 
 PHONES = ("_ p b t d k g ch jh f v th dh s z sh zh hh m n ng l r w y ah er ae aa eh ih iy ao uh uw"
