@@ -18,12 +18,12 @@ from . import audio, espeak, mel, phrases, speech, training, voices
 from .audio import LABEL, RATE
 from .voices import PHONES
 
-CLIPS = 1500
+CLIPS = 3000
 VOICES = ["en-us+m1", "en-us+m3", "en-us+f2", "en-us+m7", "en-gb-x-rp"]
 
 
 class Net(nn.Module):
-    """log mel [B, 40, T], 20 ms -> phoneme of every 20 ms [B, T, phones]"""
+    """log mel [B, 40, T], 20 ms -> phoneme of every 20 ms, 0: none new [B, T, phones]"""
 
     def __init__(self):
         super().__init__()
@@ -46,7 +46,7 @@ def features(x):
 
 
 def _clip(seed):
-    """A sentence in a clean voice. -> features, labels"""
+    """A sentence in a clean voice. -> features, its phonemes in order"""
     rng = np.random.default_rng([seed, 80])
     texts = phrases.spoken()
     text = texts[rng.integers(len(texts))] if rng.random() < 0.5 else phrases.ask(
@@ -57,7 +57,7 @@ def _clip(seed):
         said = voices.say(text, dict(program="espeak", voice=str(rng.choice(VOICES)), fresh=False,
                                      rate=int(rng.integers(130, 180)), pitch=45, range=35, size=1))
     x = np.pad(said.pcm * rng.uniform(0.3, 1), (RATE // 5, RATE // 5))
-    return features(x), speech.phone_labels(len(x), said.phones, 0.2)
+    return features(x), [phone for phone, _ in said.phones if phone > 0]
 
 
 def train(run, device, jobs, minutes, batch):
@@ -73,18 +73,15 @@ def train(run, device, jobs, minutes, batch):
             run / "recogniser.pt", lambda path: torch.save(net.state_dict(), path)))
     rng = np.random.default_rng(work.step)
     for _ in work.steps():
-        x, labels = np.zeros((batch, 40, 100), np.float32), np.zeros((batch, 100), np.int64)
-        for i in range(batch):
-            f, names = clips[rng.integers(len(clips))]
-            n = min(100, f.shape[1], len(names))
-            at = int(rng.integers(min(f.shape[1], len(names)) - n + 1))
-            x[i, :, :n], labels[i, :n] = f[:, at:at + n], names[at:at + n]
-            x[i, :, n:] = np.log(mel.FLOOR)
-        want = torch.from_numpy(labels).to(device)
-        named = net(torch.from_numpy(x).to(device))
-        loss = F.cross_entropy(named.flatten(0, 1), want.flatten())
-        right = (named.argmax(-1) == want)[want > 0].float().mean()
-        work.descend(loss, dict(loss=loss.item(), right=right.item()))
+        some = [clips[i] for i in rng.integers(len(clips), size=batch)]
+        x = np.full((batch, 40, max(f.shape[1] for f, _ in some)), np.log(mel.FLOOR), np.float32)
+        for row, (f, _) in zip(x, some):
+            row[:, :f.shape[1]] = f
+        named = net(torch.from_numpy(x).to(device)).log_softmax(-1).transpose(0, 1)
+        loss = F.ctc_loss(named, torch.tensor(sum((names for _, names in some), [])),
+                          torch.full((batch,), x.shape[2]),
+                          torch.tensor([len(names) for _, names in some]))
+        work.descend(loss, dict(loss=loss.item()))
 
 
 def _distance(a, b):
@@ -99,11 +96,9 @@ def _distance(a, b):
 
 @torch.no_grad()
 def read(net, x):
-    """float32 [n] -> phonemes in order, silences and repetitions left out"""
+    """float32 [n] -> phonemes in order"""
     names = net(torch.from_numpy(features(x))[None])[0].argmax(-1).numpy()
-    edges = np.flatnonzero(np.diff(names, prepend=-1))
-    ends = np.append(edges[1:], len(names))
-    return [int(names[a]) for a, b in zip(edges, ends) if names[a] > 0 and b - a > 1]
+    return [int(n) for n in names[np.diff(names, prepend=-1) != 0] if n > 0]
 
 
 def score(path, spoken):
