@@ -30,8 +30,7 @@ SLOT = FRAME // A_FRAME         # samples of such a vector
 WINDOW = 6                      # frames of a window, after one that only leads up to it
 
 OTHERS = 300                    # questions by others that it may be asked to speak
-MATCH = 1.0                     # weight of what the reader of phonemes hears
-EMPHASIS = 0.95                 # of high sounds, once more beside the samples as they are
+MATCH = 2.0                     # weight of what the reader of phonemes hears
 AT_ONCE = 0.15                  # share of the pieces that begin in the middle of a reply
 
 
@@ -90,38 +89,49 @@ class Material:
                 torch.from_numpy(np.stack(sounds).astype(np.float32))[:, None])
 
 
-class Sketch(nn.Module):
-    """Of each of the 200 vectors a second: its spectrum, and its samples up to 2.4 kHz."""
+class Slow(nn.Module):
+    """The samples of a sound below 2.4 kHz: there the decoder can know where in a period it is."""
 
-    SIZE, BANDS = 512, 64           # window of the spectrum, in samples; mel bands
     SLOWER, TAPS = 5, 61            # one of so many samples; length of the filter before
     LOUDER = 20                     # brings the samples to about 1
 
-    def __init__(self, channels):
+    def __init__(self):
         super().__init__()
-        self.slow = SLOT // self.SLOWER
-        self.read = nn.Conv1d(channels, self.BANDS + self.slow, 1)
-        nn.init.zeros_(self.read.weight)
-        self.register_buffer("window", torch.hann_window(self.SIZE))
-        self.register_buffer("bank", torch.from_numpy(mel.filters(self.SIZE, self.BANDS)))
         t = torch.arange(self.TAPS) - self.TAPS // 2
         low = torch.sinc(t / self.SLOWER) * torch.hann_window(self.TAPS, periodic=False)
         self.register_buffer("low", (low / low.sum())[None, None])
 
+    def forward(self, x):
+        """[B, 1, n] -> [B, 1, n / SLOWER], the higher of them raised"""
+        middle = self.TAPS // 2
+        slow = F.conv1d(F.pad(x, (middle - self.SLOWER // 2, middle)), self.low,
+                        stride=self.SLOWER)[..., :x.shape[-1] // self.SLOWER]
+        return self.LOUDER * (slow - 0.7 * F.pad(slow, (1, -1)))
+
+
+class Sketch(nn.Module):
+    """Of each of the 200 vectors a second: its spectrum, and its samples up to 2.4 kHz."""
+
+    SIZE, BANDS = 512, 64           # window of the spectrum, in samples; mel bands
+
+    def __init__(self, channels, slow):
+        super().__init__()
+        self.slow, self.samples = slow, SLOT // slow.SLOWER
+        self.read = nn.Conv1d(channels, self.BANDS + self.samples, 1)
+        nn.init.zeros_(self.read.weight)
+        self.register_buffer("window", torch.hann_window(self.SIZE))
+        self.register_buffer("bank", torch.from_numpy(mel.filters(self.SIZE, self.BANDS)))
+
     @torch.no_grad()
     def wanted(self, x):
-        """[B, 1, n] -> log mel [B, BANDS, n / SLOT], samples [B, slow, n / SLOT]"""
+        """[B, 1, n] -> log mel [B, BANDS, n / SLOT], samples [B, SLOT / SLOWER, n / SLOT]"""
         half = self.SIZE // 2
         padded = F.pad(x[:, 0], (half - SLOT // 2, half))
         spectrum = torch.stft(padded, self.SIZE, SLOT, window=self.window, center=False,
                               return_complex=True).abs()
         n = x.shape[-1] // SLOT
-        middle = self.TAPS // 2
-        samples = F.conv1d(F.pad(x, (middle - self.SLOWER // 2, middle)), self.low,
-                           stride=self.SLOWER)[..., :n * self.slow]
-        samples = self.LOUDER * (samples - 0.7 * F.pad(samples, (1, -1)))
         return ((self.bank @ spectrum[..., :n] + mel.FLOOR).log(),
-                samples[:, 0].unflatten(1, (n, self.slow)).transpose(1, 2))
+                self.slow(x)[:, 0].unflatten(1, (n, self.samples)).transpose(1, 2))
 
     def losses(self, h, x):
         """h [B, channels, n / SLOT] of the sound x [B, 1, n] -> mel distance, samples apart"""
@@ -146,15 +156,13 @@ def windows(h, x):
     return tuple(torch.stack(v) for v in zip(*parts))
 
 
-def sound_losses(y, x, spectra, reader):
+def sound_losses(y, x, spectra, slow, reader):
     """Of sounds [B, 1, n]. -> loss, figures"""
     log, linear = spectra(y[:, 0], x[:, 0])
-    wave = samples_apart(y, x)
-    high = samples_apart(*(v[..., 1:] - EMPHASIS * v[..., :-1] for v in (y, x)))
+    wave = samples_apart(slow(y), slow(x))
     match = reader.distance(y[:, 0], x[:, 0])
-    return (2 * log + linear + wave + high + MATCH * match,
-            dict(mel=log.item(), lin=linear.item(), wave=wave.item(), high=high.item(),
-                 match=match.item()))
+    return (2 * log + linear + wave + MATCH * match,
+            dict(mel=log.item(), lin=linear.item(), wave=wave.item(), match=match.item()))
 
 
 def train(data, run, device, minutes, own, others, windowed, frames, rate, seed):
@@ -168,7 +176,8 @@ def train(data, run, device, minutes, own, others, windowed, frames, rate, seed)
     mimi.train()
     modules = list(mimi.decoder.model)
     lower, upper = nn.Sequential(*modules[:CUT]), nn.Sequential(*modules[CUT:])
-    sketch = Sketch(config["seanet"]["n_filters"] * 8).to(device)
+    slow = Slow().to(device)
+    sketch = Sketch(config["seanet"]["n_filters"] * 8, slow).to(device)
     parts = (mimi.upsample, mimi.decoder_transformer, mimi.decoder, sketch)
     work = training.Run(
         dict(mimi=mimi, sketch=sketch), [p for part in parts for p in part.parameters()], rate,
@@ -191,7 +200,7 @@ def train(data, run, device, minutes, own, others, windowed, frames, rate, seed)
         h, x = windows(h[-windowed:], x[-windowed:])
         with amp:
             y = upper(h)
-        loss, facts = sound_losses(y.float()[..., FRAME:], x[..., FRAME:], spectra, reader)
+        loss, facts = sound_losses(y.float()[..., FRAME:], x[..., FRAME:], spectra, slow, reader)
         work.descend(loss + 2 * spectrum + samples,
                      dict(facts, sketch=spectrum.item(), slow=samples.item()))
     figures = codec.measure(data, run, device)
