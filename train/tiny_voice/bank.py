@@ -131,8 +131,8 @@ class Bank:
 
 
 def view_of(clip, rng):
-    """The clip as it is heard once: where in a frame it begins is always another, and the pace
-    often. -> frames, start, end and words of what is heard, for Bank.sound_of"""
+    """The clip as it is heard once: where in a frame it begins is drawn anew, and often the pace.
+    -> frames, start, end and words of what is heard, for Bank.sound_of"""
     late = int(rng.integers(A_FRAME))
     pace = float(np.exp(rng.uniform(-PACE, PACE))) if rng.random() < PACED else 1.0
 
