@@ -97,7 +97,7 @@ $(TESTS): $(BUILD)/%: %.c $(BUILD)/libparley.a Makefile
 # AVX-512, VNNI and AMX in other instructions, for tests on machines without them; -O1 compiles four times faster.
 SIMDE_ISAS := $(if $(wildcard /usr/include/simde/x86/avx512.h),$(if $(filter x86_64%,$(shell $(CC) -dumpmachine)),\
               avx512 avxvnni avx512vnni avx512bf16 amx))
-$(BUILD)/tests/kernel/kern $(BUILD)/tests/kernel/int8 $(BUILD)/tests/kernel/panel: $(SIMDE_ISAS:%=$(PLAIN)/tests/kernel/simde_%.o)
+$(filter-out %/quant,$(filter $(BUILD)/tests/kernel/%,$(TESTS))): $(SIMDE_ISAS:%=$(PLAIN)/tests/kernel/simde_%.o)
 $(PLAIN)/tests/kernel/simde_%.o: src/kernel/isa_%.c tests/kernel/simde.h Makefile
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ISA_C) $(ISA_FLAGS_avx2) -O1 -Wno-psabi -include tests/kernel/simde.h -Disa_$*=isa_$*_simde \
