@@ -30,7 +30,7 @@ SLOT = FRAME // A_FRAME         # samples of such a vector
 WINDOW = 6                      # frames of a window, after one that only leads up to it
 
 OTHERS = 300                    # questions by others that it may be asked to speak
-MATCH = 2.0                     # weight of what the reader of phonemes hears
+MATCH = 4.0                     # weight of what the reader of phonemes hears
 AT_ONCE = 0.15                  # share of the pieces that begin in the middle of a reply
 
 

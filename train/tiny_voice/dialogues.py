@@ -8,7 +8,7 @@ while Parley speaks silences it, and is answered unless it was "stop".
 
 import numpy as np
 
-from . import phrases
+from . import phrases, rooms
 from .audio import frame_of
 from .bank import view_of
 from .corpus import LABELS_A_FRAME, UNHEARD
@@ -22,6 +22,7 @@ DRILLED = 8             # words of an answer that a drill writes
 ALOUD = 0.3             # share of the sums that teach arithmetic and not listening
 NEAR = 0.25             # share of the conversations in which the microphone hears the loudspeaker
 NOBODY = 0.08           # share of the conversations in which there is only noise
+HARDER = 1.6            # how much oftener than in the corpus questions are among many voices
 FRESH = 0.5             # share of the conversations that begin as a stream does
 SHARE = dict(sum=0.29, faq=0.25, manners=0.09, count=0.06, list=0.03, say=0.19, stop=0.03,
              ood=0.08, beyond=0.05)     # "beyond": a question outside the small world
@@ -106,9 +107,10 @@ def another_sum(bank, rng, clip):
 
 
 def draw_background(bank, rng):
-    """-> its name; as often as in the corpus"""
+    """-> its name; as often as in the corpus, but many voices HARDER times as often"""
     names = list(bank.clips)
-    share = np.array([sum(map(len, bank.clips[n].values())) for n in names], float)
+    share = np.array([sum(map(len, bank.clips[n].values())) * (HARDER if n in rooms.CROWDS else 1)
+                      for n in names])
     return str(rng.choice(names, p=share / share.sum()))
 
 

@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: MIT
-"""Step 3: the codec learns to hear anybody and the language model to listen, as one network.
+"""Step 4: the codec learns to hear anybody and the language model to listen, as one network.
 
 The lower part of the encoder stays (stem.py); what it makes of every clip is computed once. The
 upper part, the codebooks and the temporal transformer of the language model then hear conversations
 of questions of all synthesisers, each answered in writing at once (dialogues.drill): the gradient
 of the answers goes through the codes into the encoder. The first codebook, and all together, must
-also name the phonemes, and the transformer each word when it is over. Parley's own voice keeps the
-latents that the decoder knows.
+also name the phonemes, and the transformer each word when it is over.
+
+The codebooks stay, so that what Parley says stays the same codes with the same sound: neither the
+decoder nor the language model has to learn again how Parley speaks. Its own voice keeps its
+latents, about, and so most of its codes when it is encoded again.
 
 While they learn together the transformer reads the vectors that the codes stand for, by one matrix
-for the first codebook and one for all others. In the end a codebook's vectors times the matrix are
-the language model's table of embeddings of that codebook: nothing else changes for it.
+for the first codebook and one for all others, and of each code what the matrix does not say. In the
+end both together are the language model's table of embeddings: nothing else changes for it, and a
+language model that has such tables goes on where it was.
 """
 
 import copy
@@ -35,6 +39,9 @@ RECORDINGS, LENGTH = 12, 420    # of each background, frames of each
 PIECE = 30                      # frames of Parley's own voice
 MUTE = 0.1                      # share of the conversations heard by the first codebook alone
 WRONG = 0.06                    # most frames whose codes are another conversation's
+PHONE_WEIGHT, OWN_WEIGHT = 0.5, 0.1     # of naming phonemes: the users', those of its own voice
+ANSWER_WEIGHT = 2.0
+STAY_WEIGHT, COMMIT_WEIGHT = 2.0, 0.1   # of keeping its own voice's latents, of nearness to codes
 
 
 def compute_backgrounds(stem, data, run, seed):
@@ -54,7 +61,6 @@ def compute_features(data, run, device, seed, jobs=2):
     """Runs the stem over every background and every file of the corpus that has no features yet."""
     mimi, _ = codec.load(run, device)
     stem = Stem(mimi, device, run)
-    feature_path(run, "x").parent.mkdir(exist_ok=True)
     compute_backgrounds(stem, data, run, seed)
     for name in ["model", *shards(data)]:
         path = feature_path(run, name)
@@ -126,15 +132,23 @@ class Heads(nn.Module):
 
 
 class Reader(nn.Module):
-    """Reads the vectors that a user's codes stand for, in place of the language model's tables."""
+    """The language model's tables of a user's codes, while the encoder learns.
 
-    def __init__(self, dim, width):
+    What a code means is its vector times a matrix, through which the gradient reaches the encoder,
+    and what the matrix does not say of it.
+    """
+
+    def __init__(self, dim, width, codebooks, bins):
         super().__init__()
         self.first, self.rest = (nn.Linear(dim, width, bias=False) for _ in range(2))
+        self.beyond = nn.Parameter(torch.zeros(codebooks, bins, width))
 
-    def forward(self, first, rest):
-        """[B, dim, T] each -> [B, T, width]"""
-        return self.first(first.transpose(1, 2)) + self.rest(rest.transpose(1, 2))
+    def forward(self, first, rest, codes, hears):
+        """first, rest [B, dim, T], codes [B, K, T]; `hears` [B, 1, 1]: 0 where a conversation
+        lacks the codebooks after the first. -> [B, T, width]"""
+        names = [F.embedding(c, table) for c, table in zip(codes.unbind(1), self.beyond)]
+        return (self.first(first.transpose(1, 2)) + names[0]
+                + hears * (self.rest(rest.transpose(1, 2)) + sum(names[1:])))
 
     @torch.no_grad()
     def pairs(self, mimi):
@@ -146,7 +160,7 @@ class Reader(nn.Module):
 
     @torch.no_grad()
     def learn_from(self, mimi, tables):
-        """Begins as near as it can to a language model's tables [bins, width] of the codes."""
+        """Begins with a language model's tables [bins, width] of the codes."""
         given = list(zip(self.pairs(mimi), tables))
         for matrix, some in ((self.first, given[:1]), (self.rest, given[1:])):
             vectors = torch.cat([v for (v, _), _ in some])
@@ -154,46 +168,61 @@ class Reader(nn.Module):
             small = 1e-3 * vectors.square().sum() / len(vectors.T) * torch.eye(len(vectors.T))
             found = torch.linalg.solve(vectors.T @ vectors + small, vectors.T @ wanted)
             matrix.weight.copy_(found.T)
-            left = (wanted - vectors @ found).square().sum() / wanted.square().sum()
-            print(f"reader: {left:.2f} of the tables are left", flush=True)
+        for ((vectors, matrix), table), beyond in zip(given, self.beyond):
+            beyond.copy_(table - matrix(vectors))
 
     @torch.no_grad()
     def write_to(self, mimi, tables):
-        for (vectors, matrix), table in zip(self.pairs(mimi), tables):
-            table.weight[:len(vectors)] = matrix(vectors)
+        for (vectors, matrix), beyond, table in zip(self.pairs(mimi), self.beyond, tables):
+            table.weight[:len(vectors)] = matrix(vectors) + beyond
 
 
 def quantise(mimi, z, levels):
-    """-> first codebook's part, `levels` others together, commitment"""
-    parts, commit = [], 0.0
+    """[B, dim, T] -> first codebook's part, `levels` others together, codes [B, 1 + levels, T],
+    commitment"""
+    parts, codes, commit = [], [], 0.0
     for half, n in ((mimi.quantizer.rvq_first, 1), (mimi.quantizer.rvq_rest, levels)):
-        q, _, penalty, _ = half.vq(half.input_proj(z), n_q=n)
+        q, chosen, penalty, _ = half.vq(half.input_proj(z), n_q=n)
         parts.append(half.output_proj(q))
+        codes.append(chosen.transpose(0, 1))
         commit = commit + penalty.mean()
-    return *parts, commit
+    return *parts, torch.cat(codes, 1), commit
 
 
 class Ensemble(nn.Module):
     """Everything that learns to hear."""
 
-    def __init__(self, mimi, lm, vocabulary, dim):
+    def __init__(self, mimi, lm, vocabulary, dim, silence):
+        """`silence`: Parley's codes while it says nothing, as it does not here"""
         super().__init__()
-        width = lm.dim
-        self.mimi, self.lm, self.reader = mimi, lm, Reader(dim, width)
+        width, tables = lm.dim, lm.num_audio_codebooks - lm.dep_q
+        self.mimi, self.lm, self.reader = mimi, lm, Reader(dim, width, tables, lm.card)
         self.heads, self.ear = Heads(dim), nn.Linear(width, vocabulary + 1)
+        self.silence = silence
+
+    def train(self, mode=True):
+        """But for the codebooks, which stay."""
+        super().train(mode)
+        for half in (self.mimi.quantizer.rvq_first, self.mimi.quantizer.rvq_rest):
+            for layer in half.vq.layers:
+                layer._codebook.eval()
+        return self
 
     def learning(self):
-        """Its parameters but for the fixed stem, the decoder and what speaks."""
+        """Its parameters but for the fixed stem, what is decoded and what speaks."""
+        quantizer = self.mimi.quantizer
         parts = [*list(self.mimi.encoder.model)[CUT:], self.mimi.encoder_transformer,
-                 self.mimi.downsample, self.mimi.quantizer, self.reader, self.heads, self.ear,
+                 self.mimi.downsample, quantizer.rvq_first.input_proj,
+                 quantizer.rvq_rest.input_proj, self.reader, self.heads, self.ear,
                  self.lm.transformer, self.lm.out_norm, self.lm.text_emb, self.lm.text_linear]
         return [p for part in parts for p in part.parameters() if p.requires_grad]
 
-    def listen(self, first, rest, text):
-        """Reads codes' vectors [B, dim, T] and the text before [B, T]. -> hidden, text logits"""
+    def listen(self, first, rest, codes, text):
+        """Reads codes [B, K, T] with their vectors [B, dim, T] and the text before [B, T].
+        -> hidden, text logits"""
         lm = self.lm
-        rest = rest * (torch.rand(len(rest), 1, 1, device=rest.device) >= MUTE)
-        heard = self.reader(first, rest)
+        hears = torch.rand(len(rest), 1, 1, device=rest.device) >= MUTE
+        heard = self.reader(first, rest, codes, hears)
         wrong = torch.rand(heard.shape[:2], device=heard.device) < WRONG * torch.rand(
             len(heard), 1, device=heard.device)
         heard = torch.where(wrong[..., None], heard.roll(1, 0).detach(), heard)
@@ -201,7 +230,8 @@ class Ensemble(nn.Module):
         text = F.pad(text[:, :-1], (1, 0), value=int(begin[0]))
         user = sum(lm.emb[k](begin[1 + k]) for k in range(lm.dep_q, lm.num_audio_codebooks))
         heard = torch.cat([user.detach().expand(len(heard), 1, -1), heard[:, :-1]], 1)
-        hidden = lm.out_norm(lm.transformer(heard + lm.text_emb(text)))
+        own = sum(lm.emb[k](code) for k, code in enumerate(self.silence)).detach()
+        hidden = lm.out_norm(lm.transformer(heard + lm.text_emb(text) + own))
         return hidden, lm.text_linear(hidden)
 
 
@@ -226,29 +256,31 @@ def losses(net, old, batch, levels, rare, amp):
             keep = top(old, own.float().transpose(1, 2)).float()
     n, frames = len(x), x.shape[1] // A_FRAME
     flat = torch.cat([z.transpose(1, 2).flatten(0, 1), z_own.transpose(1, 2).flatten(0, 1)])
-    first, rest, commit = quantise(net.mimi, flat.T[None], levels)
+    first, rest, codes, commit = quantise(net.mimi, flat.T[None], levels)
 
     def split(v):                                   # -> of the users, of Parley: [B, dim, T]
         users, parley = v[0].T.split([n * frames, len(flat) - n * frames])
         return (users.unflatten(0, (n, frames)).transpose(1, 2),
                 parley.unflatten(0, (-1, PIECE)).transpose(1, 2))
 
-    (first, first_own), (rest, rest_own) = split(first), split(rest)
+    (first, first_own), (rest, rest_own), (codes, codes_own) = map(split, (first, rest, codes))
     with torch.no_grad():
-        old_first, old_rest, _ = quantise(old, keep, levels)
+        old_first, old_rest, old_codes, _ = quantise(old, keep, levels)
     phone, facts = phone_losses(net, first, first + rest, phones, rare)
     phone_own, _ = phone_losses(net, first_own, first_own + rest_own, own_phones, rare)
     with amp:
-        hidden, said = net.listen(first, rest, text)
+        hidden, said = net.listen(first, rest, codes, text)
         named = net.ear(hidden)
     answer = language_model.weighted(said, text, language_model.text_weight(text))
     word = language_model.ear_loss(named, heard)
     decoded = old_first + old_rest
     stay = ((z_own - keep).square().mean() / keep.square().mean()
             + (first_own + rest_own - decoded).square().mean() / decoded.square().mean())
-    loss = phone + 0.2 * phone_own + answer + word + 2 * stay + 0.1 * commit
+    loss = (PHONE_WEIGHT * phone + OWN_WEIGHT * phone_own + ANSWER_WEIGHT * answer + word
+            + STAY_WEIGHT * stay + COMMIT_WEIGHT * commit)
     right = language_model.share_right
     return loss, dict(facts, text=answer.item(), word=word.item(), stay=stay.item(),
+                      kept=(codes_own == old_codes)[:, 0].float().mean().item(),
                       commit=commit.item(), words_right=right(said, text, text > tokens.PAD),
                       heard_right=right(named, heard, heard > 0))
 
@@ -258,15 +290,17 @@ def train(data, run, device, minutes, size, frames, models, rate, seed, dim, lay
     """`size` conversations of `frames` frames, `models` pieces of Parley's voice a step."""
     training.prepare(seed)
     run = Path(run)
-    tokens.train_tokenizer(run)
     compute_features(data, run, device, seed)
     mimi, config = codec.load(run, device)
     old = copy.deepcopy(mimi).eval()
     bank = Bank(data, run, world, codes=False)
     lm, _ = language_model.make(bank.tokenizer, device, dim, layers, context)
-    net = Ensemble(mimi, lm, len(bank.vocabulary), config["seanet"]["dimension"]).to(device)
+    net = Ensemble(mimi, lm, len(bank.vocabulary), config["seanet"]["dimension"],
+                   tokens.silence(run).to(device)).to(device)
     if source:
         net.reader.learn_from(mimi, language_model.begin_from(lm, bank.tokenizer, source))
+    else:
+        language_model.forget_own_voice(lm)
     net.train()
     work = training.Run(
         dict(net=net, old=old), net.learning(), rate, minutes, warm_steps=100, betas=(0.9, 0.97),

@@ -168,6 +168,12 @@ def begin_from(lm, tokenizer, source):
             for k in range(lm.dep_q, lm.num_audio_codebooks)]
 
 
+def forget_own_voice(lm):
+    """While it learns to listen it does not hear itself: nothing until then."""
+    for table in lm.emb[:lm.dep_q]:
+        nn.init.zeros_(table.weight)
+
+
 def make(tokenizer, device, dim, layers, context):
     """-> a language model of random weights, its configuration"""
     config = lm_config(tokenizer.get_piece_size(), dim=dim, layers=layers, context=context)
@@ -193,8 +199,6 @@ def train(data, run, device, minutes, size, frames, depth_share, rate, dim, laye
     learned = torch.load(run / "listening.pt", map_location=device, weights_only=True)
     lm.load_state_dict(learned["lm"])
     ear.load_state_dict(learned["ear"])
-    for table in lm.emb[:lm.dep_q]:             # while it learned to listen it did not hear itself
-        nn.init.zeros_(table.weight)
     print(f"language model: {sum(p.numel() for p in lm.parameters())} parameters", flush=True)
     work = training.Run(
         dict(lm=lm, ear=ear), [*lm.parameters(), *ear.parameters()], rate, minutes, warm_steps=150,

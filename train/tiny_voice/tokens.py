@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Step 4: the text tokenizer, and what Parley says as codec tokens.
+"""Step 3: the text tokenizer, and what Parley says as codec tokens. These stay from here on.
 
 Writes to the run folder, echo_I.npy to its folder features/:
-  tokenizer.model   made early: hearing.py needs it
+  tokenizer.model
   codes.npz     silence i16 [8]: digital silence, once it has settled
                 model i16 [8, n]: all that is spoken in one breath, one after the other, each with
                 TAIL frames of silence
+                texts: what it is, in this order
                 echoes: how many there are of
   echo_I.npy    f16: the same as a microphone near the loudspeaker hears it, as the stem made it
 """
@@ -114,13 +115,40 @@ def entropy(codes, bins=512):
     return [round(float(-(p[p > 0] * np.log2(p[p > 0])).sum()), 2) for p in counts]
 
 
-def tokenise(data, run, device, seed):
+def known_codes(source, clips):
+    """-> silence [8], replies [8, n]: the codes that the weights in `source` have for the same
+    replies; None: they have none"""
+    path = Path(source or "") / "codes.npz"
+    if not source or not path.exists():
+        return None
+    known = np.load(path)
+    frames = sum(fact["frames"] + TAIL for fact in clips.facts)
+    if list(known["texts"]) != texts(clips) or known["model"].shape[1] != frames:
+        print(f"model: other replies than those of {source}", flush=True)
+        return None
+    return known["silence"], known["model"]
+
+
+def texts(clips):
+    return [fact["text"] for fact in clips.facts]
+
+
+def tokenise(data, run, device, seed, source=None):
+    """`source`: a model whose decoder and language model know codes of the replies already."""
     training.prepare(seed)
     run, rng, clips = Path(run), np.random.default_rng(seed + 3), Clips(data, "model")
+    train_tokenizer(run)
+    feature_path(run, "x").parent.mkdir(exist_ok=True)
     encoder = Encoder(run, device)
     for i in range(ECHOES):
         training.write_array(feature_path(run, f"echo_{i}"), hear_replies(encoder.stem, clips, rng))
-    model = encode_replies(encoder, clips)
-    silence = encoder.encode(np.zeros(100 * FRAME, np.float32))[:, -1]
+    silence, model = known_codes(source, clips) or (
+        encoder.encode(np.zeros(100 * FRAME, np.float32))[:, -1], encode_replies(encoder, clips))
     print(f"model: bits per codebook {entropy(model)}", flush=True)
-    np.savez(run / "codes.npz", silence=silence, model=model, echoes=ECHOES)
+    np.savez_compressed(run / "codes.npz", silence=silence, model=model, echoes=ECHOES,
+                        texts=texts(clips))
+
+
+def silence(run):
+    """-> i64 [8]: Parley's codes while it says nothing"""
+    return torch.from_numpy(np.load(Path(run) / "codes.npz")["silence"].astype(np.int64))
