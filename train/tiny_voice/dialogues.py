@@ -134,8 +134,8 @@ def draw(clips, rng, shares=SHARE):
     return clips[kind][rng.integers(len(clips[kind]))]
 
 
-def talk(bank, rng, frames=250):
-    """A random conversation. -> Talk"""
+def talk(bank, rng, frames=250, shares=SHARE):
+    """A random conversation, its questions by `shares`. -> Talk"""
     t, clips = begin(bank, rng, frames)
     if clips is None or rng.random() < 0.4:
         into = rng.random() < 0.15 and clips is not None        # somebody speaks into the greeting
@@ -146,22 +146,22 @@ def talk(bank, rng, frames=250):
             return t
     else:
         at = int(rng.integers(0, GREET - 2))
-    clip, interrupts = draw(clips, rng), False
+    clip, interrupts = draw(clips, rng, shares), False
     while at < frames - 10:
         start = t.ask(clip, at) + REACT
         if interrupts and clip["kind"] == "stop":
-            at, clip, interrupts = start + int(rng.integers(3, 40)), draw(clips, rng), False
+            at, clip, interrupts = start + int(rng.integers(3, 40)), draw(clips, rng, shares), False
             continue
         length = t.length(clip["reply"])
         if rng.random() < INTERRUPT[clip["kind"]] and start < frames:
             at = start + int(rng.integers(3, max(4, length - 4)))
             t.reply(clip["reply"], start, until=at + YIELD)
             stops = rng.random() < (0.5 if length > 40 else 0.15)
-            clip, interrupts = draw(clips, rng, dict(stop=1) if stops else SHARE), True
+            clip, interrupts = draw(clips, rng, dict(stop=1) if stops else shares), True
             continue
         at = answer(t, bank, rng, clip, start)
         at += int(rng.integers(*((3, 25) if rng.random() < 0.88 else (25, 120))))
-        clip, interrupts = draw(clips, rng), False
+        clip, interrupts = draw(clips, rng, shares), False
     return t
 
 
@@ -199,10 +199,10 @@ def drills(bank, rng, size, frames):
                  for name in ("user", "text", "heard", "phones"))
 
 
-def talks(bank, rng, size, frames):
+def talks(bank, rng, size, frames, shares=SHARE):
     """-> features f16 [B, 16 T, C], text and Parley's codes [B, 9, T], heard, speaks, fair [B, T]
     """
-    some = [talk(bank, rng, frames) for _ in range(size)]
+    some = [talk(bank, rng, frames, shares) for _ in range(size)]
     return (np.stack([t.user for t in some]),
             np.stack([np.concatenate([t.text[None], t.model]) for t in some]),
             *(np.stack([getattr(t, name) for t in some]) for name in ("heard", "speaks", "fair")))

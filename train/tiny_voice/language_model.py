@@ -24,6 +24,7 @@ RESULT_FRAMES = 12
 ACOUSTIC_WEIGHT = 0.3           # of the codebooks after the first
 LISTEN_WEIGHT = 0.5             # of the head that names the user's words
 SILENT_SHARE = 0.05             # of Parley's silent frames that the depth transformer learns from
+PRACTISED = dict(say=3.0)       # how much oftener than in conversations, by kind of question
 
 
 def lm_config(text_card, card=512, codebooks=8, dim=256, layers=6, depth_dim=96, depth_layers=2,
@@ -214,3 +215,37 @@ def train(data, run, device, minutes, size, frames, depth_share, rate, dim, laye
         features, codes, *facts = (v.to(device, non_blocking=True) for v in next(feed))
         codes = torch.cat([codes, codes_of(mimi, features, amp)], 1)
         work.descend(*losses(lm, ear, codes, *facts, token_is, amp, depth_share))
+
+
+def practise(data, run, device, minutes, size, frames, rate, dim, layers, context, world, seed):
+    """Trains the depth transformer alone, above all on the words that Parley repeats.
+
+    They are three hundred, each said seldom: when all sentences sound as they should, the words do
+    not yet. What Parley understands and writes stays as it is.
+    """
+    training.prepare(seed)
+    run, bank = Path(run), Bank(data, run, world)
+    lm, config = make(bank.tokenizer, device, dim, layers, context)
+    learned = torch.load(run / "language_model.state.pt", map_location=device, weights_only=True)
+    lm.load_state_dict(learned["modules"]["lm"])
+    mimi, _ = codec.load(run, device)
+    speaking = [p for name, p in lm.named_parameters()
+                if name.startswith(("depformer", "linears"))]
+    print(f"practise: {sum(p.numel() for p in speaking)} parameters", flush=True)
+    work = training.Run(
+        dict(lm=lm), speaking, rate, minutes, warm_steps=30, betas=(0.9, 0.95), decay=0.02,
+        device=device, smoothing=0.97, state_path=run / "practise.state.pt",
+        log_path=run / "practise.log", export=lambda: export(lm, config, run))
+    amp = training.autocast(device)
+    shares = {k: v * PRACTISED.get(k, 1.0) for k, v in dialogues.SHARE.items()}
+    feed = training.loader(lambda rng: dialogues.talks(bank, rng, size, frames, shares),
+                           seed + work.step, workers=1 if device == "cpu" else 12)
+    for _ in work.steps():
+        features, codes, heard, speaks, fair = (v.to(device, non_blocking=True)
+                                                for v in next(feed))
+        codes = torch.cat([codes, codes_of(mimi, features, amp)], 1)
+        initial = lm._get_initial_token().expand(codes.shape[0], -1, -1)
+        sequence = torch.cat([initial, _delay_sequence(lm.delays, codes, initial)], 2)
+        with torch.no_grad(), amp:
+            hidden, _ = lm.forward_text(spoil(sequence[:, :, :-1].clone(), lm))
+        work.descend(*sound_loss(lm, hidden, sequence[:, :, 1:], speaks, speaks, amp))
