@@ -429,7 +429,7 @@ static void engine_main(void *arg)
 
     os_flush_denormals();
     enum err err = load(e);
-    if (err && atomic_load(&e->is_stopping)) {
+    if (err == ERR_INTERRUPTED || (err && atomic_load(&e->is_stopping))) {
         log_info("loading was given up model=%s", e->info.model);
     } else if (err) {
         log_error("no talks: %s", err_text(err));
