@@ -9,7 +9,7 @@ SHOWN = {                               # log: figures worth a curve
     "codec": ("mel", "phone", "right"), "hearing": ("phone1", "text", "heard_right", "words_right"),
     "decoder": ("mel", "match", "sketch", "slow"),
     "language_model": ("text", "semantic", "acoustic", "words_right"),
-    "practise": ("semantic", "acoustic", "semantic_right"), "recogniser": ("loss", "right")}
+    "practise": ("semantic", "acoustic", "semantic_right"), "recogniser": ("loss",)}
 COLOURS = ("#003cc8", "#00783c", "#b04000", "#7a0090")
 
 

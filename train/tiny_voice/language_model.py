@@ -74,6 +74,13 @@ def spoil(read, lm):
     return read
 
 
+def read_and_want(lm, codes):
+    """[B, 17, T] -> what the model reads, a little wrong, and what it is to say, both delayed"""
+    initial = lm._get_initial_token().expand(codes.shape[0], -1, -1)
+    sequence = torch.cat([initial, _delay_sequence(lm.delays, codes, initial)], 2)
+    return spoil(sequence[:, :, :-1].clone(), lm), sequence[:, :, 1:]
+
+
 def weighted(logits, target, weight):
     """Mean cross entropy; logits [..., classes], target and weight [...]."""
     loss = F.cross_entropy(logits.float().flatten(0, -2), target.flatten(), reduction="none")
@@ -96,9 +103,7 @@ def ear_loss(named, heard):
 
 def losses(lm, ear, codes, heard, speaks, fair, token_is, amp, depth_share):
     """codes [B, 17, T], the rest [B, T]. -> loss, figures"""
-    initial = lm._get_initial_token().expand(codes.shape[0], -1, -1)
-    sequence = torch.cat([initial, _delay_sequence(lm.delays, codes, initial)], 2)
-    read, want = spoil(sequence[:, :, :-1].clone(), lm), sequence[:, :, 1:]
+    read, want = read_and_want(lm, codes)
     near = speaks | F.pad(speaks, (1, 0))[:, :-1]
     share = torch.where(near, depth_share, SILENT_SHARE)
     chosen = torch.rand(speaks.shape, device=codes.device) < share      # for the depth transformer
@@ -209,12 +214,18 @@ def train(data, run, device, minutes, size, frames, depth_share, rate, dim, laye
         matrices=[p for name, p in lm.transformer.named_parameters() if p.dim() == 2])
     (token_is,) = bank.tokenizer.encode("is")
     amp = training.autocast(device)
-    feed = training.loader(lambda rng: dialogues.talks(bank, rng, size, frames), seed + work.step,
-                           workers=1 if device == "cpu" else 12)
-    for _ in work.steps():
-        features, codes, *facts = (v.to(device, non_blocking=True) for v in next(feed))
-        codes = torch.cat([codes, codes_of(mimi, features, amp)], 1)
+    feed = batches(bank, mimi, size, frames, seed + work.step, device, amp)
+    for _, (codes, *facts) in zip(work.steps(), feed):
         work.descend(*losses(lm, ear, codes, *facts, token_is, amp, depth_share))
+
+
+def batches(bank, mimi, size, frames, seed, device, amp, shares=dialogues.SHARE):
+    """Conversations without end. -> codes [B, 17, T], heard, speaks, fair [B, T]"""
+    feed = training.loader(lambda rng: dialogues.talks(bank, rng, size, frames, shares), seed,
+                           workers=1 if torch.device(device).type == "cpu" else 12)
+    for batch in feed:
+        features, codes, *facts = (v.to(device, non_blocking=True) for v in batch)
+        yield torch.cat([codes, codes_of(mimi, features, amp)], 1), *facts
 
 
 def practise(data, run, device, minutes, size, frames, rate, dim, layers, context, world, seed):
@@ -238,14 +249,9 @@ def practise(data, run, device, minutes, size, frames, rate, dim, layers, contex
         log_path=run / "practise.log", export=lambda: export(lm, config, run))
     amp = training.autocast(device)
     shares = {k: v * PRACTISED.get(k, 1.0) for k, v in dialogues.SHARE.items()}
-    feed = training.loader(lambda rng: dialogues.talks(bank, rng, size, frames, shares),
-                           seed + work.step, workers=1 if device == "cpu" else 12)
-    for _ in work.steps():
-        features, codes, heard, speaks, fair = (v.to(device, non_blocking=True)
-                                                for v in next(feed))
-        codes = torch.cat([codes, codes_of(mimi, features, amp)], 1)
-        initial = lm._get_initial_token().expand(codes.shape[0], -1, -1)
-        sequence = torch.cat([initial, _delay_sequence(lm.delays, codes, initial)], 2)
+    feed = batches(bank, mimi, size, frames, seed + work.step, device, amp, shares)
+    for _, (codes, _, speaks, _) in zip(work.steps(), feed):
+        read, want = read_and_want(lm, codes)
         with torch.no_grad(), amp:
-            hidden, _ = lm.forward_text(spoil(sequence[:, :, :-1].clone(), lm))
-        work.descend(*sound_loss(lm, hidden, sequence[:, :, 1:], speaks, speaks, amp))
+            hidden, _ = lm.forward_text(read)
+        work.descend(*sound_loss(lm, hidden, want, speaks, speaks, amp))
