@@ -4,12 +4,16 @@
 What the library says depends on what it has said before in the same process (its flutter and noise
 go on where they were), so an utterance that must be the same samples every time, in whatever order
 and by however many processes, is spoken by a fresh child.
+
+A voice of the library may be varied by the text of a variant file, as people are drawn by chance.
+The library reads such files in its data folder alone, so it works on a folder of links to its own.
 """
 
 import ctypes
 import os
 import pickle
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -44,6 +48,7 @@ class Speech:
 
 _lib = None                     # opened at first use: the rest of the package works without it
 _rate = 0                       # samples a second of the library's own output
+_variants = None                # the folder of variant files of this process's library
 _text, _said, _chunks = "", None, []
 
 
@@ -63,23 +68,63 @@ def _collect(wav, n, events):
     return 0
 
 
+def _link(path, target):
+    try:
+        path.symlink_to(target)
+    except FileExistsError:                 # another process was faster
+        pass
+
+
+def _folder_of_links(lib):
+    """A data folder like the library's own, but with room for variants. -> folder of variants"""
+    lib.espeak_Info.restype = ctypes.c_char_p
+    theirs, now = ctypes.c_char_p(), ctypes.c_char_p()
+    lib.espeak_Info(ctypes.byref(theirs))
+    theirs = Path(os.fsdecode(theirs.value))
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    ours = cache / "parley" / "training" / "espeak-ng-data"
+    variants = ours / "voices" / "!v"
+    variants.mkdir(parents=True, exist_ok=True)
+    for folder in (Path(), Path("voices"), Path("voices/!v")):
+        for path in (theirs / folder).iterdir():
+            if not (ours / folder / path.name).exists():
+                _link(ours / folder / path.name, path)
+    lib.espeak_ng_InitializePath(os.fsencode(ours.parent))
+    lib.espeak_Info(ctypes.byref(now))
+    if Path(os.fsdecode(now.value)) != ours:
+        raise RuntimeError(f"espeak-ng does not work on {ours}")
+    return variants
+
+
 def library():
     """The opened C library."""
-    global _lib, _rate
+    global _lib, _rate, _variants
     if _lib is None:
         lib = ctypes.CDLL("libespeak-ng.so.1")
         _rate = lib.espeak_Initialize(SYNCHRONOUS, 0, None, PHONEME_EVENTS)
         if _rate <= 0:
             raise RuntimeError("espeak-ng does not start; is espeak-ng-data installed?")
         lib.espeak_SetSynthCallback(_collect)
+        _variants = _folder_of_links(lib)
         _lib = lib
     return _lib
 
 
-def _speak(text, voice, rate, pitch, pitch_range):
+def _choose(voice, variant):
+    if not variant:
+        return _lib.espeak_SetVoiceByName(voice.encode()) == 0
+    path = _variants / f"drawn{os.getpid()}"
+    path.write_text(variant)
+    _lib.espeak_SetVoiceByName(b"en-us")    # else a variant of the last one's name is not read anew
+    found = _lib.espeak_SetVoiceByName(f"{voice}+{path.name}".encode()) == 0
+    path.unlink()
+    return found
+
+
+def _speak(text, voice, rate, pitch, pitch_range, variant):
     """In the child: -> int16 [n] at the library's rate, words, phones"""
     global _text, _said
-    if _lib.espeak_SetVoiceByName(voice.encode()) != 0:
+    if not _choose(voice, variant):
         raise ValueError(f"espeak-ng has no voice {voice}")
     for parameter, value in ((PARAM_RATE, rate), (PARAM_PITCH, pitch), (PARAM_RANGE, pitch_range)):
         _lib.espeak_SetParameter(parameter, int(value), 0)
@@ -121,12 +166,14 @@ def _in_child(function, *args):
     return answer
 
 
-def say(text, voice="en-us", rate=160, pitch=50, pitch_range=50, fresh=True):
-    """Speaks ASCII `text`; rate in words a minute, pitch and range 0 to 99. -> Speech
+def say(text, voice="en-us", rate=160, pitch=50, pitch_range=50, fresh=True,
+        variant=None):
+    """Speaks ASCII `text`; rate in words a minute, pitch and range 0 to 99; variant: text of a
+    file that varies the voice. -> Speech
 
     Without `fresh` in this process: three times faster, and a little different each time.
     """
     library()
-    arguments = text, voice, rate, pitch, pitch_range
+    arguments = text, voice, rate, pitch, pitch_range, variant
     pcm, words, phones = _in_child(_speak, *arguments) if fresh else _speak(*arguments)
     return Speech(resample((pcm / 32768).astype(np.float32), _rate), words, phones)

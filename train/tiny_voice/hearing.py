@@ -35,7 +35,7 @@ from .stem import A_FRAME, CUT, Stem, top
 from .voices import PHONES, UNKNOWN
 
 SLOTS, LAG = 6, 4               # a frame names six 20 ms slots, four of the frame before it
-RECORDINGS, LENGTH = 12, 420    # of each background, frames of each
+RECORDINGS, LENGTH = 24, 420    # of each background, frames of each
 PIECE = 30                      # frames of Parley's own voice
 MUTE = 0.1                      # share of the conversations heard by the first codebook alone
 WRONG = 0.06                    # most frames whose codes are another conversation's

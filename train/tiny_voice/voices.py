@@ -36,9 +36,11 @@ HELD_VARIANTS = dict(voice="m6 f4 Marco klatt3".split(), final="Andrea caleb ste
 # Other synthesisers: flite's slt is to steer by, festival's slt (statistical models, another
 # program) is for the end. Both are one woman; no voice of hers is trained on.
 HELD_SYNTHESISER = dict(other="flite slt", other_final="festival cmu_us_slt_arctic_hts")
-TRAINED = {"espeak": 0.42, "neural hibari": 0.15, "neural joe": 0.08, "flite awb": 0.07,
-           "flite rms": 0.07, "flite kal16": 0.02, "flite kal": 0.01, "festival ked_diphone": 0.05,
+TRAINED = {"espeak": 0.40, "neural hibari": 0.15, "neural joe": 0.08, "flite awb": 0.08,
+           "flite rms": 0.08, "flite kal16": 0.02, "flite kal": 0.01, "festival ked_diphone": 0.05,
            "festival kal_diphone": 0.02, "pico en-US": 0.06, "pico en-GB": 0.05}
+
+STRANGERS = 0.6         # share of espeak's speakers whose variant is drawn by chance
 
 PHONES = ("_ p b t d k g ch jh f v th dh s z sh zh hh m n ng l r w y ah er ae aa eh ih iy ao uh uw"
           " ay aw ey oy ow").split()
@@ -66,8 +68,8 @@ def arpa_phone(name):
     return PHONES.index(name) if name in PHONES else PHONES.index("ah")
 
 
-def _espeak(text, fresh, voice, rate, pitch, pitch_range):
-    said = espeak.say(text, voice, rate, pitch, pitch_range, fresh)
+def _espeak(text, fresh, voice, rate, pitch, pitch_range, variant=None):
+    said = espeak.say(text, voice, rate, pitch, pitch_range, fresh, variant)
     phones = [(espeak_phone(n), t) for n, t in said.phones]
     begins = [t for _, t in said.words] + [len(said.pcm) / RATE]
     words = [(w, b, e) for (w, b), e in zip(said.words, begins[1:])]
@@ -199,6 +201,39 @@ def trained():
     return names, shares / shares.sum()
 
 
+def draw_variant(rng):
+    """Somebody whom espeak-ng's list does not have: the text of a variant file.
+
+    Height and width of the formants, pitch, melody, voice and breath are drawn each for itself,
+    about as widely as the listed variants differ.
+    """
+    def near(middle, spread):                       # in per cent
+        return round(100 * middle * float(np.exp(rng.normal(0, spread))))
+
+    low = float(np.exp(rng.uniform(np.log(65), np.log(240))))
+    size = float(np.exp(rng.normal(0.05, 0.1)))
+    lines = ["language variant", "name drawn", f"pitch {low:.0f} {low * rng.uniform(1.2, 1.7):.0f}",
+             f"flutter {rng.integers(9)}", f"intonation {rng.integers(1, 5)}",
+             f"voicing {min(near(1, 0.45), 220)}", f"consonants {near(1, 0.25)} {near(1, 0.25)}"]
+    for i, (spread, loud) in enumerate(zip((0.1, 0.1, 0.08, 0.08, 0.1, 0.1, 0.12, 0.12, 0.12),
+                                           (1, 1, 0.9, 0.8, 0.6, 0.5, 0.5, 0.5, 0.5))):
+        lines.append(f"formant {i} {near(size, spread)} {near(loud, 0.35)} {near(1, 0.3)}")
+    if rng.random() < 0.25:
+        lines.append(f"klatt {rng.choice([1, 2, 4, 5, 6])}")        # 3 is held out
+    if rng.random() < 0.3:
+        lines.append(f"roughness {rng.integers(1, 5)}")
+    if rng.random() < 0.25:
+        lines.append("breath " + " ".join(str(rng.integers(60)) for _ in range(5)))
+    if rng.random() < 0.2:
+        lines.append(f"echo {rng.integers(10, 140)} {rng.integers(5, 70)}")
+    if rng.random() < 0.4:
+        lines.append("tone " + " ".join(f"{f} {rng.integers(20, 250)}"
+                                        for f in (500, 1200, 2000, 4000)))
+    if rng.random() < 0.4:
+        lines.append("stressAmp " + " ".join(str(rng.integers(15, 30)) for _ in range(8)))
+    return "\n".join(lines) + "\n"
+
+
 def draw(rng, split):
     """A random speaker of a split. -> dict for say()"""
     if split in ("other", "other_final"):
@@ -220,9 +255,13 @@ def draw(rng, split):
         accent = HELD_ACCENT if rng.random() < 0.25 else accent
     voice = accent + ("" if rng.random() < 0.05 else "+" + str(rng.choice(variants)))
     size = float(np.exp(rng.uniform(-0.1, 0.1))) if split == "train" else 1.0
-    return dict(program=program, voice=voice, size=size, fresh=split != "train",
-                rate=int(rng.integers(115, 200)),
-                pitch=int(rng.integers(20, 85)), range=int(rng.integers(15, 85)))
+    who = dict(program=program, voice=voice, size=size, fresh=split != "train", variant=None,
+               rate=int(rng.integers(115, 200)),
+               pitch=int(rng.integers(20, 85)), range=int(rng.integers(15, 85)))
+    if split == "train" and rng.random() < STRANGERS:
+        who.update(voice=str(rng.choice([accent, "en"], p=(0.85, 0.15))),
+                   variant=draw_variant(rng))
+    return who
 
 
 def _untimed(text, voice, who, stretch):
@@ -245,7 +284,7 @@ def say(text, who):
     size = who["size"]                  # above 1: a smaller head, a higher voice
     if program == "espeak":
         said = _espeak(text, who["fresh"], who["voice"], round(who["rate"] / size), who["pitch"],
-                       who["range"])
+                       who["range"], who["variant"])
     elif program == "flite":
         said = _flite(text, voice, who["stretch"] * size)
     elif program in ("pico", "neural"):
