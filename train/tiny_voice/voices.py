@@ -255,7 +255,7 @@ def draw(rng, split):
         accent = HELD_ACCENT if rng.random() < 0.25 else accent
     voice = accent + ("" if rng.random() < 0.05 else "+" + str(rng.choice(variants)))
     size = float(np.exp(rng.uniform(-0.1, 0.1))) if split == "train" else 1.0
-    who = dict(program=program, voice=voice, size=size, fresh=split != "train", variant=None,
+    who = dict(program=program, voice=voice, size=size, fresh=split != "train",
                rate=int(rng.integers(115, 200)),
                pitch=int(rng.integers(20, 85)), range=int(rng.integers(15, 85)))
     if split == "train" and rng.random() < STRANGERS:
@@ -284,7 +284,7 @@ def say(text, who):
     size = who["size"]                  # above 1: a smaller head, a higher voice
     if program == "espeak":
         said = _espeak(text, who["fresh"], who["voice"], round(who["rate"] / size), who["pitch"],
-                       who["range"], who["variant"])
+                       who["range"], who.get("variant"))
     elif program == "flite":
         said = _flite(text, voice, who["stretch"] * size)
     elif program in ("pico", "neural"):
