@@ -9,6 +9,7 @@ A voice of the library may be varied by the text of a variant file, as people ar
 The library reads such files in its data folder alone, so it works on a folder of links to its own.
 """
 
+import contextlib
 import ctypes
 import os
 import pickle
@@ -68,13 +69,6 @@ def _collect(wav, n, events):
     return 0
 
 
-def _link(path, target):
-    try:
-        path.symlink_to(target)
-    except FileExistsError:                 # another process was faster
-        pass
-
-
 def _folder_of_links(lib):
     """A data folder like the library's own, but with room for variants. -> folder of variants"""
     lib.espeak_Info.restype = ctypes.c_char_p
@@ -87,8 +81,8 @@ def _folder_of_links(lib):
     variants.mkdir(parents=True, exist_ok=True)
     for folder in (Path(), Path("voices"), Path("voices/!v")):
         for path in (theirs / folder).iterdir():
-            if not (ours / folder / path.name).exists():
-                _link(ours / folder / path.name, path)
+            with contextlib.suppress(FileExistsError):      # from before, or by another process
+                (ours / folder / path.name).symlink_to(path)
     lib.espeak_ng_InitializePath(os.fsencode(ours.parent))
     lib.espeak_Info(ctypes.byref(now))
     if Path(os.fsdecode(now.value)) != ours:
@@ -166,8 +160,7 @@ def _in_child(function, *args):
     return answer
 
 
-def say(text, voice="en-us", rate=160, pitch=50, pitch_range=50, fresh=True,
-        variant=None):
+def say(text, voice="en-us", rate=160, pitch=50, pitch_range=50, fresh=True, variant=None):
     """Speaks ASCII `text`; rate in words a minute, pitch and range 0 to 99; variant: text of a
     file that varies the voice. -> Speech
 
