@@ -109,7 +109,6 @@ def _choose(voice, variant):
         return _lib.espeak_SetVoiceByName(voice.encode()) == 0
     path = _variants / f"drawn{os.getpid()}"
     path.write_text(variant)
-    _lib.espeak_SetVoiceByName(b"en-us")    # else a variant of the last one's name is not read anew
     found = _lib.espeak_SetVoiceByName(f"{voice}+{path.name}".encode()) == 0
     path.unlink()
     return found

@@ -204,8 +204,9 @@ def trained():
 def draw_variant(rng):
     """Somebody whom espeak-ng's list does not have: the text of a variant file.
 
-    Height and width of the formants, pitch, melody, voice and breath are drawn each for itself,
-    about as widely as the listed variants differ.
+    Height and width of the formants, pitch, melody, voice and breath are drawn each for itself.
+    They are harder to understand than the listed ones: a reader that knows clean speech alone
+    finds 42 % of their phonemes, in the median, and 56 % of the others'.
     """
     def near(middle, spread):                       # in per cent
         return round(100 * middle * float(np.exp(rng.normal(0, spread))))
