@@ -286,11 +286,11 @@ def losses(net, old, batch, levels, rare, amp):
 
 
 def train(data, run, device, minutes, size, frames, models, rate, seed, dim, layers, context, world,
-          source=None):
-    """`size` conversations of `frames` frames, `models` pieces of Parley's voice a step."""
+          source=None, side=training.ALONE):
+    """`size` conversations of `frames` frames, `models` pieces of Parley's voice a step; after
+    compute_features()."""
     training.prepare(seed)
     run = Path(run)
-    compute_features(data, run, device, seed)
     mimi, config = codec.load(run, device)
     old = copy.deepcopy(mimi).eval()
     bank = Bank(data, run, world, codes=False)
@@ -307,11 +307,11 @@ def train(data, run, device, minutes, size, frames, models, rate, seed, dim, lay
         decay=0.02, device=device, smoothing=0.98, state_path=run / "hearing.state.pt",
         log_path=run / "hearing.log", export=lambda: export(net, config, run),
         matrices=[p for part in (lm.transformer, mimi.encoder_transformer)
-                  for p in part.parameters() if p.dim() == 2])
+                  for p in part.parameters() if p.dim() == 2], side=side)
     print(f"hearing: {sum(p.numel() for p in work.params)} parameters learn", flush=True)
     rare = torch.ones(len(PHONES), device=device)
     rare[0] = 0.3
-    own = OwnVoice(data, run)
+    own, seed = OwnVoice(data, run), side.apart(seed)
     feed = training.loader(
         lambda rng: (*dialogues.drills(bank, rng, size, frames), *own.pieces(rng, models)),
         seed + work.step, workers=1 if device == "cpu" else 12, every_100=bank.look)

@@ -195,7 +195,7 @@ def codes_of(mimi, features, amp):
 
 
 def train(data, run, device, minutes, size, frames, depth_share, rate, dim, layers, context, world,
-          seed):
+          seed, side=training.ALONE):
     """Trains the language model on batches of `size` conversations of `frames` frames."""
     training.prepare(seed)
     run, bank = Path(run), Bank(data, run, world)
@@ -211,10 +211,10 @@ def train(data, run, device, minutes, size, frames, depth_share, rate, dim, laye
         betas=(0.9, 0.95), decay=0.05, device=device, smoothing=0.97,
         state_path=run / "language_model.state.pt", log_path=run / "language_model.log",
         export=lambda: export(lm, config, run),
-        matrices=[p for name, p in lm.transformer.named_parameters() if p.dim() == 2])
+        matrices=[p for name, p in lm.transformer.named_parameters() if p.dim() == 2], side=side)
     (token_is,) = bank.tokenizer.encode("is")
     amp = training.autocast(device)
-    feed = batches(bank, mimi, size, frames, seed + work.step, device, amp)
+    feed = batches(bank, mimi, size, frames, side.apart(seed) + work.step, device, amp)
     for _, (codes, *facts) in zip(work.steps(), feed):
         work.descend(*losses(lm, ear, codes, *facts, token_is, amp, depth_share))
 

@@ -5,12 +5,16 @@ import ctypes
 import itertools
 import json
 import math
+import multiprocessing
 import os
 import queue
 import shutil
 import threading
 import time
+from dataclasses import dataclass
+from multiprocessing import connection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -131,8 +135,67 @@ class _Endless(torch.utils.data.IterableDataset):
 
 def loader(make, seed, workers, every_100=lambda: None):
     """Batches made ahead by other processes: make(generator) -> arrays, again and again."""
+    # forked, also from a spawned process: what makes batches goes along as it is
     return iter(torch.utils.data.DataLoader(_Endless(make, seed, every_100), batch_size=None,
-                                            num_workers=workers, prefetch_factor=4))
+                                            num_workers=workers, prefetch_factor=4,
+                                            multiprocessing_context="fork"))
+
+
+@dataclass
+class Side:
+    """Which of the trainings side by side this is."""
+    index: int
+    count: int
+    all_done: Any                   # a barrier between their processes
+
+    def apart(self, seed):
+        """They begin alike; from here on each draws for itself. -> the seed of all it draws"""
+        if self.index:
+            seed += 10 ** 6 * self.index
+            torch.manual_seed(seed)
+        return seed
+
+    def path(self, path):
+        """Where it keeps what the others keep too: state.pt -> state.side-0.pt"""
+        return path.with_suffix(f".side-{self.index}{path.suffix}")
+
+
+ALONE = Side(0, 1, None)
+
+
+def _on_its_cores(train, side, arguments, named):
+    torch.set_num_threads(max(1, torch.get_num_threads() // side.count))
+    train(*arguments, side=side, **named)
+
+
+def side_by_side(count, train, *arguments, **named):
+    """train(..., side=Side) `count` times at once, each on its share of the cores.
+
+    Weights that learned from the same beginning, from other conversations each, are better in their
+    mean than each alone; and two trainings with one thread each make more steps than one with two.
+    """
+    if count == 1:
+        return train(*arguments, side=ALONE, **named)
+    context = multiprocessing.get_context("spawn")
+    barrier = context.Barrier(count)
+    sides = [context.Process(target=_on_its_cores,
+                             args=(train, Side(i, count, barrier), arguments, named))
+             for i in range(count)]
+    for side in sides:
+        side.start()
+    waiting = {side.sentinel: side for side in sides}
+    while waiting:
+        for sentinel in connection.wait(list(waiting)):
+            if waiting.pop(sentinel).exitcode:
+                for side in waiting.values():
+                    side.terminate()
+                raise RuntimeError("one of the trainings side by side failed; see above")
+
+
+def mean_state(states):
+    """Of modules' states of the same form; what is no fraction, from the first."""
+    return {name: torch.stack([s[name].float() for s in states]).mean(0).to(first.dtype)
+            if first.is_floating_point() else first for name, first in states[0].items()}
 
 
 class Run:
@@ -140,11 +203,12 @@ class Run:
 
     State (weights and optimiser in f32, steps, minutes spent) is kept in `state_path` every two
     minutes; `export()` writes the files that others read. The learning rate warms up and falls with
-    a cosine to nothing over the whole time, so the number of minutes belongs to the recipe.
+    a cosine to nothing over the whole time, so the number of minutes belongs to the recipe. Of
+    trainings side by side the first exports; in the end, the mean of all.
     """
 
     def __init__(self, modules, params, rate, minutes, warm_steps, betas, decay, device, state_path,
-                 log_path, export, smoothing, matrices=()):
+                 log_path, export, smoothing, matrices=(), side=ALONE):
         """`matrices`: those of `params` that Muon steps; AdamW steps the others."""
         self.modules, self.params = modules, list(params)      # modules: name -> nn.Module
         self.rate, self.minutes, self.warm_steps = rate, minutes, warm_steps
@@ -153,7 +217,10 @@ class Run:
                                              lr=rate, betas=betas, weight_decay=decay)]
         if of_muon:
             self.optimisers.append(Muon(list(matrices), rate, decay=decay))
-        self.state_path, self.export, self.smoothing = Path(state_path), export, smoothing
+        self.side, self.common_path = side, Path(state_path)
+        self.state_path = side.path(self.common_path) if side.count > 1 else self.common_path
+        log_path = side.path(Path(log_path)) if side.index else log_path
+        self.export, self.smoothing = export, smoothing
         self.threads = Threads(device)
         self.step, self.spent_s, self.mean, self.extra = 0, 0.0, {}, {}
         self.resumed = self.state_path.exists()
@@ -174,12 +241,29 @@ class Run:
         print(f"going on at step {self.step}, minute {self.spent_s / 60:.1f}", flush=True)
 
     def _save(self):
+        self._write(self.state_path)
+        if self.side.index == 0:
+            self.export()
+        self.saved = time.monotonic()
+
+    def _write(self, path):
         state = dict(modules={k: m.state_dict() for k, m in self.modules.items()},
                      optimisers=[o.state_dict() for o in self.optimisers], step=self.step,
                      spent_s=self.spent_s, extra=self.extra)
-        write_atomically(self.state_path, lambda path: torch.save(state, path))
+        write_atomically(path, lambda part: torch.save(state, part))
+
+    def _join(self):
+        """Waits for the others at its side; the first becomes the mean of all."""
+        self.side.all_done.wait()
+        if self.side.index:
+            return
+        others = [torch.load(Side(i, self.side.count, None).path(self.common_path),
+                             map_location="cpu", weights_only=True)["modules"]
+                  for i in range(self.side.count)]
+        for name, module in self.modules.items():
+            module.load_state_dict(mean_state([o[name] for o in others]))
+        self._write(self.common_path)
         self.export()
-        self.saved = time.monotonic()
 
     def done(self):
         """Share of the time that is spent, 0 to 1. While the process is stopped no time passes."""
@@ -204,6 +288,8 @@ class Run:
                 self._save()
             done = self.done()
         self._save()
+        if self.side.count > 1:
+            self._join()
         self.log.close()
 
     def descend(self, loss, figures):
