@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from . import alignment, audio, espeak, neural
+from . import alignment, audio, espeak, neural, throat
 from .audio import RATE
 from .espeak import Speech
 
@@ -41,6 +41,7 @@ TRAINED = {"espeak": 0.40, "neural hibari": 0.15, "neural joe": 0.08, "flite awb
            "festival kal_diphone": 0.02, "pico en-US": 0.06, "pico en-GB": 0.05}
 
 STRANGERS = 0.6         # share of espeak's speakers whose variant is drawn by chance
+OTHER_THROATS = 0.5     # share of all speakers whose formants are moved, see throat.py
 
 PHONES = ("_ p b t d k g ch jh f v th dh s z sh zh hh m n ng l r w y ah er ae aa eh ih iy ao uh uw"
           " ay aw ey oy ow").split()
@@ -237,6 +238,13 @@ def draw_variant(rng):
 
 def draw(rng, split):
     """A random speaker of a split. -> dict for say()"""
+    who = _draw(rng, split)
+    if split == "train" and rng.random() < OTHER_THROATS:
+        who["throat"] = throat.draw(rng)
+    return who
+
+
+def _draw(rng, split):
     if split in ("other", "other_final"):
         program = HELD_SYNTHESISER[split]
         return dict(program=program, size=1.0, stretch=float(rng.uniform(0.9, 1.15)))
@@ -297,6 +305,8 @@ def say(text, who):
         pcm = audio.resample(said.pcm, round(RATE * size / 50) * 50)
         said = Speech(pcm, [(w, b / size, e / size) for w, b, e in said.words],
                       said.phones and [(p, t / size) for p, t in said.phones])
+    if who.get("throat"):
+        said = Speech(throat.through(said.pcm, who["throat"]), said.words, said.phones)
     return said
 
 
