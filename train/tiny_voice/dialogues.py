@@ -22,11 +22,11 @@ DRILLED = 8             # words of an answer that a drill writes
 ALOUD = 0.3             # share of the sums that teach arithmetic and not listening
 NEAR = 0.25             # share of the conversations in which the microphone hears the loudspeaker
 NOBODY = 0.08           # share of the conversations in which there is only noise
-HARDER = 1.6            # how much oftener than in the corpus questions are among many voices
-BEHIND, FAINT = 0.4, 0.15   # share of the conversations that hear another one too, how loud at most
+HARDER = 1.3            # how much oftener than in the corpus questions are among many voices
+BEHIND, FAINT = 0.4, 0.15   # share of the drills that hear another one too, how loud at most
 ROUGH = 0.4             # most noise on what is heard, against what it varies
 FRESH = 0.5             # share of the conversations that begin as a stream does
-SHARE = dict(sum=0.29, faq=0.25, manners=0.09, count=0.06, list=0.03, say=0.19, stop=0.03,
+SHARE = dict(sum=0.27, faq=0.25, manners=0.09, count=0.07, list=0.04, say=0.19, stop=0.03,
              ood=0.08, beyond=0.05)     # "beyond": a question outside the small world
 DRILL = dict(sum=0.26, faq=0.25, manners=0.09, count=0.04, list=0.02, say=0.25, stop=0.03,
              ood=0.06, beyond=0.05)
@@ -194,14 +194,17 @@ def answer(t, bank, rng, clip, start):
     return end
 
 
-def roughened(rng, some):
-    """What conversations hear, f16 [B, 16 T, C], with another one faintly behind it and with noise:
-    else the sound of every clip is soon known by heart."""
+def roughened(rng, some, behind=0.0):
+    """What conversations hear, f16 [B, 16 T, C], with noise and a share of them, `behind`, with
+    another one faintly behind: else the sound of every clip is soon known by heart.
+
+    Drills alone hear others behind: who speaks faintly while Parley speaks may want it to stop.
+    """
     user = np.stack([t.user for t in some]).astype(np.float32)
     mean, deviation = (f(user, 1, keepdims=True) for f in (np.mean, np.std))    # of each channel
     other = np.roll((user - mean) / np.maximum(deviation, 1e-3), 1, 0)
     one = len(user), 1, 1
-    loud = rng.uniform(0, FAINT, one) * (rng.random(one) < BEHIND)
+    loud = rng.uniform(0, FAINT, one) * (rng.random(one) < behind)
     rough = rng.uniform(0, ROUGH, one)
     noise = rng.standard_normal(user.shape, np.float32)
     return (user + deviation * (loud.astype(np.float32) * other + rough.astype(np.float32) * noise)
@@ -211,8 +214,8 @@ def roughened(rng, some):
 def drills(bank, rng, size, frames):
     """-> features f16 [B, 16 T, C], text [B, T], heard [B, T], phones u8 [B, 4 T]"""
     some = [drill(bank, rng, frames) for _ in range(size)]
-    return (roughened(rng, some), *(np.stack([getattr(t, name) for t in some])
-                                    for name in ("text", "heard", "phones")))
+    return (roughened(rng, some, BEHIND), *(np.stack([getattr(t, name) for t in some])
+                                            for name in ("text", "heard", "phones")))
 
 
 def talks(bank, rng, size, frames, shares=SHARE):

@@ -24,8 +24,9 @@ PARLEY_GAIN = 1.7
 # words and five hundred phrasings want more than sums, which are of few words.
 TRAIN_SHARE = dict(sum=0.22, faq=0.27, manners=0.07, count=0.04, list=0.02, say=0.28, stop=0.03,
                    ood=0.07)
-CROWDED = 0.15                          # share of the training questions among loud voices
+CROWDED = 0.3                           # share of the training questions among loud voices
 CROWD_DB = (4, 20)                      # how far below the question these are
+MURMURS = 96                            # recordings of many people at once, five seconds each
 # "train": voices and phrasings of the training. Held out: new voices; new voices and phrasings; a
 # synthesiser never trained on. "final" sets are opened once, at the end, the others steer.
 SPLITS = ("train", "voice", "phrase", "other", "final_voice", "final_phrase", "other_final")
@@ -80,11 +81,12 @@ _babble = None                          # this process's copy of voices.npy
 
 
 def babble(folder):
-    """Many people at once; without a corpus, few, made for the occasion."""
+    """Many people at once; without a corpus six whom training never heard."""
     global _babble
     if _babble is None:
         path = Path(folder or ".") / "voices.npy"
-        _babble = audio.to_float(np.load(path)) if folder and path.exists() else murmur(0)
+        _babble = audio.to_float(np.load(path)) if folder and path.exists() else murmur(
+            0, "voice")
     return _babble
 
 
@@ -136,13 +138,13 @@ def reply_clip(text):
         text=text, words=words, seconds=seconds)
 
 
-def murmur(seed):
+def murmur(seed, split="train"):
     """Five seconds of six people at once, as noise. -> float32 [n]"""
     rng = np.random.default_rng([seed, 79])
     y = np.zeros(5 * RATE, np.float32)
     for _ in range(6):
         at = -int(rng.integers(2 * RATE))
-        who = voices.draw(rng, "train")
+        who = voices.draw(rng, split)
         while at < len(y):
             text, _ = phrases.ask(rng, "ood")
             x = voices.say(text, who).pcm
@@ -192,7 +194,7 @@ def synthesise(data, clips, jobs, skip=0):
     with multiprocessing.get_context("spawn").Pool(jobs) as pool:
         save(folder, "model", pool.map(reply_clip, phrases.spoken(), chunksize=50))
         np.save(folder / "voices.npy",
-                audio.to_int16(np.concatenate(pool.map(murmur, range(24), chunksize=1))))
+                audio.to_int16(np.concatenate(pool.map(murmur, range(MURMURS), chunksize=1))))
         for i in range(0, len(todo), SHARD):
             name = f"user-{i // SHARD:03}"
             if not (folder / f"{name}.json").exists():          # written last: whole
