@@ -257,11 +257,11 @@ class Run:
         self.side.all_done.wait()
         if self.side.index:
             return
-        others = [torch.load(Side(i, self.side.count, None).path(self.common_path),
-                             map_location="cpu", weights_only=True)["modules"]
-                  for i in range(self.side.count)]
+        learned = [torch.load(Side(i, self.side.count, None).path(self.common_path),
+                              map_location="cpu", weights_only=True)["modules"]
+                   for i in range(self.side.count)]
         for name, module in self.modules.items():
-            module.load_state_dict(mean_state([o[name] for o in others]))
+            module.load_state_dict(mean_state([one[name] for one in learned]))
         self._write(self.common_path)
         self.export()
 
