@@ -81,7 +81,7 @@ _babble = None                          # this process's copy of voices.npy
 
 
 def babble(folder):
-    """Many people at once; without a corpus six whom training never heard."""
+    """Many people at once; without a corpus six whom training never hears."""
     global _babble
     if _babble is None:
         path = Path(folder or ".") / "voices.npy"

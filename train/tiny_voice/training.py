@@ -157,13 +157,19 @@ class Side:
 
     def path(self, path):
         """Where it keeps what the others keep too: state.pt -> state.side-0.pt"""
-        return path.with_suffix(f".side-{self.index}{path.suffix}")
+        return path.with_suffix(f".side-{self.index}{path.suffix}") if self.count > 1 else path
 
 
 ALONE = Side(0, 1, None)
 
 
+def _end_with_parent():
+    multiprocessing.parent_process().join()
+    os._exit(1)
+
+
 def _on_its_cores(train, side, arguments, named):
+    threading.Thread(target=_end_with_parent, daemon=True).start()      # however that one ends
     torch.set_num_threads(max(1, torch.get_num_threads() // side.count))
     train(*arguments, side=side, **named)
 
@@ -184,12 +190,14 @@ def side_by_side(count, train, *arguments, **named):
     for side in sides:
         side.start()
     waiting = {side.sentinel: side for side in sides}
-    while waiting:
-        for sentinel in connection.wait(list(waiting)):
-            if waiting.pop(sentinel).exitcode:
-                for side in waiting.values():
-                    side.terminate()
-                raise RuntimeError("one of the trainings side by side failed; see above")
+    try:
+        while waiting:
+            for sentinel in connection.wait(list(waiting)):
+                if waiting.pop(sentinel).exitcode:
+                    raise RuntimeError("one of the trainings side by side failed; see above")
+    finally:
+        for side in waiting.values():
+            side.terminate()
 
 
 def mean_state(states):
@@ -218,7 +226,7 @@ class Run:
         if of_muon:
             self.optimisers.append(Muon(list(matrices), rate, decay=decay))
         self.side, self.common_path = side, Path(state_path)
-        self.state_path = side.path(self.common_path) if side.count > 1 else self.common_path
+        self.state_path = side.path(self.common_path)
         log_path = side.path(Path(log_path)) if side.index else log_path
         self.export, self.smoothing = export, smoothing
         self.threads = Threads(device)
@@ -257,9 +265,9 @@ class Run:
         self.side.all_done.wait()
         if self.side.index:
             return
-        learned = [torch.load(Side(i, self.side.count, None).path(self.common_path),
-                              map_location="cpu", weights_only=True)["modules"]
-                   for i in range(self.side.count)]
+        every = [Side(i, self.side.count, None) for i in range(self.side.count)]
+        learned = [torch.load(side.path(self.common_path), map_location="cpu", weights_only=True)
+                   ["modules"] for side in every]
         for name, module in self.modules.items():
             module.load_state_dict(mean_state([one[name] for one in learned]))
         self._write(self.common_path)
