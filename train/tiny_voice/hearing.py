@@ -38,6 +38,7 @@ SLOTS, LAG = 6, 4               # a frame names six 20 ms slots, four of the fra
 RECORDINGS, LENGTH = 24, 420    # of each background, frames of each
 PIECE = 30                      # frames of Parley's own voice
 MUTE = 0.1                      # share of the conversations heard by the first codebook alone
+SPEAKS = 0.3                    # share of the conversations in which it speaks all the while
 WRONG = 0.06                    # most frames whose codes are another conversation's
 PHONE_WEIGHT, OWN_WEIGHT = 0.5, 0.1     # of naming phonemes: the users', those of its own voice
 ANSWER_WEIGHT = 2.0
@@ -192,13 +193,14 @@ def quantise(mimi, z, levels):
 class Ensemble(nn.Module):
     """Everything that learns to hear."""
 
-    def __init__(self, mimi, lm, vocabulary, dim, silence):
-        """`silence`: Parley's codes while it says nothing, as it does not here"""
+    def __init__(self, mimi, lm, vocabulary, dim, silence, spoken):
+        """`silence` [8], `spoken` [8, n]: Parley's codes while it says nothing, and of all it says
+        """
         super().__init__()
         width, tables = lm.dim, lm.num_audio_codebooks - lm.dep_q
         self.mimi, self.lm, self.reader = mimi, lm, Reader(dim, width, tables, lm.card)
         self.heads, self.ear = Heads(dim), nn.Linear(width, vocabulary + 1)
-        self.silence = silence
+        self.silence, self.spoken = silence, spoken
 
     def train(self, mode=True):
         """But for the codebooks, which stay."""
@@ -217,6 +219,15 @@ class Ensemble(nn.Module):
                  self.lm.transformer, self.lm.out_norm, self.lm.text_emb, self.lm.text_linear]
         return [p for part in parts for p in part.parameters() if p.requires_grad]
 
+    def own_voice(self, size, frames):
+        """What it says meanwhile: nothing, or in some conversations anything at all, so that it
+        can listen while it speaks. -> [B, T, width]"""
+        speaks = torch.rand(size, 1, 1, device=self.silence.device) < SPEAKS
+        begin = torch.randint(self.spoken.shape[1] - frames, (size, 1), device=speaks.device)
+        spoken = self.spoken[:, begin + torch.arange(frames, device=speaks.device)]
+        said = torch.where(speaks[..., 0], spoken, self.silence[:, None, None])
+        return sum(self.lm.emb[k](codes) for k, codes in enumerate(said)).detach()
+
     def listen(self, first, rest, codes, text):
         """Reads codes [B, K, T] with their vectors [B, dim, T] and the text before [B, T].
         -> hidden, text logits"""
@@ -230,7 +241,7 @@ class Ensemble(nn.Module):
         text = F.pad(text[:, :-1], (1, 0), value=int(begin[0]))
         user = sum(lm.emb[k](begin[1 + k]) for k in range(lm.dep_q, lm.num_audio_codebooks))
         heard = torch.cat([user.detach().expand(len(heard), 1, -1), heard[:, :-1]], 1)
-        own = sum(lm.emb[k](code) for k, code in enumerate(self.silence)).detach()
+        own = self.own_voice(*text.shape)
         hidden = lm.out_norm(lm.transformer(heard + lm.text_emb(text) + own))
         return hidden, lm.text_linear(hidden)
 
@@ -296,7 +307,7 @@ def train(data, run, device, minutes, size, frames, models, rate, seed, dim, lay
     bank = Bank(data, run, world, codes=False)
     lm, _ = language_model.make(bank.tokenizer, device, dim, layers, context)
     net = Ensemble(mimi, lm, len(bank.vocabulary), config["seanet"]["dimension"],
-                   tokens.silence(run).to(device)).to(device)
+                   *(codes.to(device) for codes in tokens.own_codes(run))).to(device)
     if source:
         net.reader.learn_from(mimi, language_model.begin_from(lm, bank.tokenizer, source))
     else:

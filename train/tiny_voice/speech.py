@@ -24,7 +24,7 @@ PARLEY_GAIN = 1.7
 # words and five hundred phrasings want more than sums, which are of few words.
 TRAIN_SHARE = dict(sum=0.22, faq=0.27, manners=0.07, count=0.04, list=0.02, say=0.28, stop=0.03,
                    ood=0.07)
-CROWDED = 0.3                           # share of the training questions among loud voices
+CROWDED = 0.2                           # share of the training questions among loud voices
 CROWD_DB = (4, 20)                      # how far below the question these are
 MURMURS = 96                            # recordings of many people at once, five seconds each
 # "train": voices and phrasings of the training. Held out: new voices; new voices and phrasings; a

@@ -149,6 +149,7 @@ def tokenise(data, run, device, seed, source=None):
                         texts=texts(clips))
 
 
-def silence(run):
-    """-> i64 [8]: Parley's codes while it says nothing"""
-    return torch.from_numpy(np.load(Path(run) / "codes.npz")["silence"].astype(np.int64))
+def own_codes(run):
+    """-> i64 [8], [8, n]: Parley's codes while it says nothing, and of everything it says"""
+    codes = np.load(Path(run) / "codes.npz")
+    return tuple(torch.from_numpy(codes[name].astype(np.int64)) for name in ("silence", "model"))

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from . import alignment, audio, espeak, neural, throat
+from . import accents, alignment, audio, espeak, neural, throat
 from .audio import RATE
 from .espeak import Speech
 
@@ -36,12 +36,13 @@ HELD_VARIANTS = dict(voice="m6 f4 Marco klatt3".split(), final="Andrea caleb ste
 # Other synthesisers: flite's slt is to steer by, festival's slt (statistical models, another
 # program) is for the end. Both are one woman; no voice of hers is trained on.
 HELD_SYNTHESISER = dict(other="flite slt", other_final="festival cmu_us_slt_arctic_hts")
-TRAINED = {"espeak": 0.40, "neural hibari": 0.15, "neural joe": 0.08, "flite awb": 0.08,
-           "flite rms": 0.08, "flite kal16": 0.02, "flite kal": 0.01, "festival ked_diphone": 0.05,
-           "festival kal_diphone": 0.02, "pico en-US": 0.06, "pico en-GB": 0.05}
+TRAINED = {"espeak": 0.48, "neural hibari": 0.15, "neural joe": 0.06, "flite awb": 0.07,
+           "flite rms": 0.07, "flite kal16": 0.02, "flite kal": 0.01, "festival ked_diphone": 0.04,
+           "festival kal_diphone": 0.02, "pico en-US": 0.04, "pico en-GB": 0.04}
 
-STRANGERS = 0.6         # share of espeak's speakers whose variant is drawn by chance
-OTHER_THROATS = 0.5     # share of all speakers whose formants are moved, see throat.py
+STRANGERS = 0.7         # share of espeak's speakers whose variant is drawn by chance
+OTHER_THROATS = 0.4     # share of all speakers whose formants are moved, see throat.py
+ACCENTED = 0.6          # share of those who can have an accent of accents.py and have one
 
 PHONES = ("_ p b t d k g ch jh f v th dh s z sh zh hh m n ng l r w y ah er ae aa eh ih iy ao uh uw"
           " ay aw ey oy ow").split()
@@ -202,7 +203,10 @@ def trained():
     return names, shares / shares.sum()
 
 
-def draw_variant(rng):
+VARIANT_HEAD = "language variant\nname drawn\n"
+
+
+def draw_variant(rng, accent):
     """Somebody whom espeak-ng's list does not have: the text of a variant file.
 
     Height and width of the formants, pitch, melody, voice and breath are drawn each for itself.
@@ -214,7 +218,7 @@ def draw_variant(rng):
 
     low = float(np.exp(rng.uniform(np.log(65), np.log(240))))
     size = float(np.exp(rng.normal(0.05, 0.1)))
-    lines = ["language variant", "name drawn", f"pitch {low:.0f} {low * rng.uniform(1.2, 1.7):.0f}",
+    lines = [f"pitch {low:.0f} {low * rng.uniform(1.2, 1.7):.0f}",
              f"flutter {rng.integers(9)}", f"intonation {rng.integers(1, 5)}",
              f"voicing {min(near(1, 0.45), 220)}", f"consonants {near(1, 0.25)} {near(1, 0.25)}"]
     for i, (spread, loud) in enumerate(zip((0.1, 0.1, 0.08, 0.08, 0.1, 0.1, 0.12, 0.12, 0.12),
@@ -233,7 +237,11 @@ def draw_variant(rng):
                                         for f in (500, 1200, 2000, 4000)))
     if rng.random() < 0.4:
         lines.append("stressAmp " + " ".join(str(rng.integers(15, 30)) for _ in range(8)))
-    return "\n".join(lines) + "\n"
+    return VARIANT_HEAD + "\n".join(lines) + "\n" + accents.variant_lines(accent)
+
+
+def draw_accent(rng):
+    return accents.draw(rng) if rng.random() < ACCENTED else {}
 
 
 def draw(rng, split):
@@ -254,10 +262,11 @@ def _draw(rng, split):
         program = str(rng.choice(names, p=shares))
     if program == "neural hibari":
         return dict(program=program, size=1.0, stretch=float(rng.uniform(0.75, 1.3)),
-                    person=neural.draw_person(rng))
+                    person=neural.draw_person(rng), accent=draw_accent(rng))
     if program != "espeak":
         return dict(program=program, size=float(np.exp(rng.uniform(-0.2, 0.26))),
-                    stretch=float(rng.uniform(0.75, 1.3)), variety=float(rng.uniform(0.3, 0.9)))
+                    stretch=float(rng.uniform(0.75, 1.3)), variety=float(rng.uniform(0.3, 0.9)),
+                    accent=draw_accent(rng) if program == "neural joe" else {})
     accent, variants = str(rng.choice(ACCENTS)), VARIANTS
     if split != "train":
         variants = HELD_VARIANTS["final" if "final" in split else "voice"]
@@ -269,22 +278,24 @@ def _draw(rng, split):
                pitch=int(rng.integers(20, 85)), range=int(rng.integers(15, 85)))
     if split == "train" and rng.random() < STRANGERS:
         who.update(voice=str(rng.choice([accent, "en"], p=(0.85, 0.15))),
-                   variant=draw_variant(rng))
+                   variant=draw_variant(rng, draw_accent(rng)))
     return who
 
 
 def _untimed(text, voice, who, stretch):
     """By a synthesiser that does not tell what it says when. -> float32 [n]"""
     if voice == "hibari":
-        return neural.say_hibari(text, 1 / stretch, who["person"])
+        return neural.say_hibari(text, 1 / stretch, who["person"], who["accent"])
     if voice == "joe":
-        return neural.say_joe(text, 1 / stretch, who["variety"])
+        return neural.say_joe(text, 1 / stretch, who["variety"], who["accent"])
     return _pico(text, voice, stretch)
 
 
-def timed(text, pcm, accent="en-us", fresh=False):
-    """pcm float32 [n] says `text`; fresh: its times are always the same. -> Speech"""
-    return alignment.times_of(pcm, _espeak(text, fresh, accent, 160, 50, 50))
+def timed(text, pcm, voice="en-us", accent=None, fresh=False):
+    """pcm float32 [n] says `text` about as espeak-ng's `voice` with `accent` (see accents.py);
+    fresh: its times are always the same. -> Speech"""
+    variant = VARIANT_HEAD + accents.variant_lines(accent) if accent else None
+    return alignment.times_of(pcm, _espeak(text, fresh, voice, 160, 50, 50, variant))
 
 
 def say(text, who):
@@ -298,7 +309,7 @@ def say(text, who):
         said = _flite(text, voice, who["stretch"] * size)
     elif program in ("pico", "neural"):
         said = timed(text, _untimed(text, voice, who, who["stretch"] * size),
-                     "en-gb-x-rp" if voice == "en-GB" else "en-us")
+                     "en-gb-x-rp" if voice == "en-GB" else "en-us", who["accent"])
     else:
         said = _festival_say(text, voice, who["stretch"] * size)
     if size != 1:
