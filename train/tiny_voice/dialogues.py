@@ -30,8 +30,9 @@ SHARE = dict(sum=0.27, faq=0.25, manners=0.09, count=0.07, list=0.04, say=0.19, 
              ood=0.08, beyond=0.05)     # "beyond": a question outside the small world
 DRILL = dict(sum=0.26, faq=0.25, manners=0.09, count=0.04, list=0.02, say=0.25, stop=0.03,
              ood=0.06, beyond=0.05)
-INTERRUPT = dict(sum=0.2, faq=0.3, manners=0.15, count=0.75, list=0.75, say=0.0, stop=0.0, ood=0.3,
-                 beyond=0.25)
+INTERRUPT = dict(sum=0.25, faq=0.45, manners=0.25, count=0.75, list=0.75, say=0.0, stop=0.0,
+                 ood=0.4, beyond=0.35)
+STOPS = 0.4, 0.15       # share of interruptions that are "stop": of long replies, of others
 
 
 class Talk:
@@ -158,7 +159,7 @@ def talk(bank, rng, frames=250, shares=SHARE):
         if rng.random() < INTERRUPT[clip["kind"]] and start < frames:
             at = start + int(rng.integers(3, max(4, length - 4)))
             t.reply(clip["reply"], start, until=at + YIELD)
-            stops = rng.random() < (0.5 if length > 40 else 0.15)
+            stops = rng.random() < STOPS[length <= 40]
             clip, interrupts = draw(clips, rng, dict(stop=1) if stops else shares), True
             continue
         at = answer(t, bank, rng, clip, start)
