@@ -6,11 +6,14 @@
 
 #define QUESTION "tests/e2e/data/question-sum.wav"
 
-/* What is measured here needs no sanitizer, which would take minutes. */
+/* A sanitizer, which would take minutes, sees ten frames: of so few two near ties outweigh the
+ * mean, so its bounds are wider. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define N_FRAME 10
+#define WIDER   3
 #else
 #define N_FRAME 100
+#define WIDER   1
 #endif
 
 static struct bench_quality measure(const char *model, const char *shape, enum weights_quant quant,
@@ -40,15 +43,19 @@ static double n_other(const struct bench_gap *g)
     return 1 - (double)g->n_same / (double)g->n;
 }
 
+static bool is_within(const struct bench_gap *g, double kl, double other)
+{
+    return mean_kl(g) < WIDER * kl && n_other(g) <= WIDER * other;
+}
+
 TEST(arithmetic_of_float_weights_changes_nothing_one_hears)
 {
     struct bench_quality q = measure("models/tiny-voice", NULL, WEIGHTS_QUANT_NONE, "f32", N_FRAME);
 
     CHECK_INT(q.text[BENCH_SAME_WEIGHTS].n, N_FRAME);
     CHECK_INT(q.text[BENCH_STORED_WEIGHTS].n, 0); /* they are the same */
-    CHECK(mean_kl(&q.text[BENCH_SAME_WEIGHTS]) < 1e-5);
-    CHECK(mean_kl(&q.audio[BENCH_SAME_WEIGHTS]) < 1e-5);
-    CHECK(n_other(&q.text[BENCH_SAME_WEIGHTS]) <= 0.01);
+    CHECK(is_within(&q.text[BENCH_SAME_WEIGHTS], 1e-5, 0.01));
+    CHECK(mean_kl(&q.audio[BENCH_SAME_WEIGHTS]) < WIDER * 1e-5);
     CHECK(q.n_same_code >= q.n_code * 95 / 100);
     CHECK(q.gap_power <= q.sound_power * 1e-4);
 }
@@ -64,8 +71,8 @@ TEST(int8_activations_and_keys_stay_close_to_the_same_weights_in_exact_mode)
         printf("# %s: text %.2e, %.1f %% other; audio %.2e, %.1f %% other\n", i ? "q4" : "q8",
                mean_kl(text), 100 * n_other(text), mean_kl(audio), 100 * n_other(audio));
         CHECK(text->kl_sum > 0); /* else nothing was measured */
-        CHECK(mean_kl(text) < 1e-3 && n_other(text) <= 0.02);
-        CHECK(mean_kl(audio) < 1e-3 && n_other(audio) <= 0.03);
+        CHECK(is_within(text, 1e-3, 0.02));
+        CHECK(is_within(audio, 1e-3, 0.03));
     }
 }
 
@@ -78,8 +85,8 @@ TEST(quantised_weights_think_much_as_those_that_are_stored)
     const struct bench_gap *text4 = &q4.text[BENCH_STORED_WEIGHTS];
 
     CHECK_INT(text8->n, N_FRAME);
-    CHECK(mean_kl(text8) < 2e-3 && n_other(text8) <= 0.03);
-    CHECK(mean_kl(text4) < 5e-2 && n_other(text4) <= 0.1);
+    CHECK(is_within(text8, 2e-3, 0.03));
+    CHECK(is_within(text4, 5e-2, 0.1));
     CHECK(text4->kl_sum > text8->kl_sum);
 }
 
@@ -91,5 +98,5 @@ TEST(noise_of_a_small_shape_stays_in_bounds)
 
     CHECK_INT(q.text[BENCH_STORED_WEIGHTS].n, 0);
     CHECK(text->kl_sum > 0);
-    CHECK(mean_kl(text) < 5e-3 && n_other(text) <= 0.2);
+    CHECK(is_within(text, 5e-3, 0.2));
 }
