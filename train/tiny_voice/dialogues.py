@@ -32,7 +32,8 @@ DRILL = dict(sum=0.26, faq=0.25, manners=0.09, count=0.04, list=0.02, say=0.25, 
              ood=0.06, beyond=0.05)
 INTERRUPT = dict(sum=0.25, faq=0.45, manners=0.25, count=0.75, list=0.75, say=0.0, stop=0.0,
                  ood=0.4, beyond=0.35)
-STOPS = 0.4, 0.15       # share of interruptions that are "stop": of long replies, of others
+LONG = 40               # frames of a reply that one is likely to want stopped
+STOPS = dict(long=0.4, short=0.15)      # share of the interruptions of a reply that are "stop"
 
 
 class Talk:
@@ -159,7 +160,7 @@ def talk(bank, rng, frames=250, shares=SHARE):
         if rng.random() < INTERRUPT[clip["kind"]] and start < frames:
             at = start + int(rng.integers(3, max(4, length - 4)))
             t.reply(clip["reply"], start, until=at + YIELD)
-            stops = rng.random() < STOPS[length <= 40]
+            stops = rng.random() < STOPS["long" if length > LONG else "short"]
             clip, interrupts = draw(clips, rng, dict(stop=1) if stops else shares), True
             continue
         at = answer(t, bank, rng, clip, start)
