@@ -38,6 +38,8 @@ ROWS = {
     "outside": ("out of its field: says so", "ood", None, 90),
     "silence": ("sums and questions in silence", "noisy-silence", None, None),
     "voices": ("the same among voices at 10 dB and in a room", "noisy-voices", None, None),
+    "natural": ("sums, questions, words by four voices of kokoro, a large network", "natural", None,
+                None),
     "human": ("sums of digits that a person spoke", "human", None, None),
 }
 DELAY_MUST_S = (0.6, 1.2)               # median, 95th percentile
@@ -236,7 +238,7 @@ def main():
     parser.add_argument("--share", type=float, default=1.0, help="share of the questions to ask")
     parser.add_argument("--temperature", type=float, help="default: as shipped")
     parser.add_argument("--only", nargs="+", metavar="ABILITY", help="only these: "
-                        + " ".join([*scenes.ASKED, "noisy", *scenes.MAKE]))
+                        + " ".join([*scenes.ASKED, "noisy", "natural", *scenes.MAKE]))
     parser.add_argument("--jobs", type=int, default=1, help="conversations at a time")
     parser.add_argument("--recogniser", type=Path,
                         help="what train/tiny-voice recogniser made, for the row of its speech")

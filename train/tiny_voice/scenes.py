@@ -26,9 +26,9 @@ HUMAN = "/usr/share/asterisk/sounds/en_US_f_Allison"
 # ability: kinds of question (see phrases.KINDS), how many of each split
 ASKED = {"manners": 60, "sum": 120, "faq": 150, "say": 120, "ood": 60}
 NOISY = 80                      # questions asked twice: in silence, and among voices at 10 dB
-STOPS, INTERRUPTIONS, QUIETS, HUMANS = 60, 60, 24, 121
-SETS = {"steer": ("voice", "phrase", "other"),
-        "final": ("final_voice", "final_phrase", "other_final")}
+STOPS, INTERRUPTIONS, QUIETS, NATURALS, HUMANS = 60, 60, 24, 120, 121
+SETS = {"steer": ("voice", "phrase", "other", "natural"),
+        "final": ("final_voice", "final_phrase", "other_final", "final_natural")}
 
 
 @dataclass
@@ -48,7 +48,7 @@ def scenes(which, share):
         out.extend(Scene(f"{ability}{variant}/{split}/{i}", ability, split, i, variant)
                    for i in range(max(1, round(share * n))))
 
-    splits = SETS[which]
+    *splits, natural = SETS[which]
     for ability, n in ASKED.items():
         for split in splits:
             add(ability, split, n / 2)
@@ -57,6 +57,7 @@ def scenes(which, share):
     add("stop", splits[0], STOPS)
     add("interrupt", splits[0], INTERRUPTIONS)
     add("quiet", which, QUIETS)
+    add("natural", natural, NATURALS)
     if which == "steer":
         add("human", "allison", HUMANS)
     return out
@@ -78,7 +79,9 @@ class Asked:
 
     def __init__(self, scene):
         kind, options = scene.ability, {}
-        if scene.ability == "noisy":
+        if scene.ability == "natural":
+            kind = ("sum", "faq", "say")[scene.seed % 3]
+        elif scene.ability == "noisy":
             kind = ("sum", "faq")[scene.seed % 2]
             options = dict(noise="digital silence") if scene.variant == "-silence" else dict(
                 noise="voices", snr_db=10)
@@ -212,6 +215,7 @@ def is_possible(scene):
             return len(_human_word("letters/plus")) > 0
         except (OSError, RuntimeError):
             return False
-    program = voices.HELD_SYNTHESISER.get(scene.split)
+    program = "neural kokoro" if scene.ability == "natural" else voices.HELD_SYNTHESISER.get(
+        scene.split)
     return program is None or voices.has(program)
 

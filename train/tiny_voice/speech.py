@@ -24,12 +24,17 @@ PARLEY_GAIN = 1.7
 # words and five hundred phrasings want more than sums, which are of few words.
 TRAIN_SHARE = dict(sum=0.22, faq=0.27, manners=0.07, count=0.04, list=0.02, say=0.28, stop=0.03,
                    ood=0.07)
+NATURAL = 0.2                           # share of the training questions by kokoro,
+TAKES = 4                               # which says each once for so many heads, rooms and noises
 CROWDED = 0.2                           # share of the training questions among loud voices
 CROWD_DB = (4, 20)                      # how far below the question these are
 MURMURS = 96                            # recordings of many people at once, five seconds each
-# "train": voices and phrasings of the training. Held out: new voices; new voices and phrasings; a
-# synthesiser never trained on. "final" sets are opened once, at the end, the others steer.
-SPLITS = ("train", "voice", "phrase", "other", "final_voice", "final_phrase", "other_final")
+# "train", "train_natural": voices and phrasings of the training. Held out: new voices; new voices
+# and phrasings; a synthesiser never trained on; people of kokoro never trained on. "final" sets are
+# opened once, at the end, the others steer.
+SPLITS = ("train", "voice", "phrase", "other", "final_voice", "final_phrase", "other_final",
+          "natural", "final_natural")
+TRAINING = ("train", "train_natural")
 PHRASING = dict(phrase="held", final_phrase="final")
 SHARD = 6000                            # questions in a file
 BEFORE, AFTER = 4, 6                    # frames of room before and after a question
@@ -62,15 +67,17 @@ def hesitate(rng, text):
     return " ".join(words)
 
 
-def speak(rng, kind, text, split):
-    """A question by a random voice. -> espeak.Speech, name of the voice"""
-    who = voices.draw(rng, split)
+def speak(rng, whose, kind, text, split):
+    """A question by a random voice, whom and how `whose` draws. -> espeak.Speech, name of the voice
+    """
+    natural = split == "train_natural"
+    who = voices.draw_natural(whose, rng) if natural else voices.draw(rng, split)
     name = who.get("voice", who["program"])
-    manner = rng.random() if split == "train" else 1.0
-    if kind in ("sum", "count") and manner < 0.08:
+    manner = whose.random() if split in TRAINING else 1.0
+    if kind in ("sum", "count") and manner < 0.08 and not natural:
         said = voices.say_apart(rng, text, who)
     elif kind in ("sum", "count", "say") and manner < 0.2:
-        said = voices.say(hesitate(rng, text), who)
+        said = voices.say(hesitate(whose, text), who)
         said.words = [(w.strip(","), b, e) for w, b, e in said.words]
     else:
         said = voices.say(text, who)
@@ -97,14 +104,15 @@ def user_clip(seed, kind, split, folder, noise=None, snr_db=None, before=BEFORE,
     room around the question.
     """
     rng = np.random.default_rng([seed, 78])
-    text, reply = phrases.ask(rng, kind, PHRASING.get(split, "train"))
-    said, voice = speak(rng, kind, text, split)
+    whose = np.random.default_rng([seed // TAKES, 81]) if split == "train_natural" else rng
+    text, reply = phrases.ask(whose, kind, PHRASING.get(split, "train"))
+    said, voice = speak(rng, whose, kind, text, split)
     a, b = audio.speech_span(said.pcm)
     x = rooms.room(rng, said.pcm[a:b])
     quiet = rng.uniform(-24, -2)
     share = np.array([p for _, p in rooms.BACKGROUNDS.values()])
     name = noise or str(rng.choice(rooms.NAMES, p=share / share.sum()))
-    if split == "train" and rng.random() < CROWDED:
+    if split in TRAINING and rng.random() < CROWDED:
         name, snr_db = "voices", rng.uniform(*CROWD_DB)
     if rooms.BACKGROUNDS[name][0] and rooms.BACKGROUNDS[name][0][1] > -42:
         quiet = max(quiet, -10)                                     # one speaks up in a loud place
@@ -156,13 +164,15 @@ def murmur(seed, split="train"):
     return 0.1 * y
 
 
-def train_questions(n, skip=0):
-    """Seeds and kinds of the n training questions after the first `skip`: [(seed, kind, "train")]
+def train_questions(n, skip=0, split="train", takes=1):
+    """Seeds and kinds of the n training questions after the first `skip`: [(seed, kind, split)]
+
+    takes: so many in a row are of a kind.
     """
     rng = np.random.default_rng(2)
-    kinds = rng.choice(list(TRAIN_SHARE), skip + n, p=list(TRAIN_SHARE.values()))
-    return [(i + 10 ** 7 * phrases.KINDS.index(k), str(k), "train")
-            for i, k in enumerate(kinds)][skip:]
+    kinds = rng.choice(list(TRAIN_SHARE), -(-(skip + n) // takes), p=list(TRAIN_SHARE.values()))
+    return [(i + 10 ** 7 * phrases.KINDS.index(k), str(k), split)
+            for i, k in enumerate(np.repeat(kinds, takes))][skip:skip + n]
 
 
 def held_questions(split, kind, n):
@@ -187,8 +197,11 @@ def synthesise(data, clips, jobs, skip=0):
     """Writes the whole corpus to the folder `data`: `clips` training questions after `skip`."""
     folder = Path(data)
     folder.mkdir(parents=True, exist_ok=True)
-    print("synthesisers:", *voices.trained()[0], flush=True)
-    todo = [(*q, str(folder)) for q in train_questions(clips, skip)]
+    natural, skipped = (round(n * NATURAL / TAKES) * TAKES * voices.has("neural kokoro")
+                        for n in (clips, skip))
+    print("synthesisers:", *voices.trained()[0], *["neural kokoro"] * bool(natural), flush=True)
+    todo = [(*q, str(folder)) for q in train_questions(clips - natural, skip - skipped)
+            + train_questions(natural, skipped, "train_natural", TAKES)]
     os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"    # of each process
     # spawned, not forked: each process needs an espeak-ng library of its own
     with multiprocessing.get_context("spawn").Pool(jobs) as pool:
@@ -198,4 +211,4 @@ def synthesise(data, clips, jobs, skip=0):
         for i in range(0, len(todo), SHARD):
             name = f"user-{i // SHARD:03}"
             if not (folder / f"{name}.json").exists():          # written last: whole
-                save(folder, name, pool.starmap(user_clip, todo[i:i + SHARD], chunksize=25))
+                save(folder, name, pool.starmap(user_clip, todo[i:i + SHARD], chunksize=6 * TAKES))

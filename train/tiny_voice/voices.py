@@ -253,6 +253,9 @@ def draw(rng, split):
 
 
 def _draw(rng, split):
+    if split in neural.HELD_PEOPLE:
+        return dict(program="neural kokoro", size=1.0, stretch=float(rng.uniform(0.9, 1.15)),
+                    person=neural.alone(str(rng.choice(neural.HELD_PEOPLE[split]))), accent={})
     if split in ("other", "other_final"):
         program = HELD_SYNTHESISER[split]
         return dict(program=program, size=1.0, stretch=float(rng.uniform(0.9, 1.15)))
@@ -282,10 +285,22 @@ def _draw(rng, split):
     return who
 
 
+def draw_natural(whose, rng):
+    """Somebody by kokoro, whom `whose` draws; `rng` draws head and throat, which come after the
+    synthesiser: one sentence of its can so be said by several. -> dict for say()"""
+    size, pace = float(np.exp(rng.uniform(-0.15, 0.15))), float(whose.uniform(0.75, 1.2))
+    return dict(program="neural kokoro", size=size, stretch=pace / size,
+                person=neural.draw_mixture(whose), accent=draw_accent(whose),
+                throat=throat.draw(rng) if rng.random() < OTHER_THROATS else None)
+
+
 def _untimed(text, voice, who, stretch):
     """By a synthesiser that does not tell what it says when. -> float32 [n]"""
     if voice == "hibari":
         return neural.say_hibari(text, 1 / stretch, who["person"], who["accent"])
+    if voice == "kokoro":
+        return neural.say_kokoro(text, round(1 / stretch, 3), who["person"],
+                                 tuple(who["accent"].items()))
     if voice == "joe":
         return neural.say_joe(text, 1 / stretch, who["variety"], who["accent"])
     return _pico(text, voice, stretch)
