@@ -247,7 +247,10 @@ def alone(name):
 @functools.lru_cache(4)
 def say_kokoro(text, speed, mixture, accent):
     """mixture: of draw_mixture(); accent: of accents.draw(), as a tuple of items.
-    -> float32 [n], 24 kHz"""
+    -> float32 [n], 24 kHz
+
+    The silence before a sentence is part of it: made shorter, it takes the first sound along.
+    """
     session, ids = _kokoro()
     spoken = [accents.in_misaki(p, dict(accent)) for p in _hibari().phonemize(text)]
     tokens = [0, *(ids[c] for c in " ".join(spoken) if c in ids), 0]
