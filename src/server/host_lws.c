@@ -15,11 +15,12 @@
 #include "server/conn.h"
 #include "server/server.h"
 
-#define TICK_US   (100 * LWS_US_PER_MS)
-#define DRAIN_NS  2000000000LL
-#define CHUNK     8192 /* small enough to go out whole when the socket can take anything */
-#define READ_SIZE 65536
-#define CONN_MAX  1024
+#define TICK_US     (100 * LWS_US_PER_MS)
+#define DRAIN_NS    2000000000LL
+#define CHUNK       8192 /* small enough to go out whole when the socket can take anything */
+#define DISCARD_MAX 1024 /* chunks that a connection that ends may still have said */
+#define READ_SIZE   65536
+#define CONN_MAX    1024
 
 /* One accepted socket; or, with a listener and without a host, a listening one. */
 struct session {
@@ -173,6 +174,17 @@ static void wake_all(struct host *h)
     }
 }
 
+/* What arrived and was not read makes the kernel end a connection by a reset, and the peer then
+ * loses what is still on its way to it: the last words and why it ends. */
+static void discard_input(struct session *s)
+{
+    int fd = lws_get_socket_fd(s->wsi);
+
+    for (int i = 0; i < DISCARD_MAX; i++)
+        if (recv(fd, s->host->chunk, sizeof s->host->chunk, MSG_DONTWAIT) <= 0)
+            return;
+}
+
 static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
                     size_t len)
 {
@@ -188,6 +200,7 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
     case LWS_CALLBACK_RAW_CLOSE:
         if (s && s->host) {
             conn_close(&s->conn);
+            discard_input(s);
             unlink_session(s);
             s->host = NULL;
         }
