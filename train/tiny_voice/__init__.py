@@ -4,3 +4,9 @@
 Sound is mono float32 at 24 kHz unless said; a frame is 1920 samples, 80 ms; `codes` are codec
 tokens [codebook, frame].
 """
+
+from importlib.util import find_spec
+
+MISSING = [name for name in ("numpy", "scipy", "soundfile") if not find_spec(name)]
+if MISSING:                     # what every program here needs
+    raise SystemExit(f"this Python has no {', '.join(MISSING)}: see train/README.md")

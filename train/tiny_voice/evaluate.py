@@ -208,6 +208,8 @@ def evaluate(binary, model, out, share, which="steer", temperature=None, jobs=1,
     (out / "spoken").mkdir(parents=True, exist_ok=True)
     todo = [s for s in scenes.scenes(which, share)
             if scenes.is_possible(s) and (not only or s.ability in only)]
+    if not todo:
+        raise SystemExit("nobody is installed here who could ask; see train/README.md")
     name = which if temperature is None else f"{which}-{temperature:g}"
     path = out / f"answers-{name}-{weights(model)}.jsonl"       # other weights begin anew
     answers = converse(binary, model, todo, path, temperature, jobs)
@@ -237,11 +239,14 @@ def main():
                         help="held-out set to ask from; final is opened once, at the end")
     parser.add_argument("--share", type=float, default=1.0, help="share of the questions to ask")
     parser.add_argument("--temperature", type=float, help="default: as shipped")
-    parser.add_argument("--only", nargs="+", metavar="ABILITY", help="only these: "
-                        + " ".join([*scenes.ASKED, "noisy", "natural", *scenes.MAKE]))
+    abilities = [*scenes.ASKED, "noisy", "natural", *scenes.MAKE]
+    parser.add_argument("--only", nargs="+", metavar="ABILITY", choices=abilities,
+                        help="only these: " + " ".join(abilities))
     parser.add_argument("--jobs", type=int, default=1, help="conversations at a time")
     parser.add_argument("--recogniser", type=Path,
                         help="what train/tiny-voice recogniser made, for the row of its speech")
     args = parser.parse_args()
+    if not args.parley.exists():
+        parser.error(f"no program {args.parley}: `make` builds it, --parley tells where it is")
     evaluate(args.parley, args.model, args.out, args.share, args.set, args.temperature, args.jobs,
              args.only, args.recogniser)
