@@ -3,8 +3,8 @@
 
 It gets the codes as the language model will put them one after the other, piece after piece with
 silence between, and must make the synthesiser's sound of them: the same spectra, the same samples
-(Parley's pitch is locked to the frames, neural.py), and for a reader of phonemes (phonetics.py) the
-same sounds. A few questions by others keep it a codec for anybody.
+(Parley's pitch is locked to the frames, neural.py), and for two readers of phonemes (phonetics.py)
+the same sounds. A few questions by others keep it a codec for anybody.
 
 Nine tenths of the decoder's time are above 200 vectors a second. Down there it learns from long
 pieces, by what must be readable from these vectors with one matrix (Sketch); above, from windows.
@@ -30,7 +30,11 @@ SLOT = FRAME // A_FRAME         # samples of such a vector
 WINDOW = 6                      # frames of a window, after one that only leads up to it
 
 OTHERS = 300                    # questions by others that it may be asked to speak
-MATCH = 4.0                     # weight of what the reader of phonemes hears
+MATCH = 8.0                     # weight of what the readers of phonemes hear
+OTHERS_WEIGHT = 0.1             # of others' sound, several times as far off as Parley's
+LOUD = 0.02                     # of a frame in which somebody speaks, at its loudest
+QUIET = 0.01                    # of a sound: what is fainter is not compared with itself
+SPEECH = 0.93                   # share of the windows that are speech for the most part
 AT_ONCE = 0.15                  # share of the pieces that begin in the middle of a reply
 
 
@@ -142,35 +146,39 @@ class Sketch(nn.Module):
 
 
 def samples_apart(y, x):
-    return (y - x).abs().mean() / x.abs().mean()
+    return (y - x).abs().mean() / x.abs().mean().clamp(min=QUIET)
 
 
 def windows(h, x):
     """A random window of each: [B, channels, 16 T], [B, 1, n] -> the same of 1 + WINDOW frames"""
-    frames = x.shape[-1] // FRAME
     parts = []
-    for row in range(len(h)):
-        at = int(torch.randint(frames - WINDOW, ()))
+    for vectors, sound in zip(h, x):
+        loud = (sound[0].unflatten(0, (-1, FRAME)).abs().amax(1) > LOUD).float()
+        spoken = (loud[1:].unfold(0, WINDOW, 1).mean(1) >= 0.5).nonzero()[:, 0]
+        begins = spoken if len(spoken) and torch.rand(()) < SPEECH else torch.arange(
+            len(loud) - WINDOW)
+        at = int(begins[torch.randint(len(begins), ())])
         end = at + WINDOW + 1
-        parts.append((h[row, :, at * A_FRAME:end * A_FRAME], x[row, :, at * FRAME:end * FRAME]))
+        parts.append((vectors[:, at * A_FRAME:end * A_FRAME], sound[:, at * FRAME:end * FRAME]))
     return tuple(torch.stack(v) for v in zip(*parts))
 
 
-def sound_losses(y, x, spectra, slow, reader):
-    """Of sounds [B, 1, n]. -> loss, figures"""
+def sound_losses(y, x, spectra, slow, readers):
+    """Of sounds [B, 1, n], without the frame that leads up. -> loss, figures"""
+    y, x = y[..., FRAME:], x[..., FRAME:]
     log, linear = spectra(y[:, 0], x[:, 0])
     wave = samples_apart(slow(y), slow(x))
-    match = reader.distance(y[:, 0], x[:, 0])
+    match = readers.distance(y[:, 0], x[:, 0])
     return (2 * log + linear + wave + MATCH * match,
             dict(mel=log.item(), lin=linear.item(), wave=wave.item(), match=match.item()))
 
 
 def train(data, run, device, minutes, own, others, windowed, frames, rate, seed):
-    """Trains the decoder on `own` pieces of Parley and `others` of others a step; of `windowed` of
-    them a window is spoken."""
+    """Trains the decoder on `own` pieces of Parley and `others` of others a step; of the last
+    `windowed` of them a window is spoken."""
     training.prepare(seed)
     run = Path(run)
-    reader = phonetics.train(Path(data), run, device, seed)
+    readers = phonetics.train(Path(data), run, device, phonetics.SHARE * minutes, seed)
     material = Material(data, run, device, seed)
     mimi, config = codec.load(run, device)
     mimi.train()
@@ -196,12 +204,13 @@ def train(data, run, device, minutes, own, others, windowed, frames, rate, seed)
         with amp:
             (z,) = mimi.decoder_transformer(mimi._to_encoder_framerate(z))
             h = lower(z)
-        spectrum, samples = sketch.losses(h.float(), x)
+        spectrum, samples = sketch.losses(h[:own].float(), x[:own])
         h, x = windows(h[-windowed:], x[-windowed:])
         with amp:
-            y = upper(h)
-        loss, facts = sound_losses(y.float()[..., FRAME:], x[..., FRAME:], spectra, slow, reader)
-        work.descend(loss + 2 * spectrum + samples,
+            y = upper(h).float()
+        loss, facts = sound_losses(y[:-others], x[:-others], spectra, slow, readers)
+        theirs, _ = sound_losses(y[-others:], x[-others:], spectra, slow, readers)
+        work.descend(loss + OTHERS_WEIGHT * theirs + 2 * spectrum + samples,
                      dict(facts, sketch=spectrum.item(), slow=samples.item()))
     figures = codec.measure(data, run, device)
     (run / "decoder.json").write_text(json.dumps(figures, indent=2) + "\n")

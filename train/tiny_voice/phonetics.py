@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""A reader of phonemes that the decoder learns from: what it makes of a sound must stay the same.
+"""Readers of phonemes that the decoder learns from: what they make of a sound must stay the same.
 
-Spectra alone let the formants blur. This reader has heard the corpus, many voices in rooms and
-noise, and Parley's own; it is not the one that judges Parley's speech (recogniser.py), which is
-trained apart, on other sounds.
+Spectra alone let the formants blur. These readers have heard the corpus, many voices in rooms and
+noise, and Parley's own; none of them judges Parley's speech (recogniser.py), that one is trained
+apart, on other sounds. One looks more closely at times, one at frequencies.
 """
 
 import numpy as np
@@ -16,25 +16,27 @@ from .audio import FRAME
 from .corpus import LABELS_A_FRAME, Clips, shards
 from .voices import PHONES, UNKNOWN
 
-WINDOW, HOP, BANDS = 512, 240, 64       # of its log mel spectrum, samples
+SPECTRA = ((512, 64), (1024, 40))       # of each reader: window in samples, mel bands
+HOP = 240                               # samples from one spectrum to the next
 WIDTH, DILATIONS = 128, (1, 2, 4, 1, 1)
 PIECE, BATCH = 24, 16                   # frames of a piece, pieces of a step
-MINUTES = 1.5
+SHARE = 0.04                            # of the decoder's minutes, for each
 
 
 class Reader(nn.Module):
-    def __init__(self):
+    def __init__(self, window, bands):
         super().__init__()
-        self.register_buffer("window", torch.hann_window(WINDOW))
-        self.register_buffer("bank", torch.from_numpy(mel.filters(WINDOW, BANDS)))
-        widths = (BANDS, *[WIDTH] * len(DILATIONS))
+        self.register_buffer("window", torch.hann_window(window))
+        self.register_buffer("bank", torch.from_numpy(mel.filters(window, bands)))
+        widths = (bands, *[WIDTH] * len(DILATIONS))
         self.layers = nn.ModuleList(nn.Conv1d(a, b, 5, dilation=d, padding=2 * d)
                                     for a, b, d in zip(widths, widths[1:], DILATIONS))
         self.out = nn.Linear(WIDTH, len(PHONES))
 
     def hidden(self, x):
         """float [B, n] -> what each layer makes of it [B, WIDTH, n / HOP]"""
-        spectrum = torch.stft(x, WINDOW, HOP, window=self.window, return_complex=True).abs()
+        spectrum = torch.stft(x, len(self.window), HOP, window=self.window,
+                              return_complex=True).abs()
         y, out = (self.bank @ spectrum + mel.FLOOR).log()[..., :x.shape[-1] // HOP], []
         for i, layer in enumerate(self.layers):
             z = F.silu(layer(y))
@@ -64,15 +66,27 @@ def piece(rng, clips):
             np.pad(part.names(at, n), (0, (PIECE - n) * LABELS_A_FRAME)))
 
 
-def train(data, run, device, seed):
-    """Trains a reader, or takes the one that is in `run`. -> Reader, not to be changed"""
-    net, path = Reader().to(device), run / "phonetics.pt"
+class Readers(nn.ModuleList):
+    def distance(self, y, x):
+        """The mean of theirs."""
+        return sum(reader.distance(y, x) for reader in self) / len(self)
+
+
+def train(data, run, device, minutes, seed):
+    """Trains the readers, each for `minutes`, or takes those that are in `run`.
+    -> Readers, not to be changed"""
+    return Readers(_reader(data, run, device, minutes, seed + i, f"phonetics-{i}", *spectrum)
+                   for i, spectrum in enumerate(SPECTRA)).eval().requires_grad_(False)
+
+
+def _reader(data, run, device, minutes, seed, name, window, bands):
+    net, path = Reader(window, bands).to(device), run / f"{name}.pt"
     if not path.exists():
-        users = [Clips(data, name) for name in shards(data)[:2]]
+        users = [Clips(data, shard) for shard in shards(data)[:2]]
         work = training.Run(
-            dict(net=net), net.parameters(), 2e-3, MINUTES, warm_steps=50, betas=(0.9, 0.98),
-            decay=0.01, device=device, smoothing=0.97, state_path=run / "phonetics.state.pt",
-            log_path=run / "phonetics.log", export=lambda: training.write_atomically(
+            dict(net=net), net.parameters(), 2e-3, minutes, warm_steps=50, betas=(0.9, 0.98),
+            decay=0.01, device=device, smoothing=0.97, state_path=run / f"{name}.state.pt",
+            log_path=run / f"{name}.log", export=lambda: training.write_atomically(
                 path, lambda part: torch.save(net.state_dict(), part)))
         rng = np.random.default_rng(seed + work.step)
         own = [Clips(data, "model")]
@@ -85,4 +99,4 @@ def train(data, run, device, seed):
             right = (named.argmax(-1) == want)[known & (want > 0)].float().mean()
             work.descend(loss, dict(loss=loss.item(), right=right.item()))
     net.load_state_dict(torch.load(path, map_location=device, weights_only=True))
-    return net.eval().requires_grad_(False)
+    return net
