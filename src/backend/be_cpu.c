@@ -32,6 +32,7 @@ static void close(struct be *be)
     struct be_pool *pool = be->impl;
     be_pool_close(&pool);
     be->impl = NULL;
+    os_unpin(); /* the opener, if it was */
 }
 
 static void begin(struct be *be)

@@ -69,9 +69,11 @@ enum err os_thread_start(struct os_thread **out, const char *name, void (*fn)(vo
 void os_thread_join(struct os_thread **t);
 void os_thread_is_idle(void);  /* calling thread: after everyone else */
 void os_flush_denormals(void); /* calling thread: denormals are zero, in and out */
-int  os_cpu_count(void);       /* processors this process may use, >= 1 */
-void os_pin(
-    int i); /* calling thread: stays on the i-th processor it may use, modulo their number */
+/* Processors the process was given, >= 1: the first call of these three looks, whatever is pinned
+ * later. */
+int  os_cpu_count(void);
+void os_pin(int i);  /* calling thread: stays on the i-th of them, modulo their number */
+void os_unpin(void); /* calling thread: anywhere among them again */
 
 struct os_mutex;
 enum err os_mutex_open(struct os_mutex **out) MUST_CHECK;

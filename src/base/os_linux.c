@@ -45,26 +45,43 @@ static int quota_cpus(void)
     return n;
 }
 
+/* The processors that the process was given, before any of its threads was pinned. */
+static pthread_once_t given_once = PTHREAD_ONCE_INIT;
+static cpu_set_t      given;
+
+static void read_given(void)
+{
+    if (sched_getaffinity(0, sizeof given, &given) != 0)
+        CPU_ZERO(&given);
+}
+
 int os_cpu_count(void)
 {
-    cpu_set_t set;
-    int       n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-    int       n_quota = quota_cpus();
-    n = n < n_quota ? n : n_quota;
+    int n_quota = quota_cpus();
+    pthread_once(&given_once, read_given);
+    int n = CPU_COUNT(&given) < n_quota ? CPU_COUNT(&given) : n_quota;
     return n > 0 ? n : 1;
 }
 
 void os_pin(int i)
 {
-    cpu_set_t set, one;
-    if (sched_getaffinity(0, sizeof set, &set) != 0 || CPU_COUNT(&set) == 0)
+    cpu_set_t one;
+    pthread_once(&given_once, read_given);
+    if (CPU_COUNT(&given) == 0)
         return;
-    i %= CPU_COUNT(&set);
+    i %= CPU_COUNT(&given);
     CPU_ZERO(&one);
     for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
-        if (CPU_ISSET(cpu, &set) && i-- == 0)
+        if (CPU_ISSET(cpu, &given) && i-- == 0)
             CPU_SET(cpu, &one);
     if (sched_setaffinity(0, sizeof one, &one) != 0) /* a wish: it runs anywhere else as well */
+        return;
+}
+
+void os_unpin(void)
+{
+    pthread_once(&given_once, read_given);
+    if (CPU_COUNT(&given) > 0 && sched_setaffinity(0, sizeof given, &given) != 0)
         return;
 }
 

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -274,21 +275,37 @@ TEST(os_random_bytes_differ)
     CHECK(memcmp(a, b, sizeof a) != 0);
 }
 
+/* What a pinned thread sees, and after it was let go. */
+struct pinned {
+    cpu_set_t first, second, after;
+    int       n_cpu;
+};
+
 static void pin_thread(void *arg)
 {
+    struct pinned *p = arg;
+
+    os_pin(0);
+    sched_getaffinity(0, sizeof p->first, &p->first);
     os_pin(1);
-    *(int *)arg = os_cpu_count();
+    sched_getaffinity(0, sizeof p->second, &p->second);
+    p->n_cpu = os_cpu_count();
+    os_unpin();
+    sched_getaffinity(0, sizeof p->after, &p->after);
 }
 
-TEST(a_pinned_thread_has_one_processor)
+TEST(a_pinned_thread_knows_the_other_processors)
 {
     struct os_thread *t;
-    int               n_before = os_cpu_count(), n_there = 0;
+    struct pinned     p;
+    int               n_before = os_cpu_count();
 
-    CHECK(os_thread_start(&t, "pinned", pin_thread, &n_there) == OK);
+    CHECK(os_thread_start(&t, "pinned", pin_thread, &p) == OK);
     os_thread_join(&t);
-    CHECK(n_there == 1);
-    CHECK(os_cpu_count() == n_before);
+    CHECK(CPU_COUNT(&p.first) == 1 && CPU_COUNT(&p.second) == 1);
+    CHECK(CPU_EQUAL(&p.first, &p.second) == (CPU_COUNT(&p.after) == 1));
+    CHECK(p.n_cpu == n_before && os_cpu_count() == n_before);
+    CHECK(CPU_COUNT(&p.after) >= n_before);
 }
 
 /* Pages that were never written, with what they hold afterwards. */
