@@ -13,8 +13,14 @@
 #define N_I8      17
 #define TILES_CAP 4608 /* 2 x 2 tiles of 8 bits, group 32 */
 #define X_CAP     192  /* of one quantised vector */
-#define OUT_CAP   128
+#define OUT_CAP   320
 #define PANEL_IN  19 /* columns of the panels: 2 blocks of up to 20 */
+
+/* A tall matrix, for one vector alone: 8, 4 and 2 streams of blocks, and a rest. */
+#define TALL           227
+#define TALL_IN        64
+#define TALL_TILES_CAP 17280
+#define FOLD           64 /* its results go into so many sums */
 
 struct input {
     float    a[N_ROW * N_IN], b[N_VEC][N_IN];
@@ -22,12 +28,20 @@ struct input {
     uint8_t  q8[TILES_CAP], q4[TILES_CAP];       /* groups of 32 */
     uint8_t  wide8[TILES_CAP], wide4[TILES_CAP]; /* of 64 */
     uint8_t  panel_f32[2 * 16 * 4 * PANEL_IN], panel_bf16[2 * 16 * 2 * (PANEL_IN + 1)];
+    float    tall[TALL * TALL_IN];
+    uint16_t tall_bf16[TALL * TALL_IN], tall_f16[TALL * TALL_IN];
+    uint8_t  tall_tiles[4][TALL_TILES_CAP]; /* of tall_shape */
 };
 
 static const struct quant_shape shape8 = { N_ROW, N_IN, 8, 32 };
 static const struct quant_shape shape4 = { N_ROW, N_IN, 4, 32 };
 static const struct quant_shape wide8 = { N_ROW, 64, 8, 64 };
 static const struct quant_shape wide4 = { N_ROW, 64, 4, 64 };
+
+static const struct quant_shape tall_shape[4] = { { TALL, TALL_IN, 8, 32 },
+                                                  { TALL, TALL_IN, 8, 64 },
+                                                  { TALL, TALL_IN, 4, 32 },
+                                                  { TALL, TALL_IN, 4, 64 } };
 
 struct vecs {
     float       *y[N_VEC];
@@ -43,6 +57,22 @@ static struct vecs vecs_of(const struct input *in, float *out)
     }
     return v;
 }
+
+/* Each result with a weight of its own among those of its sum. */
+static void fold(float *out, const float *y)
+{
+    for (int r = 0; r < TALL; r++)
+        out[r % FOLD] += (float)(1 + r / FOLD) * y[r];
+}
+
+/* One vector and the tall matrix, at out + 2 FOLD. */
+#define RUN_TALL(name, matrix)                         \
+    do {                                               \
+        float        y[TALL], *yp = y;                 \
+        const float *x = in->b[0];                     \
+        k->name(&yp, &x, 1, matrix, TALL_IN, 0, TALL); \
+        fold(out + 2 * FOLD, y);                       \
+    } while (0)
 
 #define CASE(name) static void run_##name(const struct kern *k, const struct input *in, float *out)
 
@@ -66,26 +96,42 @@ CASE(linear_f32)
 {
     struct vecs v = vecs_of(in, out);
     k->linear_f32(v.y, v.x, N_VEC, in->a, N, 1, N_ROW);
+    RUN_TALL(linear_f32, in->tall);
 }
 CASE(linear_bf16)
 {
     struct vecs v = vecs_of(in, out);
     k->linear_bf16(v.y, v.x, N_VEC, in->bf16, N, 1, N_ROW);
+    RUN_TALL(linear_bf16, in->tall_bf16);
 }
 CASE(linear_f16)
 {
     struct vecs v = vecs_of(in, out);
     k->linear_f16(v.y, v.x, N_VEC, in->f16, N, 1, N_ROW);
+    RUN_TALL(linear_f16, in->tall_f16);
+}
+/* Two of tall_shape from `first` on, at out + 2 FOLD. */
+static void run_tall_tiles(const struct kern *k, const struct input *in, float *out, int first)
+{
+    for (int i = first; i < first + 2; i++) {
+        float        y[TALL], *yp = y;
+        const float *x = in->b[0];
+        (first ? k->linear_q4t : k->linear_q8t)(&yp, &x, 1, in->tall_tiles[i], tall_shape[i], 0,
+                                                TALL);
+        fold(out + (2 + i - first) * FOLD, y);
+    }
 }
 CASE(linear_q8t)
 {
     struct vecs v = vecs_of(in, out);
     k->linear_q8t(v.y, v.x, N_VEC, in->q8, shape8, 0, N_ROW);
+    run_tall_tiles(k, in, out, 0);
 }
 CASE(linear_q4t)
 {
     struct vecs v = vecs_of(in, out);
     k->linear_q4t(v.y, v.x, N_VEC, in->q4, shape4, 0, N_ROW);
+    run_tall_tiles(k, in, out, 2);
 }
 /* More vectors than a tile of AMX has rows, each with a weight of its own in the sums of out. */
 static void run_i8(const struct kern *k, const struct input *in, float *out, struct quant_shape s,
@@ -104,32 +150,53 @@ static void run_i8(const struct kern *k, const struct input *in, float *out, str
         for (int r = 0; r < N_ROW; r++)
             out[m % 2 * N_ROW + r] += (float)(m + 1) * y[m][r];
 }
+/* As run_tall_tiles(). */
+static void run_tall_i8(const struct kern *k, const struct input *in, float *out, int first)
+{
+    for (int i = first; i < first + 2; i++) {
+        _Alignas(64) uint8_t memory[X_CAP];
+        struct quant_x       x;
+        float                y[TALL], *yp = y;
+        quant_x_init(&x, memory, TALL_IN);
+        isa_c.quantise_x(&x, in->b[0], TALL_IN, tall_shape[i].bits);
+        (first ? k->linear_q4t_i8 : k->linear_q8t_i8)(&yp, &x, 1, in->tall_tiles[i], tall_shape[i],
+                                                      0, TALL);
+        fold(out + (2 + i - first) * FOLD, y);
+    }
+}
 CASE(linear_q8t_i8)
 {
     run_i8(k, in, out, shape8, in->q8);
     run_i8(k, in, out + 2 * N_ROW, wide8, in->wide8);
+    run_tall_i8(k, in, out, 0);
 }
 CASE(linear_q4t_i8)
 {
     run_i8(k, in, out, shape4, in->q4);
     run_i8(k, in, out + 2 * N_ROW, wide4, in->wide4);
+    run_tall_i8(k, in, out, 2);
 }
 CASE(linear_bf16_bf16)
 {
     struct vecs     v = vecs_of(in, out);
     const uint16_t *x[N_VEC] = { in->bf16, in->bf16 + N, in->bf16 + 2 * N };
     k->linear_bf16_bf16(v.y, x, N_VEC, in->bf16, N, 1, N_ROW);
+    float y[TALL], *yp = y;
+    k->linear_bf16_bf16(&yp, x, 1, in->tall_bf16, TALL_IN, 0, TALL);
+    fold(out + 2 * FOLD, y);
 }
 CASE(quantise_x)
 {
-    struct quant_x       x;
-    _Alignas(64) uint8_t memory[X_CAP];
-    quant_x_init(&x, memory, N);
-    k->quantise_x(&x, in->a, N, 4);
-    for (int i = 0; i < N; i++)
-        out[i] = x.q[i];
-    for (int i = 0; i < N_IN / 32; i++)
-        out[N + i] = 100 * x.sum[i] + x.scale[i / 2];
+    for (int bits = 4; bits <= 8; bits += 4, out += OUT_CAP / 2) {
+        struct quant_x       x;
+        _Alignas(64) uint8_t memory[X_CAP];
+        quant_x_init(&x, memory, N);
+        k->quantise_x(&x, in->a, N, bits);
+        for (int i = 0; i < N; i++)
+            out[i] = x.q[i];
+        for (int i = 0; i < N_IN / 32; i++)
+            out[N + i] = 100 * x.sum[i] + x.scale[i / 2];
+    }
 }
 /* The second block is a narrow one; the activation's branch too. */
 static void run_panel(const struct input *in, float *out, enum dtype dtype,
@@ -210,18 +277,23 @@ CASE(quantise_query)
     for (int i = 0; i < 77; i++)
         out[1 + i] = q[i];
 }
+/* Heads of an odd width and of the usual ones. */
 CASE(attend_score_i8)
 {
+    static const int d[] = { 21, 64, 128 };
     struct kern_rows keys = { .dtype = DT_I8, .p = in->q8, .scale = in->b[1] };
-    int16_t          q[21];
-    for (int i = 0; i < 21; i++)
-        q[i] = (int16_t)(in->b[0][i] * KERN_QUERY_MAX);
-    k->attend_score_i8(out, q, keys, 11, 21, 1e-5f);
+    int16_t          q[128];
+    for (int i = 0; i < 128; i++)
+        q[i] = (int16_t)(in->a[i] * KERN_QUERY_MAX);
+    for (int i = 0; i < 3; i++)
+        k->attend_score_i8(out + 11 * i, q, keys, 11, d[i], 1e-5f);
 }
 CASE(attend_mix_i8)
 {
+    static const int d[] = { 99, 64, 128 };
     struct kern_rows values = { .dtype = DT_I8, .p = in->q8, .scale = in->b[1] };
-    k->attend_mix_i8(out, in->b[0], values, 11, 99);
+    for (int i = 0; i < 3; out += d[i++])
+        k->attend_mix_i8(out, in->b[0], values, 11, d[i]);
 }
 CASE(argmax_f32)
 {
@@ -293,6 +365,13 @@ static void fill(struct input *in)
     quant_pack_f32(in->q4, shape4, in->a, 0, N_ROW);
     quant_pack_f32(in->wide8, wide8, in->a, 0, N_ROW);
     quant_pack_f32(in->wide4, wide4, in->a, 0, N_ROW);
+    for (int i = 0; i < TALL * TALL_IN; i++) {
+        in->tall[i] = next(&seed);
+        in->tall_f16[i] = in->f16[i % (N_ROW * N_IN)];
+    }
+    isa_c.f32_to_bf16(in->tall_bf16, in->tall, TALL * TALL_IN);
+    for (int i = 0; i < 4; i++)
+        quant_pack_f32(in->tall_tiles[i], tall_shape[i], in->tall, 0, TALL);
 }
 
 /* Equal up to the rounding of sums of about a hundred products. */
