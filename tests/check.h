@@ -7,7 +7,8 @@
  *     }
  *
  * Tests register themselves and run in the order of the file; the program's argument keeps those
- * whose name contains it. Output is TAP; scripts/run-tests.sh adds up. Include it once a program.
+ * whose name contains it. PARLEY_CPU chooses kernels as in the program. Output is TAP;
+ * scripts/run-tests.sh adds up. Include it once a program.
  */
 #ifndef TESTS_CHECK_H
 #define TESTS_CHECK_H
@@ -26,6 +27,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "kernel/kern.h"
 
 #define CHECK_CAP 512
 
@@ -159,6 +161,11 @@ int main(int argc, char **argv)
                                                &check_tests[i] };
     if (n == 0)
         return 0;
+    enum err err = kern_choose(getenv("PARLEY_CPU")); /* NULL: the best */
+    if (err) {
+        printf("Bail out! %s\n", err_text(err));
+        return 1;
+    }
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return _cmocka_run_group_tests(argv[0], chosen, n, NULL, NULL) ? 1 : 0;
 }

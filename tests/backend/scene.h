@@ -45,10 +45,6 @@ static struct be *scene_open(int n_thread)
 {
     struct be        *be;
     struct be_options o = { .device = "cpu", .n_thread = n_thread, .is_exact = !scene_is_fast };
-    static bool       is_chosen;
-    if (!is_chosen)
-        CHECK(kern_choose(getenv("PARLEY_CPU")) == OK);
-    is_chosen = true;
     CHECK(be_open(&be, &o) == OK);
     return be;
 }

@@ -34,6 +34,7 @@ static void one_round(struct caller *c)
     if (err) {
         CHECK_INT(err, ERR_LIMIT);
         c->n_refused++;
+        os_sleep_until_ns(os_now_ns() + roll(c, 100000)); /* for a lane, not for its own turn */
         return;
     }
     c->n_opened++;
