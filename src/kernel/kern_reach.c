@@ -89,7 +89,9 @@ static void read_slice(void *arg, int i, int n)
     case 4: sum = read_streams(p, step, 2, ahead, 0); break;
     case 5: sum = read_streams(p, step, 2, ahead, 1); break;
     case 8: sum = read_streams(p, step, 4, ahead, 0); break;
-    default: sum = read_streams(p, step, 4, ahead, 1); break;
+    case 9: sum = read_streams(p, step, 4, ahead, 1); break;
+    case 16: sum = read_streams(p, step, 8, ahead, 0); break;
+    default: sum = read_streams(p, step, 8, ahead, 1); break;
     }
     __asm__ volatile("" : : "x"(sum));
 }
@@ -131,11 +133,11 @@ static uint8_t *next_sweep(struct reach *b, size_t size)
 
 static void find_way(struct reach *b)
 {
-    static const int aheads[] = { 0, 512, 1024, 2048 };
+    static const int aheads[] = { 0, 448, 1024, 2048 };
     char             text[64];
     double           best = 0;
-    for (int i = 0; i < 3 * 4 * 2; i++) {
-        struct way way = { 1 << i % 3, aheads[i / 3 % 4], i / 12 };
+    for (int i = 0; i < 4 * 4 * 2; i++) {
+        struct way way = { 1 << i % 4, aheads[i / 4 % 4], i / 16 };
         if (way.hint && !way.ahead)
             continue;
         for (int turn = 0; turn < 5; turn++)
