@@ -13,7 +13,6 @@
 
 #define N_WARM_UP  8
 #define COLD_SIZE  ((size_t)192 << 20) /* more than the caches hold */
-#define ROUSE_NS   1000000LL           /* threads wake up this long before a frame is due */
 #define BESIDE_MIN (256LL << 20)       /* bytes of weights that memory's pace decides about */
 
 const char *const bench_stage_names[BENCH_STAGE_COUNT] = {
@@ -322,7 +321,7 @@ static void pace(struct rig *r)
 
     if (os_now_ns() > due_ns)
         return;
-    os_sleep_until_ns(due_ns - ROUSE_NS);
+    os_sleep_until_ns(due_ns - BE_ROUSE_NS);
     be_rouse(r->be);
     os_sleep_until_ns(due_ns);
 }

@@ -90,7 +90,9 @@ void          *be_scratch_bytes(struct be *be, size_t size);
  * threads stay awake from hold to release. No step may be under way; calls nest. */
 void be_hold(struct be *be);
 void be_release(struct be *be);
-/* Work comes within a millisecond: the threads wake up now. */
+/* Work comes within a millisecond: the threads wake up now. It takes them 0.1 ms; called this long
+ * before. */
+#define BE_ROUSE_NS 200000LL
 void be_rouse(struct be *be);
 
 /* Runs fn(arg, i) for i in [0, n) on all threads of the step; returns when all are done. The order

@@ -14,7 +14,6 @@
 #define GATHER_NS  10000000LL   /* a frame waits this long for the other lanes */
 #define EXPECT_NS  200000000LL  /* a lane that sent nothing for this long is not waited for */
 #define BLOCKED_NS 2000000000LL /* a reader that takes nothing for this long ends its talk */
-#define ROUSE_NS   200000LL /* threads wake up this long before a frame is due: it takes 0.1 ms */
 #define MIC_MS     480
 #define SPEAKER_MS 640
 
@@ -356,12 +355,12 @@ static void count_queues(struct engine *e)
 static void idle(struct engine *e, const struct gather *g, int64_t now_ns)
 {
     bool is_timed = g->due_ns != INT64_MAX && g->due_ns != e->roused_ns;
-    if (is_timed && g->due_ns - ROUSE_NS <= now_ns) {
+    if (is_timed && g->due_ns - BE_ROUSE_NS <= now_ns) {
         duplex_rouse(e->duplex);
         e->roused_ns = g->due_ns;
         is_timed = false;
     }
-    int64_t until_ns = is_timed ? g->due_ns - ROUSE_NS : g->look_ns;
+    int64_t until_ns = is_timed ? g->due_ns - BE_ROUSE_NS : g->look_ns;
     mailbox_wait(e->bell, until_ns < g->look_ns ? until_ns : g->look_ns);
 }
 
