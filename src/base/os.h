@@ -32,7 +32,8 @@ void os_map_drop(const void *p, size_t len); /* nobody reads them soon; whole pa
 enum err os_read_file(struct buf *b, const char *path) MUST_CHECK;
 
 /* A file that appears whole under its name or not at all: written beside it, renamed by commit.
- * A path that exists and is not a regular file (/dev/null, a FIFO) is written in place. */
+ * A path that exists and is not a regular file (/dev/null, a FIFO) is written in place; one that
+ * stands for a descriptor of ours (/dev/stdout, /dev/fd/3) is written there, from where that is. */
 struct os_out;
 enum err os_out_open(struct os_out **out, const char *path) MUST_CHECK;
 /* For its owner alone, and with room for size bytes from the start. */
@@ -55,7 +56,8 @@ void     os_touch_file(const char *path); /* its time becomes now */
 
 bool os_is_file(const char *path);
 bool os_is_dir(const char *path);
-bool os_is_same_file(const char *a, const char *b); /* both are there, under whatever names */
+bool os_is_same_file(const char *a, const char *b);  /* both are there, under whatever names */
+bool os_is_same_place(const char *a, const char *b); /* or would be, once they are written */
 /* Directory and name joined into out (cap bytes). ERR_LIMIT when too long. */
 enum err os_join(char *out, size_t cap, const char *dir, const char *name) MUST_CHECK;
 /* The real path with links followed; ERR_MISSING when it does not exist. */

@@ -131,10 +131,55 @@ enum err os_read_file(struct buf *b, const char *path)
     return err;
 }
 
+#define MAX_HOP 40 /* links behind each other, as the kernel has it */
+
+/* The descriptor that base in the folder dir stands for, if dir is where ours are listed; else -1.
+ * /dev/fd and what /dev/stdout points to are there, too. */
+static int own_descriptor(const char *dir, const char *base)
+{
+    char   own[PATH_MAX];
+    size_t len = strspn(base, "0123456789");
+
+    if (len == 0 || len > 9 || base[len] || !realpath("/proc/self/fd", own) ||
+        strcmp(dir, own) != 0)
+        return -1;
+    return (int)strtol(base, NULL, 10);
+}
+
+/* Where the file called path is or would be: all links followed, also the last when what it points
+ * to is not there yet. *fd: the descriptor of ours that it stands for, else -1. False: errno. */
+static bool find_place(char place[PATH_MAX], int *fd, const char *path)
+{
+    char at[PATH_MAX], dir[PATH_MAX], to[PATH_MAX];
+    int  n = snprintf(at, sizeof at, "%s", path);
+
+    for (int n_hop = 0; n_hop < MAX_HOP && n >= 0 && n < PATH_MAX; n_hop++) {
+        char *slash = strrchr(at, '/'), *base = slash ? slash + 1 : at;
+        int   n_dir = slash && slash != at ? (int)(slash - at) : 1;
+        snprintf(place, PATH_MAX, "%.*s", n_dir, slash ? at : ".");
+        if (!realpath(place, dir))
+            return false;
+        *fd = own_descriptor(dir, base);
+        n = snprintf(place, PATH_MAX, "%s/%s", dir[1] ? dir : "", base);
+        if (n < 0 || n >= PATH_MAX)
+            break;
+        ssize_t len = *fd < 0 ? readlink(place, to, sizeof to - 1) : -1;
+        if (len < 0)
+            return true;
+        to[len] = '\0';
+        n = snprintf(at, sizeof at, "%s%s%s", *to == '/' ? "" : dir, *to == '/' ? "" : "/", to);
+    }
+    errno = ELOOP;
+    return false;
+}
+
 struct os_out {
-    int   fd;
-    char *path; /* what it is called in the end */
-    char *part; /* what it is called until then; NULL: written in place */
+    int     fd;
+    char   *path;      /* what it is called in the end */
+    char   *part;      /* what it is called until then; NULL: written in place */
+    bool    is_shared; /* a descriptor of ours by another number: others write there, too */
+    int64_t base;      /* shared: where it was; before that nothing is ours */
+    int64_t at, end;   /* from there */
 };
 
 /* A name beside path that nobody uses. */
@@ -163,30 +208,55 @@ static enum err open_part(struct os_out *o, mode_t mode)
     return err;
 }
 
-enum err os_out_open(struct os_out **out, const char *path)
+/* Not by its name: that would be the file behind it from the start, or a new one in its place. */
+static enum err open_shared(struct os_out *o, int fd)
 {
-    char        real[PATH_MAX];
+    o->fd = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    if (o->fd < 0)
+        return fail_with(errno == EBADF ? ENOENT : errno, o->path);
+    o->is_shared = true;
+    /* What is added at the end cannot be gone back to. */
+    o->base = fcntl(o->fd, F_GETFL) & O_APPEND ? -1 : lseek(o->fd, 0, SEEK_CUR);
+    return OK;
+}
+
+static enum err open_in_place(struct os_out *o)
+{
+    o->fd = open(o->path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+    return o->fd < 0 ? fail_with(errno, o->path) : OK;
+}
+
+static enum err open_path(struct os_out *o)
+{
     struct stat st;
 
+    if (stat(o->path, &st) != 0)
+        return open_part(o, 0666);
+    if (S_ISDIR(st.st_mode))
+        return err_set(ERR_IO, "%s: a folder, not a file", o->path);
+    if (!S_ISREG(st.st_mode))
+        return open_in_place(o);
+    if (access(o->path, W_OK) != 0)
+        return fail_with(errno, o->path); /* a read-only file stays as it is */
+    return open_part(o, 0666);
+}
+
+enum err os_out_open(struct os_out **out, const char *path)
+{
+    char        place[PATH_MAX];
+    struct stat st;
+    int         fd = -1;
+
+    /* A link keeps pointing where it points: the file behind it is made or replaced. */
+    bool is_link = lstat(path, &st) == 0 && S_ISLNK(st.st_mode);
+    if (is_link && !find_place(place, &fd, path))
+        return fail_with(errno, path);
     struct os_out *o = mem_zalloc(sizeof *o);
     if (!o)
         return ERR_NOMEM;
     o->fd = -1;
-    bool exists = stat(path, &st) == 0;
-    /* A link keeps pointing where it points: the file behind it is replaced. */
-    o->path = mem_strdup(exists && S_ISREG(st.st_mode) && realpath(path, real) ? real : path);
-    enum err err = o->path ? OK : ERR_NOMEM;
-    if (!err && exists && S_ISDIR(st.st_mode))
-        err = err_set(ERR_IO, "%s: a folder, not a file", path);
-    if (!err && exists && !S_ISREG(st.st_mode)) {
-        o->fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
-        if (o->fd < 0)
-            err = fail_with(errno, path);
-    } else if (!err && exists && access(path, W_OK) != 0) {
-        err = fail_with(errno, path); /* a read-only file stays as it is */
-    } else if (!err) {
-        err = open_part(o, 0666);
-    }
+    o->path = mem_strdup(is_link && fd < 0 ? place : path);
+    enum err err = !o->path ? ERR_NOMEM : fd >= 0 ? open_shared(o, fd) : open_path(o);
     if (err) {
         os_out_cancel(&o);
         return err;
@@ -224,18 +294,32 @@ enum err os_out_write(struct os_out *o, const void *p, size_t len)
             return fail_with(errno, o->path);
         at += n;
         len -= (size_t)n;
+        o->at += n;
+        o->end = o->at > o->end ? o->at : o->end;
     }
     return OK;
 }
 
 enum err os_out_seek(struct os_out *o, int64_t at)
 {
-    return lseek(o->fd, at, SEEK_SET) < 0 ? fail_with(errno, o->path) : OK;
+    if (o->base < 0)
+        return fail_with(ESPIPE, o->path);
+    if (lseek(o->fd, o->base + at, SEEK_SET) < 0)
+        return fail_with(errno, o->path);
+    o->at = at;
+    return OK;
 }
 
 enum err os_out_flush(struct os_out *o)
 {
     return fdatasync(o->fd) != 0 && errno != EINVAL ? fail_with(errno, o->path) : OK;
+}
+
+/* Who writes there next does it behind us, wherever we went back to. */
+static void leave_shared(const struct os_out *o)
+{
+    if (o->is_shared && o->at < o->end)
+        lseek(o->fd, o->base + o->end, SEEK_SET);
 }
 
 enum err os_out_commit(struct os_out **out)
@@ -246,6 +330,7 @@ enum err os_out_commit(struct os_out **out)
     /* The data before the name: after a power cut the name never stands for half a file. */
     if (o->part)
         err = os_out_flush(o);
+    leave_shared(o);
     int code = close(o->fd);
     o->fd = -1;
     if (!err && code != 0)
@@ -264,8 +349,10 @@ void os_out_cancel(struct os_out **o)
 {
     if (!*o)
         return;
-    if ((*o)->fd >= 0)
+    if ((*o)->fd >= 0) {
+        leave_shared(*o);
         close((*o)->fd);
+    }
     if ((*o)->part)
         unlink((*o)->part);
     mem_free((*o)->part);
@@ -285,6 +372,15 @@ bool os_is_same_file(const char *a, const char *b)
     struct stat sa, sb;
     return stat(a, &sa) == 0 && stat(b, &sb) == 0 && sa.st_dev == sb.st_dev &&
            sa.st_ino == sb.st_ino;
+}
+
+bool os_is_same_place(const char *a, const char *b)
+{
+    char place_a[PATH_MAX], place_b[PATH_MAX];
+    int  fd;
+
+    return os_is_same_file(a, b) || (find_place(place_a, &fd, a) && find_place(place_b, &fd, b) &&
+                                     strcmp(place_a, place_b) == 0);
 }
 
 bool os_is_dir(const char *path)

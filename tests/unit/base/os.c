@@ -119,6 +119,58 @@ TEST(os_out_writes_through_a_link_and_into_a_device)
     CHECK(stat("/dev/null", &st) == 0 && S_ISCHR(st.st_mode));
 }
 
+TEST(os_out_makes_what_a_link_points_to)
+{
+    struct os_out *o = NULL;
+    char           link[PATH_MAX], path[PATH_MAX];
+    struct stat    st;
+
+    snprintf(link, sizeof link, "%s", check_tmp("link.to.nothing"));
+    snprintf(path, sizeof path, "%s", check_tmp("not.yet"));
+    CHECK(symlink(strrchr(path, '/') + 1, link) == 0);
+    CHECK(os_out_open(&o, link) == OK && os_out_write(o, "new", 3) == OK);
+    CHECK(os_out_commit(&o) == OK);
+    CHECK(lstat(link, &st) == 0 && S_ISLNK(st.st_mode) && has(path, "new"));
+    CHECK(unlink(link) == 0 && symlink(link, link) == 0);
+    CHECK(os_out_open(&o, link) == ERR_MISSING && !o);
+}
+
+TEST(os_out_writes_where_a_descriptor_of_ours_is)
+{
+    struct os_out *o = NULL;
+    char           path[PATH_MAX], name[64];
+
+    snprintf(path, sizeof path, "%s", check_tmp("shared"));
+    int fd = open(path, O_WRONLY | O_CREAT, 0600);
+    CHECK(fd >= 0 && write(fd, "before ", 7) == 7);
+    snprintf(name, sizeof name, "/dev/fd/%d", fd);
+    CHECK(os_out_open(&o, name) == OK && os_out_write(o, "xxside", 6) == OK);
+    CHECK(os_out_seek(o, 0) == OK && os_out_write(o, "in", 2) == OK);
+    CHECK(os_out_commit(&o) == OK && write(fd, " after", 6) == 6);
+    CHECK(has(path, "before inside after"));
+    CHECK(fcntl(fd, F_SETFL, O_APPEND) == 0);
+    CHECK(os_out_open(&o, name) == OK && os_out_write(o, "!", 1) == OK);
+    CHECK(os_out_seek(o, 0) == ERR_IO);
+    CHECK(os_out_commit(&o) == OK && has(path, "before inside after!"));
+    close(fd);
+    CHECK(os_out_open(&o, name) == ERR_MISSING && !o);
+}
+
+TEST(os_knows_one_place_under_two_names)
+{
+    char path[PATH_MAX], other[PATH_MAX], dir[PATH_MAX];
+
+    snprintf(path, sizeof path, "%s", check_tmp("place"));
+    snprintf(dir, sizeof dir, "%.*s", (int)(strrchr(path, '/') - path), path);
+    snprintf(other, sizeof other, "%.*s/./%s", PATH_MAX / 2, dir, "place");
+    CHECK(!os_is_file(path) && os_is_same_place(path, other));
+    CHECK(!os_is_same_place(path, "/place"));
+    CHECK(!os_is_same_place("/nowhere/a", "/nowhere/a/.."));
+    snprintf(other, sizeof other, "%s", check_tmp("place.link"));
+    CHECK(symlink(path, other) == 0 && os_is_same_place(path, other));
+    CHECK(os_is_same_place("/dev/stdout", "/dev/fd/1"));
+}
+
 TEST(os_out_says_why_it_cannot_write)
 {
     struct os_out *o = NULL;
