@@ -63,11 +63,29 @@ static enum err set_log_level(const struct app *app)
     return err;
 }
 
+/* Each is written to its end, and the last would be all that is left. */
+static enum err check_files(const struct app *app)
+{
+    static const enum option files[] = { OPT_OUT, OPT_TEXT, OPT_TRACE };
+
+    for (int i = 0; i < 3; i++)
+        for (int k = 0; k < i; k++) {
+            const char *a = app_str(app, files[k]), *b = app_str(app, files[i]);
+            if (a && b && (strcmp(a, b) == 0 || os_is_same_place(a, b)) &&
+                !os_is_same_file(a, "/dev/null"))
+                return err_set(ERR_USAGE, "--%s and --%s are both '%s'",
+                               options_rows[files[k]].name, options_rows[files[i]].name, a);
+        }
+    return OK;
+}
+
 static enum err run_traced(struct app *app)
 {
     const char *path = app_str(app, OPT_TRACE);
-    enum err    err = path ? trace_open(path) : OK;
+    enum err    err = check_files(app);
 
+    if (!err && path)
+        err = trace_open(path);
     if (err)
         return err;
     err = app->command->run(app);

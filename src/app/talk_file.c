@@ -170,8 +170,8 @@ static enum err open_duplex(struct run *r)
 /* What is wrong with the words of the command line is said before a model is loaded. */
 static enum err read_options(struct run *r)
 {
-    const char *out = app_str(r->app, OPT_OUT), *text = app_str(r->app, OPT_TEXT);
-    const char *format = app_str(r->app, OPT_FORMAT);
+    static const enum option files[] = { OPT_OUT, OPT_TEXT, OPT_TRACE };
+    const char              *format = app_str(r->app, OPT_FORMAT);
 
     if (format && strcmp(format, "s16") == 0)
         r->kind = WAV_S16;
@@ -179,11 +179,10 @@ static enum err read_options(struct run *r)
         r->kind = WAV_F32;
     else
         return err_set(ERR_USAGE, "--format: '%s' is none of s16, f32", format ? format : "");
-    if (out && text && (strcmp(out, text) == 0 || os_is_same_file(out, text)) &&
-        !os_is_same_file(out, "/dev/null"))
-        return err_set(ERR_USAGE, "--out and --text are both '%s'", out);
-    r->is_quiet = (out && os_is_same_file(out, "/dev/stdout")) ||
-                  (text && os_is_same_file(text, "/dev/stdout"));
+    for (int i = 0; i < 3; i++) {
+        const char *path = app_str(r->app, files[i]);
+        r->is_quiet = r->is_quiet || (path && os_is_same_file(path, "/dev/stdout"));
+    }
     return OK;
 }
 
