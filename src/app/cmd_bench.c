@@ -8,6 +8,7 @@
 #include "app/bench_read.h"
 #include "app/bench_report.h"
 #include "app/bench_rig.h"
+#include "base/trace.h"
 #include "model/model_shape.h"
 
 #define READ_MS 500 /* of the read loop, before and after each part */
@@ -240,6 +241,8 @@ static enum err run(struct app *app)
     enum err err = measure(&b, what);
     if (!err && app_stop_signal())
         err = ERR_INTERRUPTED;
+    if (!err)
+        err = trace_close(); /* when it fails, nothing has been printed */
     if (!err)
         err = app_print(buf_view(&b.out));
     buf_fini(&b.out);

@@ -89,8 +89,10 @@ static enum err run_traced(struct app *app)
     if (err)
         return err;
     err = app->command->run(app);
+    char text[ERR_TEXT_CAP]; /* why the verb failed stays the sentence */
+    snprintf(text, sizeof text, "%s", err_text(err));
     enum err trace_err = trace_close();
-    return err ? err : trace_err;
+    return err ? err_set(err, "%s", text) : trace_err;
 }
 
 static enum err run_command(const struct command *c, int argc, char **argv)

@@ -233,11 +233,12 @@ static enum err print_result(struct run *r)
     return err;
 }
 
+/* The trace is first: when it fails, nothing has been printed. */
 static enum err finish(struct run *r)
 {
-    enum err err = OK;
+    enum err err = trace_close();
 
-    if (r->wav)
+    if (!err && r->wav)
         err = wav_out_commit(&r->wav);
     if (!err && r->text)
         err = os_out_commit(&r->text);

@@ -3,6 +3,7 @@
 
 #include <limits.h>
 #include <stdatomic.h>
+#include <stdio.h>
 
 #include "base/buf.h"
 #include "base/log.h"
@@ -36,6 +37,7 @@ static atomic_llong     n_dropped;
 static struct os_thread *tracer;
 static struct buf        text;
 static enum err          failed;
+static char              why[ERR_TEXT_CAP]; /* the sentence is the tracer thread's own */
 static bool              has_events;
 
 bool trace_is_on(void)
@@ -126,10 +128,14 @@ static void add_event(int track, const struct event *e)
 
 static void flush(void)
 {
-    if (!failed)
-        failed = buf_err(&text);
-    if (!failed && text.len > 0)
-        failed = os_out_write(file, text.p, text.len);
+    enum err err = failed ? OK : buf_err(&text);
+
+    if (!failed && !err && text.len > 0)
+        err = os_out_write(file, text.p, text.len);
+    if (err) {
+        failed = err;
+        snprintf(why, sizeof why, "%s", err_text(err));
+    }
     buf_clear(&text);
 }
 
@@ -220,5 +226,5 @@ enum err trace_close(void)
     if (!failed)
         return os_out_commit(&file);
     os_out_cancel(&file);
-    return failed;
+    return err_set(failed, "%s", why);
 }
