@@ -100,6 +100,14 @@ int64_t  os_peak_rss_bytes(void);
 /* SIGINT and SIGTERM set *flag to the signal's number and call wake(arg), which must be
  * async-signal-safe; NULL: none. */
 void os_on_stop_signals(volatile atomic_int *flag, void (*wake)(void *), void *arg);
+bool os_stop_came(void); /* *flag is set */
+
+/* Pipes and terminals, which may let whoever writes or reads wait without end: a stop signal ends
+ * that with ERR_INTERRUPTED, a write a moment later, for who still reads. name: for the sentence.
+ * Regular files are written whole all the same. Bodies in os_stream.c. */
+enum err os_stream_write(int fd, const void *p, size_t len, const char *name) MUST_CHECK;
+/* At most cap bytes; *n 0: the end. */
+enum err os_stream_read(int fd, void *p, size_t cap, size_t *n, const char *name) MUST_CHECK;
 
 /* First thing in main: a full disk and a closed pipe become errors of the write instead of signals,
  * and no file that is opened later becomes standard output because that was closed. */

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -131,7 +132,8 @@ enum err os_read_file(struct buf *b, const char *path)
     return err;
 }
 
-#define MAX_HOP 40 /* links behind each other, as the kernel has it */
+#define MAX_HOP      40 /* links behind each other, as the kernel has it */
+#define FIFO_LOOK_MS 20
 
 /* The descriptor that base in the folder dir stands for, if dir is where ours are listed; else -1.
  * /dev/fd and what /dev/stdout points to are there, too. */
@@ -220,10 +222,19 @@ static enum err open_shared(struct os_out *o, int fd)
     return OK;
 }
 
-static enum err open_in_place(struct os_out *o)
+/* A FIFO that nobody reads is waited for, until a stop signal. */
+static enum err open_in_place(struct os_out *o, bool is_fifo)
 {
-    o->fd = open(o->path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
-    return o->fd < 0 ? fail_with(errno, o->path) : OK;
+    int flags = O_WRONLY | O_CLOEXEC | O_NOCTTY | (is_fifo ? O_NONBLOCK : 0);
+
+    while ((o->fd = open(o->path, flags)) < 0) {
+        if (errno != EINTR && !(is_fifo && errno == ENXIO))
+            return fail_with(errno, o->path);
+        if (os_stop_came())
+            return err_set(ERR_INTERRUPTED, "%s: interrupted", o->path);
+        poll(NULL, 0, FIFO_LOOK_MS);
+    }
+    return OK;
 }
 
 static enum err open_path(struct os_out *o)
@@ -235,7 +246,7 @@ static enum err open_path(struct os_out *o)
     if (S_ISDIR(st.st_mode))
         return err_set(ERR_IO, "%s: a folder, not a file", o->path);
     if (!S_ISREG(st.st_mode))
-        return open_in_place(o);
+        return open_in_place(o, S_ISFIFO(st.st_mode));
     if (access(o->path, W_OK) != 0)
         return fail_with(errno, o->path); /* a read-only file stays as it is */
     return open_part(o, 0666);
@@ -285,19 +296,11 @@ enum err os_out_open_private(struct os_out **out, const char *path, int64_t size
 
 enum err os_out_write(struct os_out *o, const void *p, size_t len)
 {
-    const uint8_t *at = p;
-    while (len) {
-        ssize_t n = write(o->fd, at, len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return fail_with(errno, o->path);
-        at += n;
-        len -= (size_t)n;
-        o->at += n;
-        o->end = o->at > o->end ? o->at : o->end;
-    }
-    return OK;
+    enum err err = os_stream_write(o->fd, p, len, o->path);
+
+    o->at += err ? 0 : (int64_t)len;
+    o->end = o->at > o->end ? o->at : o->end;
+    return err;
 }
 
 enum err os_out_seek(struct os_out *o, int64_t at)

@@ -153,30 +153,37 @@ int os_terminal_width(void)
     return w.ws_col;
 }
 
-/* Written before the handlers are installed, read by them only. */
+/* The handlers may be there already when who is woken changes. */
 static volatile atomic_int *stop_flag;
-static void (*stop_wake)(void *);
-static void *stop_wake_arg;
+static void (*volatile stop_wake)(void *);
+static void *volatile stop_wake_arg;
 
 static void on_stop(int sig)
 {
     int saved = errno;
+    void (*wake)(void *) = stop_wake;
     *stop_flag = sig;
-    if (stop_wake)
-        stop_wake(stop_wake_arg);
+    if (wake)
+        wake(stop_wake_arg);
     errno = saved;
 }
 
 void os_on_stop_signals(volatile atomic_int *flag, void (*wake)(void *), void *arg)
 {
     stop_flag = flag;
-    stop_wake = wake;
+    stop_wake = NULL; /* never one function with another's argument */
     stop_wake_arg = arg;
+    stop_wake = wake;
     /* No SA_RESTART: a read that waits must come back when somebody presses Ctrl-C. */
     struct sigaction stop = { .sa_handler = on_stop };
     sigemptyset(&stop.sa_mask);
     sigaction(SIGINT, &stop, NULL);
     sigaction(SIGTERM, &stop, NULL);
+}
+
+bool os_stop_came(void)
+{
+    return stop_flag && *stop_flag;
 }
 
 void os_guard_streams(void)

@@ -306,6 +306,36 @@ TEST(os_stop_signals_set_the_flag_and_wake)
     raise(SIGPIPE); /* ignored */
 }
 
+/* The signal is there before the wait begins: nothing will interrupt it. */
+TEST(a_stop_signal_ends_who_waits_for_a_pipe)
+{
+    static uint8_t all[1 << 20];
+    struct os_out *o = NULL;
+    int            fd[2];
+    char           fifo[PATH_MAX], got[8];
+    size_t         n = 0;
+
+    snprintf(fifo, sizeof fifo, "%s", check_tmp("nobody.reads"));
+    CHECK(mkfifo(fifo, 0600) == 0 && pipe(fd) == 0);
+    os_on_stop_signals(&stop_flag, NULL, NULL);
+    stop_flag = 0;
+    CHECK(!os_stop_came());
+    CHECK(os_stream_write(fd[1], "four", 4, "pipe") == OK);
+    CHECK(os_stream_read(fd[0], got, sizeof got, &n, "pipe") == OK && n == 4);
+    raise(SIGINT);
+    CHECK(os_stop_came());
+    CHECK(os_stream_read(fd[0], got, sizeof got, &n, "pipe") == ERR_INTERRUPTED);
+    CHECK(os_stream_write(fd[1], "who reads gets it", 17, "pipe") == OK);
+    CHECK(os_stream_write(fd[1], all, sizeof all, "pipe") == ERR_INTERRUPTED);
+    CHECK(strstr(err_text(ERR_INTERRUPTED), "pipe"));
+    CHECK(os_out_open(&o, fifo) == ERR_INTERRUPTED && !o);
+    CHECK(os_out_open(&o, check_tmp("whole")) == OK); /* a file waits for nobody */
+    CHECK(os_out_write(o, all, sizeof all) == OK && os_out_commit(&o) == OK);
+    stop_flag = 0;
+    close(fd[0]);
+    close(fd[1]);
+}
+
 TEST(os_loads_the_first_library_that_is_there)
 {
     static const char *const names[] = { "libnowhere.so.9", "libm.so.6", NULL }, *const none[] = {
