@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/app.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,19 +55,25 @@ const char *app_operand(const struct app *app, int i)
 
 enum err app_print(struct bytes data)
 {
-    if ((data.len && fwrite(data.p, 1, data.len, stdout) != data.len) || fflush(stdout) != 0)
-        return err_set(ERR_IO, "cannot write to standard output: %s", strerror(errno));
-    return OK;
+    return os_stream_write(1, data.p, data.len, "standard output");
 }
+
+static bool has_said;
 
 void app_say(const char *fmt, ...)
 {
     va_list args;
 
+    has_said = true;
     va_start(args, fmt);
     vfprintf(stderr, fmt, args);
     va_end(args);
     fputc('\n', stderr);
+}
+
+bool app_has_said(void)
+{
+    return has_said;
 }
 
 void app_progress(const char *what, int64_t done, int64_t total)
@@ -99,6 +104,11 @@ void app_catch_signals(void (*wake)(void *), void *arg)
 int app_stop_signal(void)
 {
     return atomic_load(&stop_signal);
+}
+
+enum err app_go_on(void)
+{
+    return app_stop_signal() ? err_set(ERR_INTERRUPTED, "interrupted") : OK;
 }
 
 enum err app_model_dir(const struct app *app, char *out, size_t cap)

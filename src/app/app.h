@@ -2,8 +2,9 @@
 /* app: what a verb of the command line gets and gives.
  *
  * A verb returns OK or an error with its sentence (base/err.h); main prints that one line on
- * stderr and exits with its code. Data goes to stdout through app_print, at the end, so that a
- * verb that fails has printed nothing. Talk goes to stderr through app_say.
+ * stderr and exits with its code. One that was interrupted may have said its figures instead. Data
+ * goes to stdout through app_print, at the end, so that a verb that fails has printed nothing. Talk
+ * goes to stderr through app_say.
  */
 #ifndef APP_APP_H
 #define APP_APP_H
@@ -49,14 +50,17 @@ const char *app_list_at(const struct app *app, enum option o, int i);
 int         app_operand_count(const struct app *app);
 const char *app_operand(const struct app *app, int i); /* NULL past the end */
 
-/* stdout; full or closed: ERR_IO. */
+/* stdout; full or closed: ERR_IO. Nobody reads and a stop signal comes: ERR_INTERRUPTED. */
 enum err app_print(struct bytes data) MUST_CHECK;
 void     app_say(const char *fmt, ...) PRINTF_LIKE(1, 2); /* stderr, a line */
+bool     app_has_said(void);                              /* anything by app_say */
 /* A progress bar on a terminal's stderr, nothing elsewhere; done == total ends the line. */
 void app_progress(const char *what, int64_t done, int64_t total);
-/* SIGINT or SIGTERM has come: its number, else 0. Armed by app_catch_signals. */
-void app_catch_signals(void (*wake)(void *), void *arg);
-int  app_stop_signal(void);
+/* SIGINT or SIGTERM has come: its number, else 0. main catches them for every verb; who waits for
+ * something else asks to be woken, and looks once more after that. */
+void     app_catch_signals(void (*wake)(void *), void *arg);
+int      app_stop_signal(void);
+enum err app_go_on(void) MUST_CHECK; /* ERR_INTERRUPTED when one has come */
 
 /* --model resolved to a folder: name, path or owner/name. ERR_MISSING. */
 enum err app_model_dir(const struct app *app, char *out, size_t cap) MUST_CHECK;

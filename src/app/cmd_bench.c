@@ -236,11 +236,10 @@ static enum err run(struct app *app)
     if (!is_known)
         return err_set(ERR_USAGE, "'%.60s' is none of lm, codec, talk, kernels, quality, all",
                        what);
-    app_catch_signals(NULL, NULL);
     buf_init(&b.out, 1 << 20);
     enum err err = measure(&b, what);
-    if (!err && app_stop_signal())
-        err = ERR_INTERRUPTED;
+    if (!err)
+        err = app_go_on();
     if (!err)
         err = trace_close(); /* when it fails, nothing has been printed */
     if (!err)

@@ -16,7 +16,7 @@ struct run {
 static enum err go_on(const char *what, int64_t i, int64_t n_frame)
 {
     app_progress(what, i + 1, n_frame);
-    return app_stop_signal() ? err_set(ERR_INTERRUPTED, "interrupted") : OK;
+    return app_go_on();
 }
 
 static enum err on_codes(void *arg, int64_t i, int64_t n_frame, const int32_t *codes,
@@ -113,7 +113,6 @@ static enum err run(struct app *app)
 
     if (!is_encode && strcmp(what, "decode") != 0)
         return err_set(ERR_USAGE, "codec: '%.40s' is neither encode nor decode", what);
-    app_catch_signals(NULL, NULL);
     if (!is_encode)
         err = safetensors_open(&in, in_path);
     if (!err)

@@ -10,6 +10,8 @@ static enum err run(struct app *app)
     settings_write(app, &out, app_flag(app, OPT_ORIGIN), app_flag(app, OPT_JSON));
     enum err err = buf_err(&out);
     if (!err)
+        err = app_go_on();
+    if (!err)
         err = app_print(buf_view(&out));
     buf_fini(&out);
     return err;

@@ -108,6 +108,8 @@ static enum err run(struct app *app)
     buf_add_str(&out, r.as_json ? "\n]\n" : "");
     enum err err = buf_err(&out);
     if (!err)
+        err = app_go_on();
+    if (!err)
         err = app_print(buf_view(&out));
     buf_fini(&out);
     return err;

@@ -36,7 +36,7 @@ static enum err run(struct app *app)
     struct model_files *files = NULL;
     struct safetensors *in = NULL;
     struct be          *be = NULL;
-    struct probe_io     io = { 0 };
+    struct probe_io     io = { .go_on = app_go_on };
     struct be_options   bo;
 
     enum err err = app_be_options(app, &bo, !app_flag(app, OPT_FAST));
@@ -51,6 +51,8 @@ static enum err run(struct app *app)
     io.in = in;
     if (!err)
         err = probe(app, files, &io, be);
+    if (!err)
+        err = app_go_on();
     if (!err)
         err = safetensors_write(app_operand(app, 1), io.out, io.n_out);
     probe_fini(&io);

@@ -69,6 +69,8 @@ static enum err serve(struct app *app, const struct duplex_options *d, const cha
     if (err)
         return err;
     app_catch_signals(server_stop, server);
+    if (app_stop_signal()) /* before there was anyone to wake */
+        server_stop(server);
     err = print_urls(server);
     if (!err)
         err = engine_open(&engine, d);

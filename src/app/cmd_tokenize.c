@@ -20,6 +20,9 @@ struct job {
     bool                        is_json;
     int64_t                     n_line;
     struct buf                  line, text, out;
+    uint8_t                     in[65536]; /* from standard input, taken up to at */
+    size_t                      at, n_in;
+    bool                        is_over; /* a terminal would go on after its end */
 };
 
 /* Adds the line's number to the sentence that is there. */
@@ -27,6 +30,8 @@ static enum err at_line(const struct job *j, enum err err)
 {
     char text[ERR_TEXT_CAP];
 
+    if (err == ERR_IO || err == ERR_INTERRUPTED) /* no line is to blame */
+        return err;
     snprintf(text, sizeof text, "%s", err_text(err));
     if (err == ERR_FORMAT) /* what people type is no file */
         err = ERR_USAGE;
@@ -140,14 +145,23 @@ static enum err decode_line(struct job *j)
 /* The next line without its end, perhaps with zero bytes in it; *is_end when there is none. */
 static enum err read_line(struct job *j, bool *is_end)
 {
-    int c;
+    const uint8_t *end = NULL;
 
     buf_clear(&j->line);
-    while ((c = getc_unlocked(stdin)) != EOF && c != '\n')
-        buf_add_byte(&j->line, (uint8_t)c);
-    if (ferror(stdin))
-        return err_set(ERR_IO, "standard input cannot be read");
-    *is_end = c == EOF && j->line.len == 0;
+    while (!end && !j->is_over) {
+        const uint8_t *from = j->in + j->at;
+        size_t         left = j->n_in - j->at;
+        end = left ? memchr(from, '\n', left) : NULL;
+        buf_add(&j->line, from, end ? (size_t)(end - from) : left);
+        j->at = end ? (size_t)(end - j->in) + 1 : 0;
+        if (end)
+            break;
+        enum err err = os_stream_read(0, j->in, sizeof j->in, &j->n_in, "standard input");
+        if (err)
+            return err;
+        j->is_over = j->n_in == 0;
+    }
+    *is_end = !end && j->line.len == 0;
     j->n_line++;
     if (buf_err(&j->line) == ERR_LIMIT)
         return err_set(ERR_LIMIT, "longer than %u MiB", LINE_CAP >> 20);
@@ -160,6 +174,8 @@ static enum err run_lines(struct job *j, enum err (*one)(struct job *j))
 
     for (;;) {
         enum err err = read_line(j, &is_end);
+        if (!err)
+            err = app_go_on();
         if (!err && is_end)
             return app_print(buf_view(&j->out));
         if (!err)

@@ -140,12 +140,13 @@ static enum err run_line(int argc, char **argv)
 int main(int argc, char **argv)
 {
     os_guard_streams();
+    app_catch_signals(NULL, NULL);
     enum err err = run_line(argc, argv);
 
     log_stop();
     if (!err)
         app_say_threads();
-    if (err && err != ERR_INTERRUPTED) {
+    if (err && !(err == ERR_INTERRUPTED && app_has_said())) {
         err = err_set(err, "parley: %s", err_text(err)); /* with its name it is no longer either */
         app_say("%s", err_text(err));
     }

@@ -233,18 +233,24 @@ static enum err print_result(struct run *r)
     return err;
 }
 
-/* The trace is first: when it fails, nothing has been printed. */
+static bool is_fine(enum err err)
+{
+    return !err || err == ERR_INTERRUPTED;
+}
+
+/* Who interrupts still gets what there is; a pipe that nobody reads holds up only its own part. The
+ * trace is first: when it fails, nothing has been printed. */
 static enum err finish(struct run *r)
 {
     enum err err = trace_close();
 
-    if (!err && r->wav)
+    if (is_fine(err) && r->wav)
         err = wav_out_commit(&r->wav);
-    if (!err && r->text)
+    if (is_fine(err) && r->text)
         err = os_out_commit(&r->text);
-    if (!err && !r->is_quiet)
+    if (is_fine(err) && !r->is_quiet)
         err = print_result(r);
-    if (!err)
+    if (is_fine(err))
         app_say("%lld frames, step p50 %.1f ms, p95 %.1f ms, %lld late", (long long)r->n_out,
                 step_times_ms(&r->times, 0.5), step_times_ms(&r->times, 0.95),
                 (long long)r->n_late);
@@ -256,7 +262,6 @@ enum err talk_file_run(struct app *app)
     struct run r = { .app = app };
 
     buf_init(&r.words, WORDS_CAP);
-    app_catch_signals(NULL, NULL);
     enum err err = read_options(&r);
     if (!err)
         err = open_duplex(&r);
@@ -264,10 +269,10 @@ enum err talk_file_run(struct app *app)
         err = open_files(&r);
     if (!err)
         err = run_frames(&r);
-    if (!err)
+    if (is_fine(err))
         err = finish(&r);
-    if (!err && app_stop_signal())
-        err = ERR_INTERRUPTED;
+    if (!err)
+        err = app_go_on();
     wav_out_cancel(&r.wav);
     os_out_cancel(&r.text);
     duplex_close(&r.duplex);

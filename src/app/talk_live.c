@@ -49,7 +49,7 @@ static enum err wait_for_model(struct live *l)
         if (l->info.state == ENGINE_DEGRADED)
             return err_set(l->info.err, "%s", l->info.reason);
         if (app_stop_signal())
-            return ERR_INTERRUPTED;
+            return app_go_on();
         mailbox_wait(l->bell, os_now_ns() + 5000000);
     }
 }
@@ -186,7 +186,7 @@ static enum err end_lines(struct live *l)
     return l->has_word_line ? app_print(bytes_str("\n")) : OK;
 }
 
-static enum err say_figures(struct live *l)
+static void say_figures(struct live *l)
 {
     struct sound_figures f;
 
@@ -196,7 +196,6 @@ static enum err say_figures(struct live *l)
             (long long)l->n_frame, step_times_ms(&l->steps, 0.5), step_times_ms(&l->steps, 0.95),
             step_times_ms(&l->lags, 0.5), step_times_ms(&l->lags, 0.95), (long long)l->n_late,
             (long long)f.n_underrun, (long long)f.n_dropped, (long long)f.n_cut);
-    return OK;
 }
 
 static void close_live(struct live *l)
@@ -226,12 +225,13 @@ enum err talk_live_run(struct app *app)
         app_say("Speak; Ctrl-C ends the talk.");
         err = run_loop(l);
         enum err end = end_lines(l);
-        if (!err)
-            err = end ? end : say_figures(l);
+        err = err ? err : end;
     }
+    if (l->sound && (!err || err == ERR_INTERRUPTED))
+        say_figures(l);
     close_live(l);
     mem_free(l);
-    return !err && app_stop_signal() ? ERR_INTERRUPTED : err;
+    return err ? err : app_go_on();
 }
 
 enum err talk_live_list(struct app *app)

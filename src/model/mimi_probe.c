@@ -15,6 +15,7 @@ static bool claims(const struct model_files *f, const struct safetensors *in, co
 
 struct result {
     const struct mimi_info *info;
+    const struct probe_io  *io;
     int32_t                *codes;  /* [n_codebook, n_frame] */
     float                  *latent; /* [d_latent, n_frame] */
     float                  *pcm;    /* [n_frame * frame_size] */
@@ -29,7 +30,7 @@ static enum err on_codes(void *arg, int64_t i, int64_t n_frame, const int32_t *c
         r->codes[q * n_frame + i] = codes[q];
     for (int64_t d = 0; d < r->info->d_latent; d++)
         r->latent[d * n_frame + i] = latent[d];
-    return OK;
+    return probe_go_on(r->io);
 }
 
 static enum err on_pcm(void *arg, int64_t i, int64_t n_frame, const float *pcm)
@@ -37,7 +38,7 @@ static enum err on_pcm(void *arg, int64_t i, int64_t n_frame, const float *pcm)
     struct result *r = arg;
 
     memcpy(r->pcm + i * r->info->frame_size, pcm, (size_t)r->info->frame_size * sizeof *pcm);
-    return OK;
+    return probe_go_on(r->io);
 }
 
 static enum err encode(struct mimi *m, struct probe_io *io, const struct safetensors_entry *in)
@@ -46,7 +47,7 @@ static enum err encode(struct mimi *m, struct probe_io *io, const struct safeten
     int64_t                 n_frame = (in->n[0] + info->frame_size - 1) / info->frame_size;
     const int64_t           n_codes[] = { info->n_codebook, n_frame };
     const int64_t           n_latent[] = { info->d_latent, n_frame };
-    struct result           r = { .info = info };
+    struct result           r = { .info = info, .io = io };
 
     r.codes = probe_add(io, "codes", DT_I32, 2, n_codes);
     r.latent = probe_add(io, "latent", DT_F32, 2, n_latent);
@@ -58,7 +59,7 @@ static enum err encode(struct mimi *m, struct probe_io *io, const struct safeten
 static enum err decode(struct mimi *m, struct probe_io *io, const struct safetensors_entry *in)
 {
     int64_t       n_pcm = in->n[1] * mimi_info(m)->frame_size;
-    struct result r = { .info = mimi_info(m) };
+    struct result r = { .info = mimi_info(m), .io = io };
 
     r.pcm = probe_add(io, "pcm", DT_F32, 1, &n_pcm);
     if (!r.pcm)

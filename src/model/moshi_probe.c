@@ -189,8 +189,11 @@ static enum err probe(const struct model_files *f, struct probe_io *io,
         err = set_conditions(p.m, io);
     if (!err)
         err = add_outputs(&p, io);
-    for (int64_t t = 0; t < p.n_step && !err; t++)
+    for (int64_t t = 0; t < p.n_step && !err; t++) {
         err = run_step(&p, t);
+        if (!err)
+            err = probe_go_on(io);
+    }
     mem_free(p.codes);
     moshi_close(&p.m);
     return err;

@@ -31,6 +31,11 @@ void probe_fini(struct probe_io *io)
     io->n_out = 0;
 }
 
+enum err probe_go_on(const struct probe_io *io)
+{
+    return io->go_on ? io->go_on() : OK;
+}
+
 const struct safetensors_entry *probe_find(const struct probe_io *io, const char *name,
                                            enum dtype dtype, int n_dim, enum err *err)
 {
