@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/bench_kernels.h"
 
+#include "app/app.h"
 #include "kernel/kern_bench.h"
 #include "kernel/kern_reach.h"
 
@@ -12,6 +13,11 @@ struct rows {
     bool        as_json;
     int         n;
 };
+
+static bool is_cancelled(void *arg)
+{
+    return app_stop_signal() != 0;
+}
 
 static void add_kernel(void *arg, const struct kern_bench_row *row)
 {
@@ -91,8 +97,9 @@ static void run_crew(void *threads, void (*fn)(void *arg, int i, int n), void *a
 
 static enum err reach(struct buf *out, const struct be_options *o, bool as_json)
 {
-    struct rows rows = { .out = out, .as_json = as_json };
-    struct crew crew = { 0 };
+    struct rows                 rows = { .out = out, .as_json = as_json };
+    const struct kern_reach_ear ear = { add_reach, is_cancelled, &rows };
+    struct crew                 crew = { 0 };
 
     enum err err = be_open(&crew.be, o);
     if (err)
@@ -106,7 +113,7 @@ static enum err reach(struct buf *out, const struct be_options *o, bool as_json)
     if (!as_json)
         buf_add_fmt(out, "%-17s %-36s %5s %12s %8s %10s %8s %10s\n", "", "", "vecs", "ns", "GB/s",
                     "of read", "GFLOP/s", "of peak");
-    err = kern_reach(add_reach, &rows, &threads, REACH_MS);
+    err = kern_reach(&ear, &threads, REACH_MS);
     be_close(&crew.be);
     buf_add_str(out, as_json ? "]" : "");
     return err;
@@ -114,12 +121,13 @@ static enum err reach(struct buf *out, const struct be_options *o, bool as_json)
 
 enum err bench_kernels(struct buf *out, const struct be_options *be, bool as_json)
 {
-    struct rows rows = { .out = out, .as_json = as_json };
+    struct rows                 rows = { .out = out, .as_json = as_json };
+    const struct kern_bench_ear ear = { add_kernel, is_cancelled, &rows };
 
     buf_add_str(out, as_json ? ", \"kernels\": ["
                              : "one thread                                                   ns"
                                "     GB/s  GFLOP/s\n");
-    enum err err = kern_bench(add_kernel, &rows, KERNEL_MS);
+    enum err err = kern_bench(&ear, KERNEL_MS);
     buf_add_str(out, as_json ? "]" : "");
     return err || !be ? err : reach(out, be, as_json);
 }

@@ -15,15 +15,16 @@
 #define MAX_I8     8 /* quantised vectors */
 
 struct bench {
-    const struct kern *k;
-    uint8_t           *pool;     /* weights; any bytes are numbers, none of them large */
-    size_t             at;       /* where the next cold call reads */
-    float             *in, *out; /* [MAX_VEC, MAX_DIM] */
-    const float       *x[MAX_VEC];
-    float             *y[MAX_VEC];
-    struct quant_x     x_i8[MAX_I8];
-    uint8_t           *in_i8;
-    int64_t            sample[MAX_SAMPLE];
+    const struct kern_bench_ear *ear;
+    const struct kern           *k;
+    uint8_t                     *pool;     /* weights; any bytes are numbers, none of them large */
+    size_t                       at;       /* where the next cold call reads */
+    float                       *in, *out; /* [MAX_VEC, MAX_DIM] */
+    const float                 *x[MAX_VEC];
+    float                       *y[MAX_VEC];
+    struct quant_x               x_i8[MAX_I8];
+    uint8_t                     *in_i8;
+    int64_t                      sample[MAX_SAMPLE];
 };
 
 /* n_row, n_in, n_vec mean what the kernel makes of them. */
@@ -200,6 +201,11 @@ static void place_rows(struct bench *b, const struct item *i)
     }
 }
 
+static bool is_cancelled(const struct bench *b)
+{
+    return b->ear->is_cancelled(b->ear->arg);
+}
+
 /* The median and the best of as many calls as fit into the time, three at least. */
 static double median_ns(double *best, struct bench *b, const struct item *i, int ms)
 {
@@ -210,7 +216,7 @@ static double median_ns(double *best, struct bench *b, const struct item *i, int
     int64_t once_ns = os_now_ns() - start_ns;
     if (once_ns < 20000) /* the clock shows tens of nanoseconds */
         n_inner = (int)(20000 / (once_ns > 50 ? once_ns : 50));
-    while (n < MAX_SAMPLE && (n < 3 || os_now_ns() < end_ns)) {
+    while (n == 0 || (n < MAX_SAMPLE && (n < 3 || os_now_ns() < end_ns) && !is_cancelled(b))) {
         int64_t t0_ns = os_now_ns();
         for (int j = 0; j < n_inner; j++)
             i->run(b, i);
@@ -241,12 +247,31 @@ static void fill(struct bench *b)
     }
 }
 
-enum err kern_bench(void (*on_row)(void *arg, const struct kern_bench_row *row), void *arg,
-                    int ms_each)
+/* Every kernel of one table. */
+static enum err measure(struct bench *b, int ms_each)
+{
+    for (size_t i = 0; i < sizeof items / sizeof *items; i++) {
+        const struct item    *item = &items[i];
+        double                n = (double)item->n_row * item->n_in;
+        struct kern_bench_row row = { .isa = b->k->name,
+                                      .kernel = item->kernel,
+                                      .shape = item->shape };
+        row.ns = median_ns(&row.best_ns, b, item, ms_each);
+        row.gb_s = n * item->bits / 8 / row.best_ns;
+        row.gflop_s = n * item->n_vec * item->flop / row.best_ns;
+        if (is_cancelled(b))
+            return err_set(ERR_INTERRUPTED, "interrupted");
+        b->ear->on_row(b->ear->arg, &row);
+    }
+    return OK;
+}
+
+enum err kern_bench(const struct kern_bench_ear *ear, int ms_each)
 {
     struct bench *b = mem_zalloc(sizeof *b);
     enum err      err = OK;
     if (b) {
+        b->ear = ear;
         b->pool = mem_alloc(POOL_SIZE);
         b->in = mem_alloc((size_t)MAX_VEC * MAX_DIM * sizeof *b->in);
         b->out = mem_alloc((size_t)MAX_VEC * MAX_DIM * sizeof *b->out);
@@ -258,23 +283,13 @@ enum err kern_bench(void (*on_row)(void *arg, const struct kern_bench_row *row),
     }
     fill(b);
     os_flush_denormals();
-    for (int t = 0; isas[t].kern; t++) {
+    for (int t = 0; isas[t].kern && !err; t++) {
         struct kern k;
         if (isas[t].needs & ~cpu_features())
             continue;
         isas_overlay(&k, t);
         b->k = &k;
-        for (size_t i = 0; i < sizeof items / sizeof *items; i++) {
-            const struct item    *item = &items[i];
-            double                n = (double)item->n_row * item->n_in;
-            struct kern_bench_row row = { .isa = k.name,
-                                          .kernel = item->kernel,
-                                          .shape = item->shape };
-            row.ns = median_ns(&row.best_ns, b, item, ms_each);
-            row.gb_s = n * item->bits / 8 / row.best_ns;
-            row.gflop_s = n * item->n_vec * item->flop / row.best_ns;
-            on_row(arg, &row);
-        }
+        err = measure(b, ms_each);
     }
 out:
     if (b) {

@@ -3,6 +3,8 @@
 #ifndef KERNEL_KERN_BENCH_H
 #define KERNEL_KERN_BENCH_H
 
+#include <stdbool.h>
+
 #include "base/err.h"
 
 struct kern_bench_row {
@@ -14,9 +16,15 @@ struct kern_bench_row {
     double      gflop_s; /* at best; 0 where nothing is multiplied */
 };
 
+/* Who listens: is_cancelled is asked between calls, true ends it all with ERR_INTERRUPTED. */
+struct kern_bench_ear {
+    void (*on_row)(void *arg, const struct kern_bench_row *row);
+    bool (*is_cancelled)(void *arg);
+    void *arg;
+};
+
 /* Measures for about ms_each milliseconds a row, tables from the plainest to the best of this
  * CPU. Needs 128 MiB: matrices that are called cold lie further apart than any cache reaches. */
-enum err kern_bench(void (*on_row)(void *arg, const struct kern_bench_row *row), void *arg,
-                    int ms_each) MUST_CHECK;
+enum err kern_bench(const struct kern_bench_ear *ear, int ms_each) MUST_CHECK;
 
 #endif

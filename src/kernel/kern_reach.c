@@ -29,9 +29,9 @@ struct way {
 
 struct reach {
     const struct kern_reach_threads *threads;
-    void (*on_row)(void *arg, const struct kern_reach_row *row);
-    void           *arg;
-    int             ms_each;
+    const struct kern_reach_ear     *ear;
+    int                              ms_each;
+
     struct peak     peak;
     void           *memory;
     uint8_t        *pool; /* in it, where a page begins: so files are mapped */
@@ -131,12 +131,23 @@ static uint8_t *next_sweep(struct reach *b, size_t size)
     return p;
 }
 
+static bool is_cancelled(const struct reach *b)
+{
+    return b->ear->is_cancelled(b->ear->arg);
+}
+
+static void tell(const struct reach *b, const struct kern_reach_row *row)
+{
+    if (!is_cancelled(b))
+        b->ear->on_row(b->ear->arg, row);
+}
+
 static void find_way(struct reach *b)
 {
     static const int aheads[] = { 0, 448, 1024, 2048 };
     char             text[64];
     double           best = 0;
-    for (int i = 0; i < 4 * 4 * 2; i++) {
+    for (int i = 0; i < 4 * 4 * 2 && !is_cancelled(b); i++) {
         struct way way = { 1 << i % 4, aheads[i / 4 % 4], i / 16 };
         if (way.hint && !way.ahead)
             continue;
@@ -155,7 +166,7 @@ static void find_way(struct reach *b)
                                   .n_thread = b->threads->n,
                                   .ns = (double)SWEEP_SIZE / best,
                                   .gb_s = best };
-    b->on_row(b->arg, &row);
+    tell(b, &row);
 }
 
 /* --- peaks ---------------------------------------------------------------------------------- */
@@ -174,7 +185,7 @@ static void peak_slice(void *arg, int i, int n)
 static double find_peak(struct reach *b, int64_t (*fn)(int n), const char *what)
 {
     struct peak_job job = { .fn = fn };
-    if (!fn)
+    if (!fn || is_cancelled(b))
         return 0;
     for (int i = 0; i < TURNS_MIN; i++) {
         int64_t t0_ns = os_now_ns();
@@ -187,7 +198,7 @@ static double find_peak(struct reach *b, int64_t (*fn)(int n), const char *what)
                                   .shape = what,
                                   .n_thread = b->threads->n,
                                   .gflop_s = rate };
-    b->on_row(b->arg, &row);
+    tell(b, &row);
     return rate;
 }
 
@@ -267,7 +278,8 @@ static void measure(struct reach *b, const struct item *item, double peak)
     for (int m = 0; m < item->n_vec; m++)
         b->y[m] = b->out + (size_t)m * (size_t)item->n_out;
     int64_t end_ns = os_now_ns() + b->ms_each * 1000000ll;
-    while (n < MAX_SAMPLE && (n < TURNS_MIN || os_now_ns() < end_ns)) {
+    while (n == 0 ||
+           (n < MAX_SAMPLE && (n < TURNS_MIN || os_now_ns() < end_ns) && !is_cancelled(b))) {
         struct product p = { b, item, next_sweep(b, size * (size_t)n_matrix), size, n_matrix };
         double         read = read_once(b, p.w, size * (size_t)n_matrix, b->way);
         size_t         n_evict = SWEEP_SIZE / 4; /* one small matrix would still be in the cache */
@@ -290,10 +302,10 @@ static void measure(struct reach *b, const struct item *item, double peak)
     row.gflop_s = flop / row.ns;
     row.read_share = median(b->ratio, n);
     row.peak_share = peak > 0 ? row.gflop_s / peak : 0;
-    b->on_row(b->arg, &row);
+    tell(b, &row);
 }
 
-static void measure_all(struct reach *b)
+static enum err measure_all(struct reach *b)
 {
     static const int shapes[][2] = { { 4096, 4096 }, { 11264, 4096 } };
     static const int vecs[] = { 2, 4, 8, 16, 64, 256 };
@@ -312,11 +324,14 @@ static void measure_all(struct reach *b)
     for (int i = 0; i < n_item; i++)
         for (int v = -1; v < (int)(sizeof vecs / sizeof *vecs); v++)
             for (int s = 0; s < (v < 0 ? 2 : 1); s++) {
+                if (is_cancelled(b))
+                    return err_set(ERR_INTERRUPTED, "interrupted");
                 items[i].n_out = shapes[s][0];
                 items[i].n_in = shapes[s][1];
                 items[i].n_vec = v < 0 ? 1 : vecs[v];
                 measure(b, &items[i], peaks[i]);
             }
+    return is_cancelled(b) ? err_set(ERR_INTERRUPTED, "interrupted") : OK;
 }
 
 /* Bytes that are small numbers as bf16 and as the scales of tiles; activations in every form. */
@@ -373,22 +388,21 @@ static int table_in_use(void)
     return at;
 }
 
-enum err kern_reach(void (*on_row)(void *arg, const struct kern_reach_row *row), void *arg,
-                    const struct kern_reach_threads *threads, int ms_each)
+enum err kern_reach(const struct kern_reach_ear *ear, const struct kern_reach_threads *threads,
+                    int ms_each)
 {
     struct reach *b = mem_zalloc(sizeof *b);
     if (!b)
         return err_set(ERR_NOMEM, "out of memory");
     b->threads = threads;
-    b->on_row = on_row;
-    b->arg = arg;
+    b->ear = ear;
     b->ms_each = ms_each;
     enum err err = open_reach(b);
     if (!err) {
         isas_peak(&b->peak, table_in_use());
         fill(b);
         os_flush_denormals();
-        measure_all(b);
+        err = measure_all(b);
     }
     close_reach(b);
     return err;

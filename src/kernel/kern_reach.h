@@ -9,6 +9,8 @@
 #ifndef KERNEL_KERN_REACH_H
 #define KERNEL_KERN_REACH_H
 
+#include <stdbool.h>
+
 #include "base/err.h"
 
 /* Threads: run(threads, fn, arg) calls fn(arg, i, n) for each i of n, all at once. */
@@ -35,8 +37,15 @@ struct kern_reach_row {
     double peak_share; /* GEMM: gflop_s over the peak of its products; 0: none known */
 };
 
+/* Who listens: is_cancelled is asked between calls, true ends it all with ERR_INTERRUPTED. */
+struct kern_reach_ear {
+    void (*on_row)(void *arg, const struct kern_reach_row *row);
+    bool (*is_cancelled)(void *arg);
+    void *arg;
+};
+
 /* Matrices of one GiB are made; each row takes about ms_each milliseconds. After kern_choose(). */
-enum err kern_reach(void (*on_row)(void *arg, const struct kern_reach_row *row), void *arg,
-                    const struct kern_reach_threads *threads, int ms_each) MUST_CHECK;
+enum err kern_reach(const struct kern_reach_ear *ear, const struct kern_reach_threads *threads,
+                    int ms_each) MUST_CHECK;
 
 #endif
