@@ -56,6 +56,7 @@ void     os_touch_file(const char *path); /* its time becomes now */
 
 bool os_is_file(const char *path);
 bool os_is_dir(const char *path);
+bool os_is_link(const char *path);                   /* symbolic, wherever it leads */
 bool os_is_same_file(const char *a, const char *b);  /* both are there, under whatever names */
 bool os_is_same_place(const char *a, const char *b); /* or would be, once they are written */
 /* Directory and name joined into out (cap bytes). ERR_LIMIT when too long. */

@@ -370,6 +370,12 @@ bool os_is_file(const char *path)
     return stat(path, &st) == 0 && S_ISREG(st.st_mode);
 }
 
+bool os_is_link(const char *path)
+{
+    struct stat st;
+    return lstat(path, &st) == 0 && S_ISLNK(st.st_mode);
+}
+
 bool os_is_same_file(const char *a, const char *b)
 {
     struct stat sa, sb;

@@ -2,6 +2,7 @@
 #include "model/safetensors.h"
 
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -195,6 +196,16 @@ static const char *file_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
+/* The folder of a path shorter than PATH_MAX, as whoever gave the path calls it. */
+static void folder_of(char dir[PATH_MAX], const char *path)
+{
+    size_t len = (size_t)(file_name(path) - path);
+
+    len -= len > 1; /* "/" stays */
+    memcpy(dir, len ? path : ".", len ? len : 1);
+    dir[len ? len : 1] = '\0';
+}
+
 /* Every tensor of the map is in its file, and no other tensor is. */
 static enum err check_map(const struct safetensors *s, json_t *map, size_t dir_len,
                           const char *index_path)
@@ -216,18 +227,14 @@ static enum err check_map(const struct safetensors *s, json_t *map, size_t dir_l
 
 static enum err open_map(struct safetensors *s, json_t *index, const char *index_path)
 {
-    char        dir[PATH_MAX] = "."; /* of the index; shards are named from there */
-    size_t      dir_len = (size_t)(file_name(index_path) - index_path);
+    char        dir[PATH_MAX]; /* of the index; shards are named from there */
     json_t     *map = json_object_get(index, "weight_map");
     const char *name;
     json_t     *v;
 
     if (!json_is_object(map) || json_object_size(map) == 0)
         return err_set(ERR_FORMAT, "%s: 'weight_map' is not an object with tensors", index_path);
-    if (dir_len > 0) {
-        memcpy(dir, index_path, dir_len - (dir_len > 1)); /* "/" stays */
-        dir[dir_len - (dir_len > 1)] = '\0';
-    }
+    folder_of(dir, index_path);
     json_object_foreach(map, name, v)
     {
         if (!json_is_string(v))
@@ -241,18 +248,30 @@ static enum err open_map(struct safetensors *s, json_t *index, const char *index
     return err ? err : check_map(s, map, strlen(dir) + (dir[strlen(dir) - 1] != '/'), index_path);
 }
 
+/* Where the index of the weights at path is, which must not leave their folder either: a sentence
+ * about what it says would tell of a file elsewhere. */
+static enum err find_index(char out[PATH_MAX], const char *path)
+{
+    char dir[PATH_MAX], name[PATH_MAX];
+    int  n = snprintf(name, sizeof name, "%s.index.json", file_name(path));
+
+    if (strlen(path) + sizeof ".index.json" + 2 > sizeof dir || n >= (int)sizeof name)
+        return err_set(ERR_MISSING, "%.200s: no such file", path);
+    folder_of(dir, path);
+    return model_path_join(out, PATH_MAX, dir, name, path);
+}
+
 static enum err open_index(struct safetensors *s, const char *path)
 {
     char     index_path[PATH_MAX];
-    size_t   len = strlen(path);
     json_t  *index = NULL;
-    enum err err;
+    enum err err = find_index(index_path, path);
 
-    if (len + sizeof ".index.json" > sizeof index_path)
-        return err_set(ERR_MISSING, "%.200s: no such file", path);
-    memcpy(index_path, path, len);
-    memcpy(index_path + len, ".index.json", sizeof ".index.json");
+    if (err)
+        return err;
     err = json_read_file(&index, index_path, MAX_INDEX);
+    if (err == ERR_MISSING && os_is_link(index_path))
+        return err_set(ERR_MISSING, "%s: a link to a file that is not there", index_path);
     if (err == ERR_MISSING)
         return err_set(ERR_MISSING, "%s: no such file", path);
     if (err)

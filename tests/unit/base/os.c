@@ -207,6 +207,21 @@ TEST(os_join_puts_one_slash)
     CHECK(os_join(s, sizeof s, "abcd", "efgh") == ERR_LIMIT);
 }
 
+TEST(os_tells_a_link_from_what_it_leads_to)
+{
+    char file[4096], link[4096];
+
+    snprintf(link, sizeof link, "%s", check_tmp("own-link"));
+    snprintf(file, sizeof file, "%s", check_tmp("linked"));
+    unlink(link);
+    CHECK(symlink(file, link) == 0);
+    CHECK(os_is_link(link) && !os_is_file(link)); /* to no file yet */
+    put(file, "x");
+    CHECK(os_is_link(link) && os_is_file(link) && !os_is_link(file));
+    unlink(link);
+    CHECK(!os_is_link(link));
+}
+
 TEST(os_knows_where_the_program_is)
 {
     char dir[PATH_MAX], real[PATH_MAX];

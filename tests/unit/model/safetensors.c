@@ -412,6 +412,42 @@ TEST(safetensors_keeps_shards_inside_the_folder)
     unlink(link_path);
 }
 
+/* The index of shards/m.safetensors becomes a link. */
+static void refuse_link(const char *to, enum err want, const char *word)
+{
+    struct safetensors *s = NULL;
+    const char         *path = shards("{\"weight_map\":{\"z\":\"b.safetensors\"}}");
+    char                index[4200];
+
+    snprintf(index, sizeof index, "%s.index.json", path);
+    unlink(index);
+    CHECK(symlink(to, index) == 0);
+    CHECK_INT(safetensors_open(&s, path), want);
+    printf("# %s\n", err_text(want));
+    CHECK(strstr(err_text(want), "m.safetensors.index.json") && strstr(err_text(want), word));
+    unlink(index);
+}
+
+TEST(safetensors_keeps_the_index_inside_the_folder)
+{
+    char                path[4096], index[4200], outside[4096], inside[4096];
+    struct safetensors *s = NULL;
+
+    snprintf(path, sizeof path, "%s", shards("{\"weight_map\":{\"z\":\"b.safetensors\"}}"));
+    snprintf(index, sizeof index, "%s.index.json", path);
+    snprintf(outside, sizeof outside, "%s", check_tmp("outside.json"));
+    CHECK(rename(index, outside) == 0);
+    refuse_link(outside, ERR_FORMAT, "leaves the model folder");
+    refuse_link("/etc/passwd", ERR_FORMAT, "leaves the model folder");
+    refuse_link("nowhere.json", ERR_MISSING, "not there");
+    snprintf(inside, sizeof inside, "%s", check_tmp("shards/own.json"));
+    CHECK(rename(outside, inside) == 0 && symlink("own.json", index) == 0);
+    CHECK(safetensors_open(&s, path) == OK); /* inside: followed */
+    safetensors_close(&s);
+    unlink(index);
+    unlink(inside);
+}
+
 static enum err open_and_close(const char *path)
 {
     struct safetensors *s = NULL;
