@@ -115,6 +115,20 @@ static enum err find_option(enum option *out, const struct app *app, const char 
                    word, options_nearest(word, option_name_at, app->command), verb);
 }
 
+void options_number_text(char out[OPTIONS_NUMBER_CAP], double num)
+{
+    /* Up to 2^53 every whole number is one. */
+    if (num == floor(num) && fabs(num) <= 9007199254740992.0) {
+        snprintf(out, OPTIONS_NUMBER_CAP, "%.0f", num);
+        return;
+    }
+    for (int n_digit = 15; n_digit <= 17; n_digit++) {
+        snprintf(out, OPTIONS_NUMBER_CAP, "%.*g", n_digit, num);
+        if (strtod(out, NULL) == num)
+            return;
+    }
+}
+
 /* Checks a number against its row. origin names the source in the sentence. */
 static enum err read_number(struct option_value *v, enum option o, const char *text,
                             const char *origin)
@@ -125,9 +139,13 @@ static enum err read_number(struct option_value *v, enum option o, const char *t
     double                   num = strtod(text, &end);
 
     if (!*text || *end || !isfinite(num) || num < row->min || num > row->max ||
-        (is_whole && (num != floor(num) || strpbrk(text, ".eExX"))))
-        return err_set(ERR_USAGE, "%s: '%s' is not a %snumber from %.15g to %.15g", origin, text,
-                       is_whole ? "whole " : "", row->min, row->max);
+        (is_whole && (num != floor(num) || strpbrk(text, ".eExX")))) {
+        char min[OPTIONS_NUMBER_CAP], max[OPTIONS_NUMBER_CAP];
+        options_number_text(min, row->min);
+        options_number_text(max, row->max);
+        return err_set(ERR_USAGE, "%s: '%s' is not a %snumber from %s to %s", origin, text,
+                       is_whole ? "whole " : "", min, max);
+    }
     v->num = num;
     return OK;
 }
@@ -233,8 +251,11 @@ static enum err set_from_json(struct app *app, enum option o, const json_t *v)
         return set_value(app, o, json_string_value(v), FROM_FILE, origin);
     if (json_is_number(v) && (options_rows[o].kind == INT || options_rows[o].kind == NUM)) {
         /* The text is kept in the document, so that every value is a string with an owner. */
-        char text[32];
-        snprintf(text, sizeof text, "%.15g", json_number_value(v));
+        char text[OPTIONS_NUMBER_CAP];
+        if (json_is_integer(v)) /* beyond 2^53 too: the sentence quotes it */
+            snprintf(text, sizeof text, "%lld", (long long)json_integer_value(v));
+        else
+            options_number_text(text, json_number_value(v));
         json_t *kept = json_string(text);
         json_object_set_new(app->file, options_rows[o].name, kept);
         return set_value(app, o, json_string_value(kept), FROM_FILE, origin);

@@ -17,7 +17,8 @@ struct option_row {
 };
 extern const struct option_row options_rows[OPTION_COUNT];
 
-#define OPTIONS_LIST_CAP 16
+#define OPTIONS_LIST_CAP   16
+#define OPTIONS_NUMBER_CAP 32
 
 enum option_origin { FROM_DEFAULT, FROM_FILE, FROM_ENVIRONMENT, FROM_FLAG };
 
@@ -39,6 +40,8 @@ struct app {
 
 bool options_is_setting(enum option o);
 void options_environment_name(char out[80], enum option o); /* PARLEY_MAX_TALKS for max-talks */
+/* A number as it is read back: whole ones without an exponent. */
+void options_number_text(char out[OPTIONS_NUMBER_CAP], double num);
 bool options_is_of(const struct command *c, enum option o);
 /* Flags and operands of the verb: ERR_USAGE with the nearest name. */
 enum err options_read_args(struct app *app, int argc, char **argv) MUST_CHECK;

@@ -36,7 +36,9 @@ static void write_value(struct buf *out, const struct app *app, enum option o, b
     } else if (as_json && v->n == 0) {
         buf_add_str(out, "null");
     } else if (as_json && (kind == INT || kind == NUM)) {
-        buf_add_fmt(out, "%.15g", v->num);
+        char text[OPTIONS_NUMBER_CAP];
+        options_number_text(text, v->num);
+        buf_add_str(out, text);
     } else if (as_json) {
         buf_add_json(out, v->text[0], strlen(v->text[0]));
     } else {
