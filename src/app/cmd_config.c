@@ -33,7 +33,7 @@ const struct command cmd_config = {
     .text =
         "Prints every setting with its value: a flag wins over the environment, the environment "
         "over the config file, the file over the default. With --origin each line says where its "
-        "value comes from.",
+        "value comes from. What --json prints alone is a config file again: null is not set.",
     .example = "parley config --origin",
     .run = run,
     .options = options,

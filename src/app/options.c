@@ -150,6 +150,18 @@ static enum err read_number(struct option_value *v, enum option o, const char *t
     return OK;
 }
 
+/* On is one string, off none. */
+static enum err read_switch(struct option_value *v, const char *text, const char *origin)
+{
+    bool is_on = strcmp(text, "1") == 0 || strcmp(text, "true") == 0;
+
+    if (!is_on && strcmp(text, "0") != 0 && strcmp(text, "false") != 0)
+        return err_set(ERR_USAGE, "%s: '%s' is neither true (1) nor false (0)", origin, text);
+    v->text[0] = text;
+    v->n = is_on;
+    return OK;
+}
+
 static enum err set_value(struct app *app, enum option o, const char *text, enum option_origin from,
                           const char *origin)
 {
@@ -161,6 +173,8 @@ static enum err set_value(struct app *app, enum option o, const char *text, enum
     if (v->n == OPTIONS_LIST_CAP)
         return err_set(ERR_USAGE, "%s: at most %d times", origin, OPTIONS_LIST_CAP);
     v->from = from;
+    if (is_flag(o))
+        return read_switch(v, text, origin);
     if (*text || kind == LIST)
         v->text[v->n++] = text;
     if ((kind == INT || kind == NUM || kind == ONCE_INT) && (*text || from != FROM_DEFAULT))
@@ -244,12 +258,15 @@ static enum err set_from_environment(struct app *app, enum option o)
 
 static enum err set_from_json(struct app *app, enum option o, const json_t *v)
 {
-    char origin[4200];
+    enum option_kind kind = options_rows[o].kind;
+    char             origin[4200];
 
     snprintf(origin, sizeof origin, "%s: \"%s\"", app->file_path, options_rows[o].name);
     if (json_is_string(v))
         return set_value(app, o, json_string_value(v), FROM_FILE, origin);
-    if (json_is_number(v) && (options_rows[o].kind == INT || options_rows[o].kind == NUM)) {
+    if (json_is_boolean(v) && is_flag(o))
+        return set_value(app, o, json_is_true(v) ? "true" : "false", FROM_FILE, origin);
+    if (json_is_number(v) && (is_flag(o) || kind == INT || kind == NUM)) {
         /* The text is kept in the document, so that every value is a string with an owner. */
         char text[OPTIONS_NUMBER_CAP];
         if (json_is_integer(v)) /* beyond 2^53 too: the sentence quotes it */
@@ -260,7 +277,7 @@ static enum err set_from_json(struct app *app, enum option o, const json_t *v)
         json_object_set_new(app->file, options_rows[o].name, kept);
         return set_value(app, o, json_string_value(kept), FROM_FILE, origin);
     }
-    if (json_is_array(v) && options_rows[o].kind == LIST) {
+    if (json_is_array(v) && kind == LIST) {
         enum err err = OK;
         for (size_t i = 0; !err && i < json_array_size(v); i++) {
             const char *text = json_string_value(json_array_get(v, i));
@@ -269,6 +286,8 @@ static enum err set_from_json(struct app *app, enum option o, const json_t *v)
         }
         return err;
     }
+    if (is_flag(o))
+        return err_set(ERR_USAGE, "%s: true or false is wanted", origin);
     return err_set(ERR_USAGE, "%s: the value has the wrong kind", origin);
 }
 
@@ -331,7 +350,7 @@ enum err options_read_rest(struct app *app)
         if (v->from == FROM_DEFAULT && options_is_setting(o))
             err = set_from_environment(app, o);
         json_t *in_file = app->file ? json_object_get(app->file, options_rows[o].name) : NULL;
-        if (!err && v->from == FROM_DEFAULT && in_file)
+        if (!err && v->from == FROM_DEFAULT && in_file && !json_is_null(in_file))
             err = set_from_json(app, o, in_file);
         if (!err && v->from == FROM_DEFAULT && *options_rows[o].dflt)
             err = set_value(app, o, options_rows[o].dflt, FROM_DEFAULT, "default");

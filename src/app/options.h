@@ -24,7 +24,7 @@ enum option_origin { FROM_DEFAULT, FROM_FILE, FROM_ENVIRONMENT, FROM_FLAG };
 
 struct option_value {
     enum option_origin from;
-    int                n;                      /* strings; 1 unless a list; 0: empty */
+    int                n;                      /* strings; 1 unless a list; 0: empty, off */
     const char        *text[OPTIONS_LIST_CAP]; /* as given; owned by argv, environ or the file */
     double             num;                    /* INT, NUM */
 };

@@ -26,7 +26,9 @@ static void write_value(struct buf *out, const struct app *app, enum option o, b
     const struct option_value *v = &app->value[o];
     enum option_kind           kind = options_rows[o].kind;
 
-    if (as_json && kind == LIST) {
+    if (kind == FLAG) {
+        buf_add_str(out, v->n ? "true" : "false");
+    } else if (as_json && kind == LIST) {
         buf_add_str(out, "[");
         for (int i = 0; i < v->n; i++) {
             buf_add_str(out, i ? ", " : "");
