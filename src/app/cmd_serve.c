@@ -19,6 +19,8 @@ static enum err read_key(char *key, size_t cap, const char *path)
     size_t   len = 0;
     while (!err && len < b.len && b.p[len] > ' ')
         len++;
+    if (err == ERR_LIMIT)
+        err = err_set(ERR_AUTH, "%s: more than 64 KiB are no file with a key", path);
     if (!err && (len < 8 || len >= cap))
         err = err_set(ERR_AUTH, "%s: the key must have 8 to %zu characters", path, cap - 1);
     if (!err) {

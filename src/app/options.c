@@ -26,6 +26,12 @@ static bool is_flag(enum option o)
     return options_rows[o].kind == FLAG || options_rows[o].kind == ONCE_FLAG;
 }
 
+/* "$UNSET" in a script must not serve without a key, nor lose what was to be written. */
+static bool is_path(enum option o)
+{
+    return options_rows[o].kind == PATH || options_rows[o].kind == ONCE_PATH;
+}
+
 bool options_is_of(const struct command *c, enum option o)
 {
     if (o == OPT_HELP || o == OPT_CONFIG || o == OPT_LOG_LEVEL || o == OPT_CPU)
@@ -173,6 +179,8 @@ static enum err set_value(struct app *app, enum option o, const char *text, enum
     if (v->n == OPTIONS_LIST_CAP)
         return err_set(ERR_USAGE, "%s: at most %d times", origin, OPTIONS_LIST_CAP);
     v->from = from;
+    if (is_path(o) && !*text)
+        return err_set(ERR_USAGE, "%s: an empty name; wanted: %s", origin, options_rows[o].arg);
     if (is_flag(o))
         return read_switch(v, text, origin);
     if (*text || kind == LIST)

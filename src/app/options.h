@@ -5,7 +5,8 @@
 
 #include "app/app.h"
 
-enum option_kind { STR, INT, NUM, FLAG, LIST, ONCE_STR, ONCE_INT, ONCE_FLAG };
+/* PATH: a STR that names a file or folder, never empty where a flag or the config file gives it. */
+enum option_kind { STR, PATH, INT, NUM, FLAG, LIST, ONCE_STR, ONCE_PATH, ONCE_INT, ONCE_FLAG };
 
 struct option_row {
     const char      *name;
