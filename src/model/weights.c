@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "kernel/finite.h"
 #include "model/weights_impl.h"
 
 /* Files. */
@@ -350,6 +351,21 @@ void weights_floats_at(float *out, const struct safetensors_entry *e, size_t fro
     }
 }
 
+void weights_fail_finite(struct weights *w, const struct safetensors_entry *e)
+{
+    weights_fail_at(w, e, e->name, "has a number that is infinite or NaN");
+}
+
+bool weights_check_finite(struct weights *w, const struct safetensors_entry *e, size_t from,
+                          size_t n)
+{
+    bool is = finite_all(e->dtype, (const uint8_t *)e->data + from * dtype_size(e->dtype), n);
+
+    if (!is)
+        weights_fail_finite(w, e);
+    return is;
+}
+
 /* Blocks. */
 
 struct blocks {
@@ -414,12 +430,14 @@ static void take_stored(struct weights *w, struct weight *out, const struct weig
 
     if (r->is_mapped && (uintptr_t)r->e.data % size != 0) {
         void *copy = weights_room(w, out, n, key);
-        if (copy)
+        if (copy && !finite_all(r->e.dtype, r->e.data, n / size))
+            weights_fail_finite(w, r->from);
+        else if (copy)
             weights_made(w, out, memcpy(copy, r->e.data, n), key);
         return;
     }
     if (r->is_mapped)
-        weights_keep_stored(w, r->e.data, n);
+        weights_keep_stored(w, r->from, bytes_of(r->e.data, n));
     if (!w->is_rehearsal)
         out->data = r->e.data;
 }
@@ -431,6 +449,7 @@ static void finish_matrix(struct weights *w, struct weight *out, const struct we
     char                key[WEIGHTS_KEY_CAP];
     struct weights_fold fold = { 0 };
     struct weights_rows r = { .e = { .dtype = out->dtype, .data = out->data },
+                              .from = p->e,
                               .n_out = out->n_out,
                               .n_in = out->n_in,
                               .is_mapped = p->e->dtype == out->dtype };
@@ -541,7 +560,7 @@ static float *take_floats(struct weights *w, const struct safetensors_entry *e, 
         weights_fail_at(w, e, name, "is %s, not F32, BF16 or F16", dtype_name(e->dtype));
         return NULL;
     }
-    if (w->is_rehearsal)
+    if (w->is_rehearsal || !weights_check_finite(w, e, 0, n))
         return NULL;
     float *out = weights_take(w, n * sizeof *out, name);
     if (out)

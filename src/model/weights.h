@@ -7,6 +7,9 @@
  * (f32, bf16, f16); MLX triples (X.weight U32, X.scales, X.biases), int8 rows with X_scb and
  * --quant become tiles, folded LoRA f32 or bf16, in the model's arena. Vectors are f32 copies.
  *
+ * A number that is infinite or NaN is refused too, in all that a start reads: what comes from a
+ * side file was looked at when that was made.
+ *
  * Errors are held: after the first one every call does nothing, and weights_finish() gives it. So a
  * family loads in straight-line code. Names are printf-like.
  *
@@ -107,8 +110,8 @@ void  weights_made(struct weights *w, struct weight *out, void *data, const char
 /* Between true and false weights_floats() and weights_vector() take memory that ends with false:
  * for numbers that become something else. */
 void weights_scratch(struct weights *w, bool on);
-/* A matrix's numbers, as they are stored, will not be read again. */
-void weights_leave(struct weights *w, const struct weight *m);
+/* A matrix's numbers, as they are stored, will not be read again; were they, until now? */
+void weights_leave(struct weights *w, const struct weight *m, bool was_read);
 
 /* n floats with any stored float dtype and any shape of n elements; NULL after a failure. */
 const float *weights_vector(struct weights *w, int n, const char *fmt, ...) PRINTF_LIKE(3, 4);

@@ -10,6 +10,12 @@
 #define WEIGHTS_NAME_CAP 256
 #define WEIGHTS_KEY_CAP  (WEIGHTS_NAME_CAP + 32)
 
+/* A matrix that stays in the mapping. */
+struct weights_stored {
+    const struct safetensors_entry *e; /* whose it is */
+    struct bytes                    part;
+};
+
 /* A file and which of its tensors somebody asked for. */
 struct weights_source {
     struct safetensors *st;      /* NULL: no such file */
@@ -24,7 +30,7 @@ struct weights {
     struct tile_cache     *tiles;           /* NULL: nothing is kept */
     int64_t                n_done, n_total; /* bytes, for the progress */
     size_t                 room_size;       /* of the weight that is being made */
-    struct bytes          *stored;          /* [n_stored] matrices that stay in the mapping */
+    struct weights_stored *stored;          /* [n_stored] */
     int                    n_stored, stored_cap;
     struct arena          *scratch; /* NULL until it is needed */
     bool                   is_scratch;
@@ -58,6 +64,11 @@ void *weights_take(struct weights *w, size_t size, const char *name);
 /* n numbers from the element `from` of a float tensor on, as f32; no alignment needed. */
 void weights_floats_at(float *out, const struct safetensors_entry *e, size_t from, size_t n);
 bool weights_is_float(enum dtype t);
+/* Holds a failure and is false when one of n numbers from the element `from` on is infinite or NaN.
+ * For what is read anyway. */
+bool weights_check_finite(struct weights *w, const struct safetensors_entry *e, size_t from,
+                          size_t n);
+void weights_fail_finite(struct weights *w, const struct safetensors_entry *e);
 /* fn(arg, row0, row1, room) for all blocks of 16 rows, on the threads of the be; room is that many
  * bytes (a multiple of 64) for each call. False and a held failure when out of memory. */
 bool weights_each_block(struct weights *w, const char *name, int n_row, size_t room_size,
@@ -69,16 +80,17 @@ void     weights_keep_close(struct weights *w);
 void     weights_keep_look(struct weights *w); /* the rehearsal's end: is it all there? */
 /* Holds ERR_INTERRUPTED when whoever loads has had enough. */
 bool weights_is_cancelled(struct weights *w);
-/* Bytes of a matrix that stays in the mapping. */
-void weights_keep_stored(struct weights *w, const void *p, size_t size);
-void weights_keep_fill(struct weights *w); /* brings those into memory */
+/* A part of a tensor that stays in the mapping. */
+void weights_keep_stored(struct weights *w, const struct safetensors_entry *e, struct bytes part);
+void weights_keep_fill(struct weights *w); /* brings those into memory, looks at their numbers */
 
 /* The numbers of a float matrix, row by row: those of the file and what an adapter adds. */
 struct weights_rows {
-    struct safetensors_entry   e; /* dtype and data; the rows begin there */
-    int                        n_out, n_in;
-    bool                       is_mapped; /* the data is the file's */
-    const struct weights_fold *fold;      /* NULL: none */
+    struct safetensors_entry        e; /* dtype and data; the rows begin there */
+    const struct safetensors_entry *from;
+    int                             n_out, n_in;
+    bool                            is_mapped; /* the data is the file's */
+    const struct weights_fold      *fold;      /* NULL: none */
 };
 /* Room that weights_rows_read() needs, beside its result. */
 size_t weights_rows_room(const struct weights_rows *r);

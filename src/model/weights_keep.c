@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* What loading makes of tensors: room for it, an earlier start's copy of it, and how far it is. */
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/os.h"
+#include "kernel/finite.h"
 #include "model/weights_impl.h"
 
 enum { FILL_CHUNK = 8 << 20 };
@@ -116,21 +118,23 @@ void weights_made(struct weights *w, struct weight *out, void *data, const char 
     add_progress(w, w->room_size);
 }
 
-void weights_keep_stored(struct weights *w, const void *p, size_t size)
+void weights_keep_stored(struct weights *w, const struct safetensors_entry *e, struct bytes part)
 {
     if (w->is_rehearsal) {
-        w->n_total += (int64_t)size;
+        w->n_total += (int64_t)part.len;
         return;
     }
     if (w->n_stored == w->stored_cap) {
-        int           cap = w->stored_cap ? 2 * w->stored_cap : 256;
-        struct bytes *b = mem_realloc(w->stored, (size_t)cap * sizeof *b);
-        if (!b)
-            return; /* faults later are all that it costs */
-        w->stored = b;
+        int                    cap = w->stored_cap ? 2 * w->stored_cap : 256;
+        struct weights_stored *s = mem_realloc(w->stored, (size_t)cap * sizeof *s);
+        if (!s) {
+            weights_fail_memory(w, e->name);
+            return;
+        }
+        w->stored = s;
         w->stored_cap = cap;
     }
-    w->stored[w->n_stored++] = bytes_of(p, size);
+    w->stored[w->n_stored++] = (struct weights_stored){ e, part };
 }
 
 void weights_scratch(struct weights *w, bool on)
@@ -144,31 +148,46 @@ void weights_scratch(struct weights *w, bool on)
         arena_reset(w->scratch);
 }
 
-void weights_leave(struct weights *w, const struct weight *m)
+static bool is_finite(const struct weights_stored *s, size_t from, size_t len)
+{
+    return finite_all(s->e->dtype, s->part.p + from, len / dtype_size(s->e->dtype));
+}
+
+void weights_leave(struct weights *w, const struct weight *m, bool was_read)
 {
     int i = w->n_stored - 1;
 
-    while (i >= 0 && w->stored[i].p != m->data)
+    while (i >= 0 && w->stored[i].part.p != m->data)
         i--;
     if (i < 0)
         return;
-    os_map_drop(w->stored[i].p, w->stored[i].len);
-    add_progress(w, w->stored[i].len);
-    w->stored[i] = w->stored[--w->n_stored];
+    struct weights_stored *s = &w->stored[i];
+    if (was_read && !is_finite(s, 0, s->part.len))
+        weights_fail_finite(w, s->e);
+    os_map_drop(s->part.p, s->part.len);
+    add_progress(w, s->part.len);
+    *s = w->stored[--w->n_stored];
 }
 
 struct fill {
-    const struct weights *w;
-    struct bytes          part; /* in pieces of FILL_CHUNK */
+    const struct weights        *w;
+    const struct weights_stored *s; /* in pieces of FILL_CHUNK */
+    atomic_bool                  is_broken;
 };
 
+/* The look at the numbers finds them in the cache or on their way: the disk, when they come from
+ * there, takes longer by far. */
 static void fill_piece(void *arg, int i)
 {
-    const struct fill *f = arg;
-    size_t             from = (size_t)i * FILL_CHUNK, left = f->part.len - from;
+    struct fill *f = arg;
+    size_t       from = (size_t)i * FILL_CHUNK, left = f->s->part.len - from;
 
-    if (!ask_cancelled((void *)(uintptr_t)f->w))
-        os_map_fill(f->part.p + from, left < FILL_CHUNK ? left : FILL_CHUNK);
+    left = left < FILL_CHUNK ? left : FILL_CHUNK;
+    if (ask_cancelled((void *)(uintptr_t)f->w))
+        return;
+    os_map_fill(f->s->part.p + from, left);
+    if (!is_finite(f->s, from, left))
+        f->is_broken = true;
 }
 
 /* No page fault is left for the first frames: of embeddings, every frame reads other rows. */
@@ -177,9 +196,9 @@ void weights_keep_fill(struct weights *w)
     static const int  lane0 = 0;
     const struct step one = { 1, &lane0 };
 
-    for (int i = 0; i < w->n_stored && !weights_is_cancelled(w); i++) {
-        struct fill f = { w, w->stored[i] };
-        int         n = (int)((f.part.len + FILL_CHUNK - 1) / FILL_CHUNK);
+    for (int i = 0; i < w->n_stored && !weights_is_cancelled(w) && !w->err; i++) {
+        struct fill f = { .w = w, .s = &w->stored[i] };
+        int         n = (int)((f.s->part.len + FILL_CHUNK - 1) / FILL_CHUNK);
         if (w->o.be) {
             be_begin(w->o.be, &one);
             be_parallel(w->o.be, fill_piece, &f, n);
@@ -187,7 +206,9 @@ void weights_keep_fill(struct weights *w)
         }
         for (int k = 0; !w->o.be && k < n; k++)
             fill_piece(&f, k);
-        add_progress(w, f.part.len);
+        if (f.is_broken)
+            weights_fail_finite(w, f.s->e);
+        add_progress(w, f.s->part.len);
     }
     w->n_stored = 0;
     arena_close(&w->scratch);

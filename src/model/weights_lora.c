@@ -134,6 +134,8 @@ bool weights_fold_open(struct weights *w, struct weights_fold *f, struct weight 
     if (w->is_rehearsal)
         return true;
     size_t n = (size_t)f->rank * (size_t)f->n_in;
+    if (!weights_check_finite(w, f->a, (size_t)f->set * n, n))
+        return false;
     f->a_f32 = mem_alloc(mem_size(n, sizeof *f->a_f32));
     if (f->a_f32)
         weights_floats_at(f->a_f32, f->a, (size_t)f->set * n, n);

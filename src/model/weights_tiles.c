@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Quantised matrices: MLX triples and PyTorch's int8 rows become tiles (quant.h); --quant makes
  * tiles of float matrices. Formats: spec/moshi-family.md 7.1, 7.2. */
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/os.h"
+#include "kernel/finite.h"
 #include "model/weights_impl.h"
 
 enum { BF16_ONE = 0x3f80, BF16_MINUS_128 = 0xc300 };
@@ -113,22 +115,26 @@ struct triple_job {
     const struct triple *t;
     int                  row0; /* of the part */
     void                *tiles;
+    atomic_bool          is_broken; /* a scale or bias is no number */
 };
 
 /* room holds the words, the scales and the biases of one block. */
 static void pack_triple(void *arg, int row0, int row1, void *room)
 {
-    const struct triple_job *job = arg;
-    const struct triple     *t = job->t;
-    size_t                   row = (size_t)(job->row0 + row0), n = (size_t)(row1 - row0);
-    uint32_t                *words = room;
-    uint16_t                *scales = (uint16_t *)(words + QUANT_ROWS * (size_t)t->words->n[1]);
-    uint16_t                *biases = scales + QUANT_ROWS * (size_t)t->scales->n[1];
-    struct quant_shape       block = t->s;
+    struct triple_job   *job = arg;
+    const struct triple *t = job->t;
+    size_t               row = (size_t)(job->row0 + row0), n = (size_t)(row1 - row0);
+    uint32_t            *words = room;
+    uint16_t            *scales = (uint16_t *)(words + QUANT_ROWS * (size_t)t->words->n[1]);
+    uint16_t            *biases = scales + QUANT_ROWS * (size_t)t->scales->n[1];
+    size_t               n_scale = n * (size_t)t->scales->n[1];
+    struct quant_shape   block = t->s;
 
     copy_rows(words, t->words, row, n);
     copy_rows(scales, t->scales, row, n);
     copy_rows(biases, t->biases, row, n);
+    if (!finite_all(DT_BF16, scales, n_scale) || !finite_all(DT_BF16, biases, n_scale))
+        job->is_broken = true;
     block.n_out = (int)n;
     quant_pack_mlx(block_of(job->tiles, t->s, row0), block, words, scales, biases, 0, (int)n);
 }
@@ -137,19 +143,21 @@ static void pack_triple(void *arg, int row0, int row1, void *room)
  * holds the scales and the biases of a row. */
 static void expand_triple(void *arg, int row0, int row1, void *room)
 {
-    const struct triple_job *job = arg;
-    const struct triple     *t = job->t;
-    size_t                   n_word = (size_t)t->words->n[1], n_scale = (size_t)t->scales->n[1];
-    size_t                   n_in = (size_t)t->s.n_in, row = (size_t)(job->row0 + row0);
-    uint32_t                 mask = (1u << t->s.bits) - 1;
-    int                      per_word = 32 / t->s.bits;
-    float                   *scale = room, *bias = scale + n_scale;
-    float                   *out = (float *)job->tiles + (size_t)row0 * n_in;
+    struct triple_job   *job = arg;
+    const struct triple *t = job->t;
+    size_t               n_word = (size_t)t->words->n[1], n_scale = (size_t)t->scales->n[1];
+    size_t               n_in = (size_t)t->s.n_in, row = (size_t)(job->row0 + row0);
+    uint32_t             mask = (1u << t->s.bits) - 1;
+    int                  per_word = 32 / t->s.bits;
+    float               *scale = room, *bias = scale + n_scale;
+    float               *out = (float *)job->tiles + (size_t)row0 * n_in;
 
     for (int r = row0; r < row1; r++, row++) {
         const uint8_t *words = (const uint8_t *)t->words->data + 4 * row * n_word;
         weights_floats_at(scale, t->scales, row * n_scale, n_scale);
         weights_floats_at(bias, t->biases, row * n_scale, n_scale);
+        if (!finite_all(DT_F32, scale, 2 * n_scale)) /* the biases lie behind them */
+            job->is_broken = true;
         for (int c = 0; c < t->s.n_in; c++) {
             uint32_t word;
             memcpy(&word, words + 4 * (size_t)(c / per_word), 4);
@@ -157,6 +165,19 @@ static void expand_triple(void *arg, int row0, int row1, void *room)
                      bias[c / t->s.group];
         }
     }
+}
+
+/* False and a held failure when blocks were broken; which of the two it was is looked up then. */
+static bool is_triple_whole(struct weights *w, const struct triple_job *job)
+{
+    const struct safetensors_entry *scales = job->t->scales;
+    size_t n_scale = (size_t)scales->n[1], from = (size_t)job->row0 * n_scale;
+
+    if (!job->is_broken)
+        return true;
+    n_scale *= (size_t)job->t->s.n_out;
+    return weights_check_finite(w, scales, from, n_scale) &&
+           weights_check_finite(w, job->t->biases, from, n_scale);
 }
 
 void weights_from_triple(struct weights *w, struct weight *out, const struct weights_part *p,
@@ -174,9 +195,11 @@ void weights_from_triple(struct weights *w, struct weight *out, const struct wei
     void  *data = weights_room(w, out, is_tiles ? quant_size(t.s) : mem_size(n, sizeof(float)),
                                key_of(key, p, name));
     size_t room = room_for(QUANT_ROWS * 4 * (size_t)(t.words->n[1] + t.scales->n[1]));
-    struct triple_job job = { &t, p->row0, data };
+    struct triple_job job = { .t = &t, .row0 = p->row0, .tiles = data };
     if (!data ||
-        !weights_each_block(w, name, p->n_out, room, is_tiles ? pack_triple : expand_triple, &job))
+        !weights_each_block(w, name, p->n_out, room, is_tiles ? pack_triple : expand_triple,
+                            &job) ||
+        !is_triple_whole(w, &job))
         return;
     drop_rows(t.words, p);
     weights_made(w, out, data, key);
@@ -270,6 +293,8 @@ void weights_from_int8(struct weights *w, struct weight *out, const struct weigh
         take_int8(w, out, p, name);
         return;
     }
+    if (!weights_check_finite(w, scb, (size_t)p->row0, (size_t)p->n_out))
+        return;
     float *scale = weights_take(w, (size_t)p->n_out * sizeof *scale, name);
     if (!scale)
         return;
@@ -309,15 +334,33 @@ struct rows_job {
     struct quant_shape         s;
     enum dtype                 dtype;
     void                      *data;
+    atomic_bool                is_broken; /* a number is none */
 };
+
+/* False and a held failure when blocks were broken; whose fault it was is looked up then. */
+static bool is_whole(struct weights *w, const struct rows_job *job)
+{
+    const struct weights_rows *r = job->r;
+
+    if (!job->is_broken)
+        return true;
+    if (!r->fold || !finite_all(r->e.dtype, r->e.data, (size_t)r->n_out * (size_t)r->n_in))
+        weights_fail_finite(w, r->from);
+    else if (weights_check_finite(w, r->fold->b, 0,
+                                  r->fold->b->size / dtype_size(r->fold->b->dtype)))
+        weights_fail_at(w, r->from, r->from->name, "is not finite with what the adapter adds");
+    return false;
+}
 
 /* room holds the numbers of one block and what reading them needs. */
 static void quantise_block(void *arg, int row0, int row1, void *room)
 {
-    const struct rows_job *job = arg;
-    float                 *x = room;
+    struct rows_job *job = arg;
+    float           *x = room;
 
     weights_rows_read(x, job->r, row0, row1, x + (size_t)(QUANT_ROWS * job->s.n_in));
+    if (!finite_all(DT_F32, x, (size_t)(row1 - row0) * (size_t)job->s.n_in))
+        job->is_broken = true;
     quant_pack_f32(job->data, job->s, x, row0, row1);
 }
 
@@ -343,7 +386,8 @@ bool weights_quantise(struct weights *w, struct weight *out, const struct weight
     out->data = NULL;
     job.data = weights_room(w, out, quant_size(job.s), key);
     size_t room = room_for(QUANT_ROWS * sizeof(float) * (size_t)out->n_in + weights_rows_room(r));
-    if (job.data && weights_each_block(w, key, out->n_out, room, quantise_block, &job)) {
+    if (job.data && weights_each_block(w, key, out->n_out, room, quantise_block, &job) &&
+        is_whole(w, &job)) {
         drop_all(r);
         weights_made(w, out, job.data, key);
     }
@@ -353,12 +397,14 @@ bool weights_quantise(struct weights *w, struct weight *out, const struct weight
 /* room holds the numbers of one row and what reading them needs. */
 static void store_block(void *arg, int row0, int row1, void *room)
 {
-    const struct rows_job *job = arg;
-    size_t                 n_in = (size_t)job->r->n_in;
+    struct rows_job *job = arg;
+    size_t           n_in = (size_t)job->r->n_in;
 
     for (int i = row0; i < row1; i++) {
         float *x = job->dtype == DT_F32 ? (float *)job->data + (size_t)i * n_in : (float *)room;
         weights_rows_read(x, job->r, i, i + 1, (float *)room + n_in);
+        if (!finite_all(DT_F32, x, n_in))
+            job->is_broken = true;
         if (job->dtype == DT_BF16)
             kern.f32_to_bf16((uint16_t *)job->data + (size_t)i * n_in, x, job->r->n_in);
     }
@@ -373,7 +419,8 @@ void weights_store(struct weights *w, struct weight *out, const struct weights_r
     out->data = NULL;
     job.data = weights_room(w, out, mem_size(n, dtype_size(out->dtype)), key);
     size_t room = room_for(sizeof(float) * (size_t)out->n_in + weights_rows_room(r));
-    if (!job.data || !weights_each_block(w, key, out->n_out, room, store_block, &job))
+    if (!job.data || !weights_each_block(w, key, out->n_out, room, store_block, &job) ||
+        !is_whole(w, &job))
         return;
     drop_all(r);
     weights_made(w, out, job.data, key);

@@ -254,7 +254,7 @@ void conv_layer_of_matrix(struct conv *c, struct weights *w, struct be *be, cons
         be_parallel(be, pack_matrix, &job, panel_count(m->n_out));
         weights_made(w, &kept, job.to, key);
     }
-    weights_leave(w, m);
+    weights_leave(w, m, job.to != NULL);
 }
 
 void conv_layer_load(struct conv_layer *l, struct weights *w, struct arena *arena, struct be *be,

@@ -642,6 +642,106 @@ static enum err quantise_and_close(void)
     return err;
 }
 
+/* Numbers that are none. */
+
+static struct weights *ask(const struct file *f, enum weights_quant quant, const char *lora)
+{
+    struct weight   m;
+    struct weights *w = open_with(f, quant, lora);
+
+    weights_matrix(w, &m, f->e[0].n[0] == 5 ? 5 : OUT, f->e[0].n[0] == 5 ? 64 : IN, "m.weight");
+    return w;
+}
+
+TEST(weights_refuses_floats_that_are_no_numbers)
+{
+    static const uint32_t   infinite[3] = { 0xff800000, 0x7f80, 0xfc00 };
+    static const enum dtype dtypes[3] = { DT_F32, DT_BF16, DT_F16 };
+    uint8_t                 data[5 * 64 * 4];
+    struct weight           m;
+
+    for (int k = 0; k < 3; k++) {
+        size_t size = dtype_size(dtypes[k]);
+        memset(data, 0, sizeof data);
+        memcpy(data + 319 * size, &infinite[k], size); /* the last one */
+        for (int odd = 0; odd < 2; odd++) {
+            struct file f = { 0 };
+            put(&f, "m.weight", dtypes[k], 5, 64, data);
+            if (odd) /* moves the other to an odd place */
+                put(&f, "a.weight_scb", DT_I8, 1, 0, "x");
+            begin();
+            struct weights *w = ask(&f, WEIGHTS_QUANT_NONE, NULL);
+            weights_skip(w, "a.weight_scb");
+            check_refused(w, "'m.weight'", "infinite");
+            w = ask(&f, WEIGHTS_QUANT_Q8, NULL);
+            check_refused(w, "'m.weight'", "infinite");
+        }
+        struct file f = { 0 };
+        put(&f, "m.weight", dtypes[k], 5, 64, data);
+        struct weights *w = open_with(&f, WEIGHTS_QUANT_NONE, NULL);
+        CHECK(!weights_vector(w, 5 * 64, "m.weight"));
+        check_refused(w, "'m.weight'", "infinite");
+        w = open_with(&f, WEIGHTS_QUANT_NONE, NULL);
+        weights_matrix(w, &m, 5, 64, "m.weight");
+        weights_leave(w, &m, true); /* it became something else */
+        check_refused(w, "'m.weight'", "infinite");
+        w = open_with(&f, WEIGHTS_QUANT_NONE, NULL);
+        weights_matrix_rows(w, &m, 0, 4, 5, 64, "m.weight"); /* what is not used is not read */
+        CHECK(weights_finish(w) == OK);
+        weights_close(&w);
+    }
+}
+
+TEST(weights_refuses_scales_that_are_no_numbers)
+{
+    float         scb[5] = { 1, 1, 1, 1, NAN };
+    int8_t        q[5 * 64] = { 0 };
+    struct triple t;
+
+    for (int k = 0; k < 4; k++) {
+        struct file f = { 0 };
+        bool        is_bf16 = k & 1, is_bias = k & 2;
+        make_triple(&t, 4, 32);
+        (is_bias ? t.biases_f32 : t.scales_f32)[9] = NAN;
+        (is_bias ? t.biases : t.scales)[9] = 0x7fc0;
+        put(&f, "m.weight", DT_U32, 5, 8, t.words);
+        put(&f, "m.scales", is_bf16 ? DT_BF16 : DT_F32, 5, 2,
+            is_bf16 ? (void *)t.scales : t.scales_f32);
+        put(&f, "m.biases", is_bf16 ? DT_BF16 : DT_F32, 5, 2,
+            is_bf16 ? (void *)t.biases : t.biases_f32);
+        begin();
+        check_refused(ask(&f, WEIGHTS_QUANT_NONE, NULL), is_bias ? "'m.biases'" : "'m.scales'",
+                      "infinite");
+    }
+    struct file f = { 0 };
+    put(&f, "m.weight", DT_I8, 5, 64, q);
+    put(&f, "m.weight_scb", DT_F32, 5, 0, scb);
+    check_refused(ask(&f, WEIGHTS_QUANT_NONE, NULL), "'m.weight_scb'", "infinite");
+}
+
+TEST(weights_refuses_adapters_that_are_no_numbers)
+{
+    static const char *const who[] = { "m.weight", "m.lora_A.weight", "m.lora_B.weight" };
+    struct adapter           t;
+
+    for (int k = 0; k < 4; k++) {
+        struct file f = { 0 }, l = { 0 };
+        char        name[40];
+        make_adapter(&t);
+        if (k < 3)
+            (k == 0 ? t.w : k == 1 ? t.a : t.b)[3] = NAN;
+        else
+            t.a[0] = t.b[0] = 3e38f; /* numbers, their product is none */
+        put(&f, "m.weight", DT_F32, OUT, IN, t.w);
+        put(&l, "m.lora_A.weight", DT_F32, RANK, IN, t.a);
+        put(&l, "m.lora_B.weight", DT_F32, OUT, RANK, t.b);
+        begin();
+        snprintf(name, sizeof name, "'%s'", who[k % 3]);
+        check_refused(ask(&f, WEIGHTS_QUANT_NONE, write_file(&l, "lora")), name,
+                      k == 3 ? "adapter" : "infinite");
+    }
+}
+
 TEST(weights_survives_out_of_memory)
 {
     CHECK_OOM(quantise_and_close());

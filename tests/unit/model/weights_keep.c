@@ -238,6 +238,40 @@ TEST(weights_with_another_time_are_made_anew)
     finish(&f);
 }
 
+/* The first number of m0.weight becomes none; the file's time and head stay. */
+static void spoil(const struct fixture *f)
+{
+    static const uint16_t nan_bf16 = 0x7fc0;
+    struct safetensors   *st_file = NULL;
+    struct stat           st;
+
+    CHECK(safetensors_open(&st_file, f->path) == OK && stat(f->path, &st) == 0);
+    const uint8_t *data = safetensors_find(st_file, "m0.weight")->data;
+    long           at = (long)(data - safetensors_file(st_file, 0).head.p);
+    safetensors_close(&st_file);
+    const struct timespec times[2] = { st.st_atim, st.st_mtim };
+    FILE                 *file = fopen(f->path, "r+b");
+    CHECK(file && fseek(file, at, SEEK_SET) == 0 && fwrite(&nan_bf16, 2, 1, file) == 1);
+    CHECK(fclose(file) == 0 && utimensat(0, f->path, times, 0) == 0);
+}
+
+/* What a side file holds was looked at when it was made: the weights are not read once more. */
+TEST(numbers_are_looked_at_where_they_are_read)
+{
+    struct fixture f;
+    uint64_t       sum;
+
+    begin(&f, "numbers");
+    CHECK(!is_mapped(&f, &sum));
+    spoil(&f);
+    CHECK(is_mapped(&f, &sum));
+    f.load.tile_dir = NULL;
+    CHECK_INT(start(&f), ERR_FORMAT);
+    CHECK(strstr(err_text(ERR_FORMAT), "model.safetensors: tensor 'm0.weight'"));
+    end(&f);
+    finish(&f);
+}
+
 static void flip(const char *path, long at)
 {
     FILE *file = fopen(path, "r+b");
