@@ -2,6 +2,7 @@
 #include "server/access.h"
 
 #include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,27 +42,42 @@ static bool split_host(struct bytes *name, int *port, struct bytes in, int defau
     return true;
 }
 
-bool access_is_loopback(struct bytes host)
-{
-    return http_is_word(host, "localhost") || http_is_word(host, "127.0.0.1") ||
-           http_is_word(host, "::1");
-}
+union ip {
+    struct in_addr  v4;
+    struct in6_addr v6;
+};
 
-static bool is_ip(struct bytes host)
+/* AF_INET, AF_INET6, or 0: not an address. */
+static int read_ip(union ip *ip, struct bytes host)
 {
-    char            text[64];
-    struct in6_addr addr;
+    char text[64];
 
     if (host.len >= sizeof text)
-        return false;
+        return 0;
     memcpy(text, host.p, host.len);
     text[host.len] = 0;
-    return inet_pton(AF_INET, text, &addr) == 1 || inet_pton(AF_INET6, text, &addr) == 1;
+    if (inet_pton(AF_INET, text, &ip->v4) == 1)
+        return AF_INET;
+    return inet_pton(AF_INET6, text, &ip->v6) == 1 ? AF_INET6 : 0;
+}
+
+/* What listener.c counts as loopback, in any spelling: what it prints is served. */
+bool access_is_loopback(struct bytes host)
+{
+    union ip ip;
+
+    switch (read_ip(&ip, host)) {
+    case AF_INET: return ntohl(ip.v4.s_addr) >> 24 == 127;
+    case AF_INET6: return IN6_IS_ADDR_LOOPBACK(&ip.v6);
+    default: return http_is_word(host, "localhost");
+    }
 }
 
 static bool is_our_name(const struct access *a, struct bytes name)
 {
-    if (access_is_loopback(name) || (a->has_public && is_ip(name)))
+    union ip ip;
+
+    if (access_is_loopback(name) || (a->has_public && read_ip(&ip, name)))
         return true;
     for (int i = 0; i < a->n_host; i++)
         if (http_is_word(name, a->hosts[i]))

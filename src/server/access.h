@@ -20,7 +20,7 @@ struct access {
  * (Origin is not ours), 401 (key missing or wrong; asked only when wants_key). */
 int access_check(const struct access *a, const struct http_head *h, int port, bool wants_key);
 
-/* "127.0.0.1", "::1", "localhost": names of this machine for itself. */
+/* 127.0.0.0/8, ::1, "localhost": names of this machine for itself. */
 bool access_is_loopback(struct bytes host);
 
 #endif

@@ -90,6 +90,20 @@ static int bound_port(int fd)
     return ntohs(a.sock.any.sa_family == AF_INET6 ? a.sock.v6.sin6_port : a.sock.v4.sin_port);
 }
 
+/* The address in its usual spelling, as browsers write it too, however it was typed. */
+static void write_url(struct listener *l, const struct address *a)
+{
+    char host[INET6_ADDRSTRLEN] = "";
+
+    if (a->sock.any.sa_family == AF_INET6) {
+        inet_ntop(AF_INET6, &a->sock.v6.sin6_addr, host, sizeof host);
+        snprintf(l->url, sizeof l->url, "http://[%s]:%d/", host, l->port);
+    } else {
+        inet_ntop(AF_INET, &a->sock.v4.sin_addr, host, sizeof host);
+        snprintf(l->url, sizeof l->url, "http://%s:%d/", host, l->port);
+    }
+}
+
 enum err listener_open(struct listener *out, const char *text)
 {
     struct address a;
@@ -114,9 +128,7 @@ enum err listener_open(struct listener *out, const char *text)
     }
     out->port = bound_port(out->fd);
     out->is_loopback = a.is_loopback;
-    bool is_v6 = a.sock.any.sa_family == AF_INET6;
-    snprintf(out->url, sizeof out->url, "http://%s%s%s:%d/", is_v6 ? "[" : "", a.host,
-             is_v6 ? "]" : "", out->port);
+    write_url(out, &a);
     return OK;
 }
 

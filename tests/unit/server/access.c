@@ -45,8 +45,14 @@ TEST(access_wants_one_host)
 
 TEST(access_knows_the_names_of_this_machine)
 {
-    static const char *const ours[] = { "localhost:8998", "LocalHost:8998", "127.0.0.1:8998",
-                                        "[::1]:8998" };
+    static const char *const ours[] = { "localhost:8998",
+                                        "LocalHost:8998",
+                                        "127.0.0.1:8998",
+                                        "127.0.0.2:8998",
+                                        "127.255.255.254:8998",
+                                        "[::1]:8998",
+                                        "[0:0:0:0:0:0:0:1]:8998",
+                                        "[::0001]:8998" };
     static const char *const foreign[] = { "",
                                            "localhost",
                                            "localhost:",
@@ -58,7 +64,11 @@ TEST(access_knows_the_names_of_this_machine)
                                            "evil.example:8998",
                                            "localhost.evil.example:8998",
                                            "127.0.0.1.evil.example:8998",
-                                           "127.0.0.2:8998",
+                                           "127.0.0.2",
+                                           "127.0.0.2:8788",
+                                           "127.1:8998",
+                                           "128.0.0.1:8998",
+                                           "126.255.255.255:8998",
                                            "[::1]",
                                            "[::1:8998",
                                            "::1:8998",
@@ -112,6 +122,8 @@ TEST(access_knows_its_own_pages)
         { "http://127.0.0.1:8998", 0 },
         { "http://localhost:8998", 0 },
         { "http://[::1]:8998", 0 },
+        { "http://127.0.0.2:8998", 0 },
+        { "http://[0:0:0:0:0:0:0:1]:8998", 0 },
         { "http://localhost:8788", 0 },
         { "https://localhost:8998", 0 },
         { "null", 403 },

@@ -44,6 +44,9 @@ TEST(listener_speaks_ipv6)
         SKIP("this machine has no ::1");
     CHECK(l.is_loopback && strncmp(l.url, "http://[::1]:", 13) == 0);
     listener_close(&l);
+    CHECK(listener_open(&l, "[0:0:0:0:0:0:0:1]:0") == OK);
+    CHECK(l.is_loopback && strncmp(l.url, "http://[::1]:", 13) == 0);
+    listener_close(&l);
 }
 
 TEST(listener_knows_what_is_loopback)
