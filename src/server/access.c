@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "server/digest.h"
 
@@ -73,16 +74,21 @@ bool access_is_loopback(struct bytes host)
     }
 }
 
+/* A configured name, at any port or none: a proxy in front has a port of its own. One that was
+ * configured with a port has that port alone. */
+static bool is_configured(const struct access *a, struct bytes host, struct bytes name)
+{
+    for (int i = 0; i < a->n_host; i++)
+        if (http_is_word(name, a->hosts[i]) || http_is_word(host, a->hosts[i]))
+            return true;
+    return false;
+}
+
 static bool is_our_name(const struct access *a, struct bytes name)
 {
     union ip ip;
 
-    if (access_is_loopback(name) || (a->has_public && read_ip(&ip, name)))
-        return true;
-    for (int i = 0; i < a->n_host; i++)
-        if (http_is_word(name, a->hosts[i]))
-            return true;
-    return false;
+    return access_is_loopback(name) || (a->has_public && read_ip(&ip, name));
 }
 
 static bool is_our_host(const struct access *a, struct bytes host, int port)
@@ -90,11 +96,24 @@ static bool is_our_host(const struct access *a, struct bytes host, int port)
     struct bytes name;
     int          said;
 
-    return split_host(&name, &said, host, 80) && said == port && is_our_name(a, name);
+    return split_host(&name, &said, host, 80) &&
+           (is_configured(a, host, name) || (said == port && is_our_name(a, name)));
 }
 
-/* scheme://host:port of a page that one of our listeners served. */
-static bool is_our_origin(const struct access *a, struct bytes origin)
+/* Does a page of that place ask for its own place again? */
+static bool is_same_place(struct bytes name, int port, struct bytes host, int default_port)
+{
+    struct bytes asked;
+    int          said;
+
+    return split_host(&asked, &said, host, default_port) && said == port &&
+           asked.len == name.len &&
+           strncasecmp((const char *)asked.p, (const char *)name.p, name.len) == 0;
+}
+
+/* scheme://host:port of a page that one of our listeners served, host being who was asked now: one
+ * of our names. */
+static bool is_our_origin(const struct access *a, struct bytes origin, struct bytes host)
 {
     struct bytes name;
     int          said;
@@ -105,9 +124,14 @@ static bool is_our_origin(const struct access *a, struct bytes origin)
             return true;
     if (!is_tls && (origin.len <= 7 || memcmp(origin.p, "http://", 7) != 0))
         return false;
-    size_t n = is_tls ? 8 : 7;
-    if (!split_host(&name, &said, bytes_of(origin.p + n, origin.len - n), is_tls ? 443 : 80) ||
-        !is_our_name(a, name))
+    size_t       n = is_tls ? 8 : 7;
+    int          default_port = is_tls ? 443 : 80;
+    struct bytes place = bytes_of(origin.p + n, origin.len - n);
+    if (!split_host(&name, &said, place, default_port))
+        return false;
+    if (is_same_place(name, said, host, default_port))
+        return true;
+    if (!is_configured(a, place, name) && !is_our_name(a, name))
         return false;
     for (int i = 0; i < a->n_port; i++)
         if (a->ports[i] == said)
@@ -144,10 +168,11 @@ int access_check(const struct access *a, const struct http_head *h, int port, bo
     if (http_header_count(h, "host") != 1)
         return 400;
     /* RFC 9112 3.2.2: a whole address in the request line wins over Host. */
-    if (!is_our_host(a, h->authority.len ? h->authority : http_header(h, "host"), port))
+    struct bytes host = h->authority.len ? h->authority : http_header(h, "host");
+    if (!is_our_host(a, host, port))
         return 421;
     if (http_header_count(h, "origin") > 1 ||
-        (http_header_count(h, "origin") && !is_our_origin(a, http_header(h, "origin"))))
+        (http_header_count(h, "origin") && !is_our_origin(a, http_header(h, "origin"), host)))
         return 403;
     if (a->key && wants_key && !has_key(a, h))
         return 401;

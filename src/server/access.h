@@ -7,7 +7,7 @@
 
 struct access {
     const char        *key;   /* NULL: none wanted */
-    const char *const *hosts; /* further names without port */
+    const char *const *hosts; /* further names, at any port unless written with one */
     int                n_host;
     const char *const *origins; /* further origins */
     int                n_origin;

@@ -8,12 +8,12 @@
 #define PORT 8998
 
 static const int         ports[] = { PORT, 8788 };
-static const char *const hosts[] = { "parley.example" };
+static const char *const hosts[] = { "parley.example", "voice.example:8443" };
 static const char *const origins[] = { "https://studio.example" };
 
 static const struct access home = { .ports = ports, .n_port = 2 };
 static const struct access known = {
-    .ports = ports, .n_port = 2, .hosts = hosts, .n_host = 1, .origins = origins, .n_origin = 1
+    .ports = ports, .n_port = 2, .hosts = hosts, .n_host = 2, .origins = origins, .n_origin = 1
 };
 static const struct access open_to_all = {
     .ports = ports, .n_port = 2, .key = "open-sesame", .has_public = true
@@ -105,12 +105,59 @@ TEST(access_asks_the_address_before_the_host)
 TEST(access_takes_further_names_and_origins)
 {
     CHECK_INT(ask(&known, "Host: parley.example:8998\r\n"), 0);
-    CHECK_INT(ask(&known, "Host: parley.example\r\n"), 421);
     CHECK_INT(ask(&known, "Host: x.parley.example:8998\r\n"), 421);
     CHECK_INT(ask(&known, "Host: localhost:8998\r\nOrigin: https://studio.example\r\n"), 0);
     CHECK_INT(ask(&known, "Host: localhost:8998\r\nOrigin: http://studio.example\r\n"), 403);
     CHECK_INT(ask(&known, "Host: localhost:8998\r\nOrigin: https://studio.example.evil\r\n"), 403);
     CHECK_INT(ask(&known, "Host: localhost:8998\r\nOrigin: http://parley.example:8998\r\n"), 0);
+}
+
+TEST(access_knows_its_names_behind_a_proxy)
+{
+    static const struct {
+        const char *host;
+        int         status;
+    } cases[] = {
+        { "parley.example", 0 },         { "Parley.Example:443", 0 },
+        { "parley.example:8998", 0 },    { "parley.example:", 421 },
+        { "parley.example:https", 421 }, { "parley.example.evil:443", 421 },
+        { "voice.example:8443", 0 },     { "Voice.Example:8443", 0 },
+        { "voice.example", 421 },        { "voice.example:8998", 421 },
+        { "voice.example:84430", 421 },  { "localhost", 421 },
+    };
+    char line[128];
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        snprintf(line, sizeof line, "Host: %s\r\n", cases[i].host);
+        printf("# %s\n", cases[i].host);
+        CHECK_INT(ask(&known, line), cases[i].status);
+    }
+}
+
+TEST(access_knows_its_pages_behind_a_proxy)
+{
+    static const struct {
+        const char *host, *origin;
+        int         status;
+    } cases[] = {
+        { "parley.example", "https://parley.example", 0 },
+        { "parley.example:443", "https://parley.example", 0 },
+        { "parley.example", "http://Parley.example", 0 },
+        { "parley.example:9443", "https://parley.example:9443", 0 },
+        { "voice.example:8443", "https://voice.example:8443", 0 },
+        { "parley.example", "https://parley.example:9443", 403 },
+        { "parley.example", "https://evil.example", 403 },
+        { "parley.example", "https://voice.example", 403 },
+        { "localhost:8998", "https://parley.example", 403 },
+    };
+    char lines[256];
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        snprintf(lines, sizeof lines, "Host: %s\r\nOrigin: %s\r\n", cases[i].host,
+                 cases[i].origin);
+        printf("# %s %s\n", cases[i].host, cases[i].origin);
+        CHECK_INT(ask(&known, lines), cases[i].status);
+    }
 }
 
 TEST(access_knows_its_own_pages)
