@@ -24,7 +24,7 @@ export class Figures {
         const isWhole = facts.roundTripMs !== null && stats !== null;
         this.#cells.latency.textContent = isWhole ? whole(totalMs) : '…';
         this.#cells.lag.textContent = stats ? whole(stats.lagMs ?? 0) : '…';
-        this.#cells.drops.textContent = String(nUnsent + serverDrops(stats));
+        this.#cells.drops.textContent = String(nUnsent + (stats?.inputDropped ?? 0));
         this.#cells.buffer.replaceChildren(`${whole(report.targetMs)} `, gaps(report.nMissed));
         this.#parts.replaceChildren(...parts.map(row));
     }
@@ -34,11 +34,6 @@ export class Figures {
             cell.textContent = '–';
         this.#parts.replaceChildren();
     }
-}
-
-function serverDrops(stats) {
-    return ['inputDropped', 'decodeSkipped', 'audioDropped']
-        .reduce((sum, name) => sum + (stats?.[name] ?? 0), 0);
 }
 
 /* What a sound passes through from mouth to ear. The server's lag runs from a frame's arrival to

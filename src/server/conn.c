@@ -17,7 +17,6 @@
 
 #define MESSAGE_MAX (1 << 20)
 #define OUT_MAX     (1 << 20)
-#define STALE_NS    2000000000LL  /* output this old may be dropped */
 #define REQUEST_NS  15000000000LL /* an idle or slow HTTP connection */
 #define CLOSE_NS    1000000000LL  /* for the other side's close frame */
 #define REASON_MAX  120
@@ -115,9 +114,9 @@ int64_t conn_idle_in_ns(const struct conn *c, int64_t now_ns)
 
 /* Output. */
 
-static void push(struct conn *c, enum conn_class class, struct bytes head, struct bytes body)
+static void push(struct conn *c, struct bytes head, struct bytes body)
 {
-    if (out_queue_push(&c->out, class, head, body, os_now_ns()) == OK) {
+    if (out_queue_push(&c->out, head, body) == OK) {
         c->last_out_ns = os_now_ns();
     } else {
         log_warn("connection closed: its client reads too slowly queued=%zu", c->out.n_byte);
@@ -126,27 +125,22 @@ static void push(struct conn *c, enum conn_class class, struct bytes head, struc
     c->host.want_write(c->host.wsi);
 }
 
-static void send_frame(struct conn *c, enum conn_class class, enum ws_opcode opcode,
-                       struct bytes payload)
+static void send_frame(struct conn *c, enum ws_opcode opcode, struct bytes payload)
 {
     uint8_t head[10];
     size_t  n = ws_write_head(head, opcode, payload.len);
 
-    push(c, class, bytes_of(head, n), payload);
+    push(c, bytes_of(head, n), payload);
 }
 
-void conn_send(struct conn *c, enum conn_class class, struct bytes message)
+void conn_send(struct conn *c, struct bytes message)
 {
     if (c->phase != CONN_WS)
         return;
-    if (c->out.n_byte + message.len > OUT_MAX) {
-        out_queue_drop_old(&c->out, os_now_ns() - STALE_NS);
-        if (c->out.n_byte + message.len > OUT_MAX) {
-            conn_end(c, WS_CODE_POLICY, "reads too slowly");
-            return;
-        }
-    }
-    send_frame(c, class, WS_BINARY, message);
+    if (c->out.n_byte + message.len > OUT_MAX)
+        conn_end(c, WS_CODE_POLICY, "reads too slowly");
+    else
+        send_frame(c, WS_BINARY, message);
 }
 
 static void send_close(struct conn *c, int code, const char *reason)
@@ -156,7 +150,7 @@ static void send_close(struct conn *c, int code, const char *reason)
 
     bytes_put_be(payload, (uint64_t)code, 2);
     memcpy(payload + 2, reason, len);
-    send_frame(c, CONN_MUST, WS_CLOSE, bytes_of(payload, 2 + len));
+    send_frame(c, WS_CLOSE, bytes_of(payload, 2 + len));
 }
 
 void conn_end(struct conn *c, int code, const char *reason)
@@ -178,8 +172,12 @@ bool conn_take_output(struct conn *c, struct bytes *out)
 bool conn_output_done(struct conn *c)
 {
     struct bytes more;
+    int64_t      later_ns = os_now_ns() + CLOSE_NS;
 
     out_queue_pop(&c->out);
+    /* Who still reads gets all that was queued, and then why it is over. */
+    if (c->phase != CONN_WS && c->deadline_ns < later_ns)
+        c->deadline_ns = later_ns;
     if (c->phase == CONN_HTTP)
         process(c);
     if (conn_take_output(c, &more)) {
@@ -224,7 +222,7 @@ void conn_reply(struct conn *c, int status, const char *type, const char *extra,
         body.len = 0;
     if (!c->keeps_alive)
         c->phase = CONN_LEAVING;
-    push(c, CONN_MUST, buf_view(&head), body);
+    push(c, buf_view(&head), body);
     buf_fini(&head);
 }
 
@@ -298,7 +296,7 @@ static void upgrade(struct conn *c, const struct http_head *h, const struct rout
     c->room_state = state;
     c->phase = CONN_WS;
     log_info("room entered room=%s", c->room->name);
-    push(c, CONN_MUST, bytes_of(text, (size_t)n), bytes_of(NULL, 0));
+    push(c, bytes_of(text, (size_t)n), bytes_of(NULL, 0));
     if (c->phase == CONN_WS)
         c->room->begin(c->room_state);
 }
@@ -363,7 +361,7 @@ static void on_peer_close(struct conn *c, struct bytes payload)
         if (c->phase == CONN_WS)
             send_close(c, WS_CODE_PROTOCOL, "bad close");
     } else if (c->phase == CONN_WS) {
-        send_frame(c, CONN_MUST, WS_CLOSE, bytes_of(payload.p, payload.len < 2 ? 0 : 2));
+        send_frame(c, WS_CLOSE, bytes_of(payload.p, payload.len < 2 ? 0 : 2));
     }
     c->phase = CONN_LEAVING;
     c->deadline_ns = os_now_ns() + CLOSE_NS;
@@ -390,7 +388,7 @@ static bool read_frame(struct conn *c, struct bytes in)
     if (opcode == WS_CLOSE)
         on_peer_close(c, payload);
     else if (opcode == WS_PING && c->phase == CONN_WS && c->out.n_byte < OUT_MAX)
-        send_frame(c, CONN_MUST, WS_PONG, payload);
+        send_frame(c, WS_PONG, payload);
     else if (opcode <= WS_BINARY && c->phase == CONN_WS)
         c->room->on_message(c->room_state, opcode == WS_BINARY, payload);
     return true;
@@ -438,10 +436,11 @@ void conn_pause(struct conn *c, bool on)
     c->is_paused = on;
 }
 
-/* What the room did may have ended its pause, or its connection. */
+/* What the room did may have ended its pause, or its connection: of that one all is read, or its
+ * close would become a reset. */
 static void settle(struct conn *c, bool was_paused)
 {
-    if (was_paused && !c->is_paused)
+    if (was_paused && !is_waiting(c))
         process(c);
     leave_room_if_over(c);
 }
@@ -466,7 +465,6 @@ bool conn_on_tick(struct conn *c, int64_t now_ns)
             conn_end(c, WS_CODE_GOING_AWAY, "the server is going down");
         else
             c->room->on_tick(c->room_state, now_ns);
-        out_queue_drop_old(&c->out, now_ns - STALE_NS);
         settle(c, was_paused);
         return true;
     }

@@ -5,9 +5,9 @@
  * Bytes come in through conn_on_bytes and go out through conn_take_output; host_lws.c moves them.
  * Requests are answered by routes.c; after an upgrade messages go to the room.
  *
- * Output is a queue of messages by importance. Over half of its 1 MiB a room makes no more, so that
- * the lane of a client that reads too slowly waits. What must be said pushes out text partials,
- * then sound, that are older than 2 s; when even that finds no room the connection ends with 1008.
+ * Output is a queue of messages, of which none is dropped. Over half of its 1 MiB a room makes no
+ * more, so that the lane of a client that reads too slowly waits, and the engine ends its talk when
+ * that has lasted 2 s. Answers to what the client says go on; over 1 MiB of them end it too, 1008.
  */
 #ifndef SERVER_CONN_H
 #define SERVER_CONN_H
@@ -23,8 +23,6 @@
 struct conn;
 struct room;
 struct server_state;
-
-enum conn_class { CONN_MUST, CONN_PARTIAL, CONN_AUDIO }; /* what may be dropped, and as what */
 
 /* What the host does for a connection. */
 struct conn_host {
@@ -49,7 +47,7 @@ bool conn_output_done(struct conn *c);
 /* For rooms and routes. */
 struct server_state *conn_server(const struct conn *c);
 int                  conn_port(const struct conn *c);
-void    conn_send(struct conn *c, enum conn_class class, struct bytes message); /* binary */
+void    conn_send(struct conn *c, struct bytes message);        /* binary */
 void    conn_end(struct conn *c, int code, const char *reason); /* close frame, then the socket */
 void    conn_pause(struct conn *c, bool on);     /* reads no further messages until it is off */
 bool    conn_is_backed_up(const struct conn *c); /* over half of its room: make no more */

@@ -33,25 +33,24 @@ struct packet_room {
 };
 
 /* Sends what was written into r->out; a packet that could not be made is a fault of ours. */
-static void send_out(struct packet_room *r, enum conn_class class, enum err err)
+static void send_out(struct packet_room *r, enum err err)
 {
     if (err)
         log_error("packet not sent: %s", err_text(err));
     else
-        conn_send(r->conn, class, buf_view(&r->out));
+        conn_send(r->conn, buf_view(&r->out));
     buf_clear(&r->out);
 }
 
-static void send_packet(struct packet_room *r, enum conn_class class, enum packet_type type,
-                        struct bytes payload)
+static void send_packet(struct packet_room *r, enum packet_type type, struct bytes payload)
 {
-    send_out(r, class, packet_write(&r->out, type, r->seq++, (double)os_wall_ms(), payload));
+    send_out(r, packet_write(&r->out, type, r->seq++, (double)os_wall_ms(), payload));
 }
 
 static void send_meta(struct packet_room *r)
 {
     if (buf_err(&r->payload) == OK)
-        send_packet(r, CONN_MUST, PACKET_METADATA, buf_view(&r->payload));
+        send_packet(r, PACKET_METADATA, buf_view(&r->payload));
     buf_clear(&r->payload);
 }
 
@@ -142,9 +141,9 @@ static void on_message(void *state, bool is_binary, struct bytes message)
     }
     r->last_packet_ns = os_now_ns();
     if (h.wants_ack && h.type != PACKET_ACK)
-        send_out(r, CONN_MUST, packet_write_ack(&r->out, r->seq++, (double)os_wall_ms(), h.seq));
+        send_out(r, packet_write_ack(&r->out, r->seq++, (double)os_wall_ms(), h.seq));
     if (h.type == PACKET_HEARTBEAT)
-        send_packet(r, CONN_MUST, PACKET_HEARTBEAT, bytes_of(NULL, 0));
+        send_packet(r, PACKET_HEARTBEAT, bytes_of(NULL, 0));
     else if (h.type == PACKET_METADATA)
         on_meta(r, h.payload);
     else if (h.type == PACKET_AUDIO_CHUNK)
@@ -156,7 +155,7 @@ static void on_message(void *state, bool is_binary, struct bytes message)
 static void end_sentence(struct packet_room *r)
 {
     if (r->sentence.len > 0 && buf_err(&r->sentence) == OK)
-        send_packet(r, CONN_MUST, PACKET_TEXT_FINAL, buf_view(&r->sentence));
+        send_packet(r, PACKET_TEXT_FINAL, buf_view(&r->sentence));
     buf_clear(&r->sentence);
 }
 
@@ -166,7 +165,7 @@ static void send_words(struct packet_room *r, const char *text)
 
     r->n_quiet = len ? 0 : r->n_quiet + 1;
     if (len) {
-        send_packet(r, CONN_PARTIAL, PACKET_TEXT_PARTIAL, bytes_of(text, len));
+        send_packet(r, PACKET_TEXT_PARTIAL, bytes_of(text, len));
         buf_add(&r->sentence, text, len);
     }
     if (r->n_quiet == PAUSE_STEPS || (len && strchr(".!?", text[len - 1])))
@@ -178,7 +177,7 @@ static void send_step(struct packet_room *r, const struct talk_event *ev)
     if (r->text != PACKET_TEXT_PIECES) {
         char id[16];
         int  n = snprintf(id, sizeof id, "%d", ev->token);
-        send_packet(r, CONN_PARTIAL, PACKET_TEXT_PARTIAL, bytes_of(id, (size_t)n));
+        send_packet(r, PACKET_TEXT_PARTIAL, bytes_of(id, (size_t)n));
     }
     if (r->text != PACKET_TEXT_IDS)
         send_words(r, ev->text);
@@ -186,9 +185,8 @@ static void send_step(struct packet_room *r, const struct talk_event *ev)
     r->stats.partial_sent++;
     if (!ev->has_sound)
         return;
-    send_out(r, CONN_AUDIO,
-             packet_write_audio(&r->out, r->seq++, (double)os_wall_ms(), r->seat.frame,
-                                r->seat.info.frame_size));
+    send_out(r, packet_write_audio(&r->out, r->seq++, (double)os_wall_ms(), r->seat.frame,
+                                   r->seat.info.frame_size));
     r->stats.audio_sent++;
 }
 
@@ -219,7 +217,7 @@ static void on_tick(void *state, int64_t now_ns)
     }
     if (now_ns - r->last_beat_ns >= HEARTBEAT_NS) {
         r->last_beat_ns = now_ns;
-        send_packet(r, CONN_MUST, PACKET_HEARTBEAT, bytes_of(NULL, 0));
+        send_packet(r, PACKET_HEARTBEAT, bytes_of(NULL, 0));
     }
     on_wake(state);
 }

@@ -25,10 +25,10 @@ struct voice_room {
     struct buf         out;
 };
 
-static void send_out(struct voice_room *r, enum conn_class class)
+static void send_out(struct voice_room *r)
 {
     if (buf_err(&r->out) == OK)
-        conn_send(r->conn, class, buf_view(&r->out));
+        conn_send(r->conn, buf_view(&r->out));
     else
         log_error("message not sent: %s", err_text(buf_err(&r->out)));
     buf_clear(&r->out);
@@ -81,11 +81,11 @@ static void send_step(struct voice_room *r, const struct voice_said *said)
             log_error("sound not sent: %s", err_text(err));
     }
     if (said->n_packet > 0)
-        send_out(r, CONN_AUDIO);
+        send_out(r);
     buf_clear(&r->out);
     if (said->text[0]) {
         moshi_chat_write_text(&r->out, bytes_str(said->text));
-        send_out(r, CONN_PARTIAL);
+        send_out(r);
     }
 }
 
@@ -105,7 +105,7 @@ static void on_wake(void *state)
     if (seat_is_over(&r->seat, &code, &why)) {
         moshi_chat_write_kind(&r->out, MOSHI_CHAT_ERROR);
         buf_add_str(&r->out, why);
-        send_out(r, CONN_MUST);
+        send_out(r);
         conn_end(r->conn, code, why);
     }
     pump(r);
@@ -117,7 +117,7 @@ static void on_tick(void *state, int64_t now_ns)
 
     if (conn_idle_out_ns(r->conn, now_ns) >= PING_NS) {
         moshi_chat_write_kind(&r->out, MOSHI_CHAT_PING);
-        send_out(r, CONN_MUST);
+        send_out(r);
     }
     on_wake(state);
 }
@@ -183,12 +183,12 @@ static void begin(void *state)
     struct voice_room *r = state;
 
     moshi_chat_write_handshake(&r->out);
-    send_out(r, CONN_MUST);
+    send_out(r);
     moshi_chat_write_kind(&r->out, MOSHI_CHAT_AUDIO);
     enum err err = ogg_out_head(r->ogg_out, &r->out, HEAD_RATE_HZ, "Parley");
     if (err)
         log_error("Ogg head not sent: %s", err_text(err));
-    send_out(r, CONN_MUST);
+    send_out(r);
 }
 
 const struct room room_voice = {

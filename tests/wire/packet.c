@@ -346,21 +346,21 @@ TEST(packet_says_degraded_and_error_in_words)
 }
 
 static const char *const stats_names[] = {
-    "framesIn",       "steps",         "audioSent",    "partialSent", "inputDropped",
-    "partialDropped", "decodeSkipped", "audioDropped", "malformed",   "remainderSamples",
-    "delay",          "lagMs",         "stepMs"
+    "framesIn",  "steps",            "audioSent", "partialSent", "inputDropped",
+    "malformed", "remainderSamples", "delay",     "lagMs",       "stepMs"
 };
 
 TEST(packet_stats_name_every_figure)
 {
     struct buf          b;
-    struct packet_stats s = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13 };
+    struct packet_stats s = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 };
 
     buf_init(&b, 4096);
     packet_add_stats(&b, &s);
     json_t *v = parse(&b);
     check_member(v, "type", "stats");
-    for (int i = 0; i < 13; i++)
+    CHECK_INT(json_object_size(v), 11);
+    for (int i = 0; i < 10; i++)
         CHECK_INT(json_integer_value(json_object_get(v, stats_names[i])), i + 1);
     json_decref(v);
     buf_fini(&b);

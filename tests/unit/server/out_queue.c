@@ -3,9 +3,9 @@
 
 #include "check.h"
 
-static enum err push(struct out_queue *q, enum conn_class class, const char *text, int64_t at_ns)
+static enum err push(struct out_queue *q, const char *text)
 {
-    return out_queue_push(q, class, bytes_str(text), bytes_of(NULL, 0), at_ns);
+    return out_queue_push(q, bytes_str(text), bytes_of(NULL, 0));
 }
 
 /* Everything in the queue, in its order, with blanks between. */
@@ -31,54 +31,28 @@ TEST(out_queue_keeps_the_order)
 
     out_queue_init(&q, 100);
     CHECK(!out_queue_front(&q, &front));
-    CHECK(push(&q, CONN_AUDIO, "a", 1) == OK && push(&q, CONN_MUST, "b", 2) == OK);
-    CHECK(out_queue_push(&q, CONN_PARTIAL, bytes_str("c"), bytes_str("d"), 3) == OK);
+    CHECK(push(&q, "a") == OK && push(&q, "b") == OK);
+    CHECK(out_queue_push(&q, bytes_str("c"), bytes_str("d")) == OK);
     CHECK_INT(q.n_byte, 4);
     CHECK_STR(empty_it(&q), "a b cd");
     CHECK_INT(q.n_byte, 0);
-    CHECK(push(&q, CONN_MUST, "e", 4) == OK);
+    CHECK(push(&q, "e") == OK);
     CHECK_STR(empty_it(&q), "e");
     out_queue_fini(&q);
 }
 
-TEST(out_queue_drops_partials_then_sound_that_are_old)
-{
-    struct out_queue q;
-
-    out_queue_init(&q, 100);
-    CHECK(push(&q, CONN_MUST, "m0", 0) == OK && push(&q, CONN_AUDIO, "a1", 1) == OK);
-    CHECK(push(&q, CONN_PARTIAL, "p1", 1) == OK && push(&q, CONN_MUST, "m1", 1) == OK);
-    CHECK(push(&q, CONN_AUDIO, "a5", 5) == OK && push(&q, CONN_PARTIAL, "p5", 5) == OK);
-    out_queue_drop_old(&q, 5);
-    CHECK(q.n_dropped_audio == 1 && q.n_dropped_partial == 1);
-    CHECK_INT(q.n_byte, 8);
-    CHECK_STR(empty_it(&q), "m0 m1 a5 p5");
-    out_queue_fini(&q);
-}
-
-TEST(out_queue_never_drops_its_front)
-{
-    struct out_queue q;
-
-    out_queue_init(&q, 100);
-    CHECK(push(&q, CONN_AUDIO, "half", 1) == OK && push(&q, CONN_AUDIO, "gone", 1) == OK);
-    out_queue_drop_old(&q, 100);
-    CHECK(push(&q, CONN_MUST, "new", 101) == OK); /* the last one fell: the end is in its place */
-    CHECK_STR(empty_it(&q), "half new");
-    out_queue_fini(&q);
-}
-
-TEST(out_queue_makes_room_or_says_that_it_is_full)
+TEST(out_queue_keeps_what_it_has_when_it_is_full)
 {
     struct out_queue q;
 
     out_queue_init(&q, 10);
-    CHECK(push(&q, CONN_MUST, "1234", 1) == OK && push(&q, CONN_AUDIO, "5678", 2) == OK);
-    CHECK(push(&q, CONN_MUST, "9abc", 3) == OK);
-    CHECK_INT(q.n_dropped_audio, 1);
-    CHECK(push(&q, CONN_MUST, "def", 4) == ERR_LIMIT);
-    CHECK(push(&q, CONN_MUST, "de", 4) == OK);
-    CHECK_STR(empty_it(&q), "1234 9abc de");
+    CHECK(push(&q, "1234") == OK && push(&q, "5678") == OK);
+    CHECK(push(&q, "9ab") == ERR_LIMIT);
+    CHECK_INT(q.n_byte, 8);
+    CHECK(push(&q, "9a") == OK);
+    CHECK(push(&q, "b") == ERR_LIMIT);
+    CHECK_STR(empty_it(&q), "1234 5678 9a");
+    CHECK(push(&q, "b") == OK);
     out_queue_fini(&q);
 }
 
@@ -87,9 +61,9 @@ static enum err fill_once(void)
     struct out_queue q;
 
     out_queue_init(&q, 100);
-    enum err err = push(&q, CONN_MUST, "a", 1);
+    enum err err = push(&q, "a");
     if (!err)
-        err = push(&q, CONN_MUST, "b", 1);
+        err = push(&q, "b");
     out_queue_fini(&q);
     return err;
 }
