@@ -111,6 +111,12 @@ int64_t conn_idle_in_ns(const struct conn *c, int64_t now_ns)
 {
     return now_ns - c->last_in_ns;
 }
+bool conn_is_idle(const struct conn *c)
+{
+    struct bytes out;
+
+    return c->phase == CONN_HTTP && !out_queue_front(&c->out, &out);
+}
 
 /* Output. */
 

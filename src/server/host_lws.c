@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <libwebsockets.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -118,10 +119,55 @@ static void set_accepting(struct host *h, bool on)
         lws_rx_flow_control(h->listening[i], on);
 }
 
-static void accept_all(struct host *h, const struct listener *l)
+/* Who asks for nothing, silent for longest; NULL: all are busy. */
+static struct session *most_silent(struct host *h)
+{
+    int64_t         now_ns = os_now_ns(), longest_ns = -1;
+    struct session *found = NULL;
+
+    for (struct session *s = h->sessions; s; s = s->next) {
+        int64_t silent_ns = s->conn ? conn_idle_in_ns(s->conn, now_ns) : 0;
+        if (s->conn && conn_is_idle(s->conn) && silent_ns > longest_ns) {
+            longest_ns = silent_ns;
+            found = s;
+        }
+    }
+    return found;
+}
+
+/* A crowd that says nothing must not shut out who has something to ask. */
+static bool make_room(struct host *h)
+{
+    struct session *s = most_silent(h);
+
+    if (!s)
+        return false;
+    log_warn("a silent connection was closed for a new one: %d are open", h->n_session);
+    lws_set_timeout(s->wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_SYNC);
+    return true;
+}
+
+/* The kernel says that it is out of descriptors before it looks whether somebody waits. */
+static bool is_shut_out(const struct listener *l)
+{
+    struct pollfd fd = { .fd = l->fd, .events = POLLIN };
+
+    return (errno == EMFILE || errno == ENFILE) && poll(&fd, 1, 0) == 1;
+}
+
+static int accept_one(struct host *h, const struct listener *l)
 {
     for (;;) {
         int fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd >= 0 || !is_shut_out(l) || !make_room(h))
+            return fd;
+    }
+}
+
+static void accept_all(struct host *h, const struct listener *l)
+{
+    for (;;) {
+        int fd = accept_one(h, l);
         if (fd < 0) {
             /* Out of descriptors: who waits outside would wake us again and again. */
             if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
@@ -130,7 +176,7 @@ static void accept_all(struct host *h, const struct listener *l)
             }
             return;
         }
-        if (h->n_session >= CONN_MAX) {
+        if (h->n_session >= CONN_MAX && !make_room(h)) {
             log_warn("connection refused: %d are open", h->n_session);
             close(fd);
         } else {
