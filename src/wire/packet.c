@@ -320,6 +320,9 @@ void packet_add_stats(struct buf *out, const struct packet_stats *s)
         { "audioSent", s->audio_sent },
         { "partialSent", s->partial_sent },
         { "inputDropped", s->input_dropped },
+        { "partialDropped", 0 }, /* the protocol has them; nothing that goes out is dropped */
+        { "decodeSkipped", 0 },
+        { "audioDropped", 0 },
         { "malformed", s->malformed },
         { "remainderSamples", s->remainder_smp },
         { "delay", s->delay_frames },
