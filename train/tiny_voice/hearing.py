@@ -42,6 +42,7 @@ SPEAKS = 0.3                    # share of the conversations in which it speaks 
 WRONG = 0.06                    # most frames whose codes are another conversation's
 PHONE_WEIGHT, OWN_WEIGHT = 0.5, 0.1     # of naming phonemes: the users', those of its own voice
 ANSWER_WEIGHT = 2.0
+HEADS_FIRST, HEADS_RATE = 40, 3e-3      # steps of the heads alone before weights go on, their rate
 STAY_WEIGHT, COMMIT_WEIGHT = 2.0, 0.1   # of keeping its own voice's latents, of nearness to codes
 
 
@@ -296,6 +297,24 @@ def losses(net, old, batch, levels, rare, amp):
                       heard_right=right(named, heard, heard > 0))
 
 
+def learn_heads(net, loss_of):
+    """Before weights from elsewhere go on: what exists only in training begins at random, and until
+    it means something its gradients would disturb what the others know."""
+    learning, heads = net.learning(), [*net.heads.parameters(), *net.ear.parameters()]
+    for p in learning:
+        p.requires_grad_(False)
+    for p in heads:
+        p.requires_grad_(True)
+    optimiser = torch.optim.AdamW(heads, lr=HEADS_RATE)
+    for step in range(HEADS_FIRST):
+        loss, _ = loss_of(step)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+    for p in learning:
+        p.requires_grad_(True)
+
+
 def train(data, run, device, minutes, size, frames, models, rate, seed, dim, layers, context, world,
           source=None, side=training.ALONE):
     """`size` conversations of `frames` frames, `models` pieces of Parley's voice a step; after
@@ -327,11 +346,17 @@ def train(data, run, device, minutes, size, frames, models, rate, seed, dim, lay
         lambda rng: (*dialogues.drills(bank, rng, size, frames), *own.pieces(rng, models)),
         seed + work.step, workers=1 if device == "cpu" else 12, every_100=bank.look)
     deep = len(mimi.quantizer.rvq_rest.vq.layers)
-    for _ in work.steps():
+
+    def next_losses(step):
         batch = [v.to(device, non_blocking=True) for v in next(feed)]
         batch = [v.long() if v.dtype == torch.uint8 else v for v in batch]
-        levels = (1, deep, 3, deep)[work.step % 4]
-        work.descend(*losses(net, old, batch, levels, rare, training.autocast(device)))
+        levels = (1, deep, 3, deep)[step % 4]
+        return losses(net, old, batch, levels, rare, training.autocast(device))
+
+    if source and not work.resumed:
+        learn_heads(net, next_losses)
+    for _ in work.steps():
+        work.descend(*next_losses(work.step))
 
 
 def export(net, config, run):
