@@ -238,7 +238,11 @@ void be_cpu_attend(struct be *be, struct tensor *y, struct tensor *qkv, struct k
         n_key += n < n_score ? n : n_score;
     }
     struct ahead own = ahead_of(kv, be->step.lane[0], n_score);
-    be_cpu_run_ahead(be, n_key * j.n_each * a->n_head * kv->d_head * 4, attend_slice, &j, &own);
+    int64_t      n_flop = n_key * j.n_each * a->n_head * kv->d_head * 4;
+    if (own.size > 0)
+        be_cpu_run_ahead(be, n_flop, attend_slice, &j, &own);
+    else /* few keys: what the job before it asks for is the matrix behind it, as that one knows */
+        be_cpu_run(be, n_flop, attend_slice, &j);
     for (int l = 0; l < be->step.n_lane; l++)
         kv->n_seen[be->step.lane[l]] += j.n_each;
 }

@@ -85,12 +85,33 @@ static const float *window(const struct job *j, int m)
     return at;
 }
 
+static bool is_by_vec(const struct job *j, int n_thread)
+{
+    return j->step->n_lane * j->n_win >= VECS_EACH * n_thread ||
+           panel_count(j->c->w.n_out) < n_thread || j->gather;
+}
+
+/* Where the threads begin to read: their blocks, or all of them the whole matrix. */
+static struct ahead ahead_of(const struct job *j, int n_thread)
+{
+    const struct panels *w = &j->c->w;
+    size_t               block = panel_size(w->dtype, w->n_in);
+    size_t               n_each = (size_t)(panel_count(w->n_out) / n_thread);
+    size_t               each = is_by_vec(j, n_thread) ? 0 : n_each * block;
+    size_t               size = each ? each : (size_t)panel_count(w->n_out) * block;
+    return (struct ahead){ .job = w->data,
+                           .p = w->data,
+                           .each = each,
+                           .size = size < AHEAD_SIZE ? size : AHEAD_SIZE,
+                           .n_stream = 1 };
+}
+
 static void dense_slice(void *arg, int i, int n)
 {
     const struct job  *j = arg;
     const struct conv *c = j->c;
     int                n_vec = j->step->n_lane * j->n_win, n_block = panel_count(c->w.n_out);
-    bool               by_vec = n_vec >= VECS_EACH * n || n_block < n || j->gather;
+    bool               by_vec = is_by_vec(j, n);
     int                m0 = 0, m1 = n_vec, b0 = 0, b1 = n_block;
     const float       *x[CHUNK];
 
@@ -170,8 +191,10 @@ void be_cpu_conv(struct be *be, const struct conv_out *out, const struct tensor 
         return;
     for (int a = 0; a < n_lane && j.n_state > 0; a++)
         roll_lane(&j, a);
+    struct ahead own = c->groups == 1 ? ahead_of(&j, be->n_thread) : (struct ahead){ 0 };
     if (c->groups == 1)
-        be_cpu_run(be, 2 * (int64_t)n_lane * j.n_win * c->w.n_out * c->w.n_in, dense_slice, &j);
+        be_cpu_run_ahead(be, 2 * (int64_t)n_lane * j.n_win * c->w.n_out * c->w.n_in, dense_slice,
+                         &j, &own);
     else
         be_cpu_run(be, 2 * (int64_t)out->y->n_row * j.n_tap * c->n_out, depthwise_slice, &j);
 }

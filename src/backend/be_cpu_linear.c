@@ -18,6 +18,7 @@
 
 #define UNIT       8         /* blocks that a kernel of one vector walks at once, or half of them */
 #define PIECE_SIZE (1 << 20) /* no more is dealt out at once, unless a unit is */
+#define FIRST_SIZE 256       /* of each stream, asked for before the vector is made ready */
 
 enum form { FORM_F32, FORM_I8, FORM_BF16 };
 
@@ -43,8 +44,9 @@ struct linear {
     float             *normed; /* [n_thread, n_in]: a normed vector on its way to another form */
     /* units of blocks for whoever is free: at first `share` for each thread, then from next on
      * pieces of at most that; 0: all are shared out */
-    int        share;
-    atomic_int next;
+    int          share;
+    atomic_int   next;
+    struct ahead own; /* where the threads begin to read */
     /* behind */
     bool     is_glu; /* y = act(sum[:H]) * sum[H:] */
     enum act act;
@@ -225,8 +227,10 @@ static void linear_slice(void *arg, int i, int n)
     if (m0 >= m1 || block0 >= block1)
         return;
     const struct ready *in = !has_before(j) ? NULL : j->is_each ? &j->ready[i] : j->ready;
-    if (j->is_each)
+    if (j->is_each) {
+        for (size_t at = 0; at < FIRST_SIZE && be_ahead_ask(&j->own, i, &at);) {}
         make_ready(j, in, m0, m1, i);
+    }
     if (n_part == 1 && n > 1 && j->share)
         run_pieces(j, in, i, n);
     else
@@ -311,8 +315,9 @@ static void run_linear(struct be *be, struct linear *j)
         be_cpu_run(be, 8 * (int64_t)j->n_vec * j->w->n_in, ready_slice, j);
     j->share = first_share(j, be->n_thread);
     atomic_init(&j->next, j->share * be->n_thread);
-    struct ahead own = ahead_of(j);
-    be_cpu_run_ahead(be, 2 * (int64_t)j->n_vec * j->w->n_out * j->w->n_in, linear_slice, j, &own);
+    j->own = ahead_of(j);
+    be_cpu_run_ahead(be, 2 * (int64_t)j->n_vec * j->w->n_out * j->w->n_in, linear_slice, j,
+                     &j->own);
 }
 
 void be_cpu_linear_vecs(struct be *be, float *const *y, const float *const *x, int n_vec,
