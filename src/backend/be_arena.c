@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include "base/mem.h"
+#include "base/os.h"
 
 #define ALIGN     64
 #define BLOCK_MIN (256 * 1024)
@@ -76,6 +77,8 @@ void be_arena_settle(struct be_arena *a)
         used += b->used;
     free_blocks(&a->next);
     a->next = new_block(used); /* without one we go on with several */
+    if (a->next)
+        os_touch(a->next->p, used);
 }
 
 void be_arena_reset(struct be_arena *a)

@@ -95,7 +95,24 @@ static enum err check_fit(const struct duplex *d)
     return OK;
 }
 
-/* Two steps of silence on all lanes: scratch memory, page tables and caches are warm afterwards. */
+/* A frame of any sound: until the first delays have passed no step speaks. */
+static enum err warm_decoder(struct duplex *d, const struct step *s, const struct duplex_frame *f)
+{
+    int32_t *codes = mem_zalloc(mem_size((size_t)moshi_info(d->lm)->dep_q, sizeof *codes));
+    if (!codes)
+        return ERR_NOMEM;
+    for (int a = 0; a < s->n_lane; a++) {
+        d->spoken[a] = codes;
+        d->speaker[a] = f[a].speaker;
+    }
+    enum err err = mimi_decode_step(d->codec, s, (const int32_t *const *)d->spoken,
+                                    moshi_info(d->lm)->dep_q, d->speaker);
+    mem_free(codes);
+    return err;
+}
+
+/* Every part of a step once, on all lanes: scratch memory, page tables and caches are warm
+ * afterwards. Of a large model one step is most of the time from a start to its first frame. */
 static enum err warm_up(struct duplex *d, const struct weights_load *load)
 {
     struct lm_gen_options o = lm_gen_defaults(d->lm);
@@ -114,10 +131,12 @@ static enum err warm_up(struct duplex *d, const struct weights_load *load)
         duplex_reset(d, a, &o);
     }
     struct step s = { d->n_lane, lane };
-    for (int i = 0; !err && i < moshi_info(d->lm)->max_delay + 2; i++)
-        err = load && load->is_cancelled && load->is_cancelled(load->arg)
-                  ? err_set(ERR_INTERRUPTED, "loading was interrupted")
-                  : duplex_step(d, &s, f);
+    if (!err && load && load->is_cancelled && load->is_cancelled(load->arg))
+        err = err_set(ERR_INTERRUPTED, "loading was interrupted");
+    if (!err)
+        err = duplex_step(d, &s, f);
+    if (!err)
+        err = warm_decoder(d, &s, f);
     for (int a = 0; !err && a < d->n_lane; a++)
         duplex_reset(d, a, &o);
     trace_span(TRACE_ENGINE, "warm-up", 0, d->n_step, t0_ns, os_now_ns());
