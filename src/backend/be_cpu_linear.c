@@ -228,7 +228,9 @@ static void linear_slice(void *arg, int i, int n)
         return;
     const struct ready *in = !has_before(j) ? NULL : j->is_each ? &j->ready[i] : j->ready;
     if (j->is_each) {
-        for (size_t at = 0; at < FIRST_SIZE && be_ahead_ask(&j->own, i, &at);) {}
+        size_t at = 0;
+        while (at < FIRST_SIZE && be_ahead_ask(&j->own, i, &at))
+            continue;
         make_ready(j, in, m0, m1, i);
     }
     if (n_part == 1 && n > 1 && j->share)

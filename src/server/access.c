@@ -106,8 +106,7 @@ static bool is_same_place(struct bytes name, int port, struct bytes host, int de
     struct bytes asked;
     int          said;
 
-    return split_host(&asked, &said, host, default_port) && said == port &&
-           asked.len == name.len &&
+    return split_host(&asked, &said, host, default_port) && said == port && asked.len == name.len &&
            strncasecmp((const char *)asked.p, (const char *)name.p, name.len) == 0;
 }
 

@@ -118,10 +118,10 @@ void packet_add_error(struct buf *out, const char *code, const char *message);
 struct packet_stats {
     int64_t frames_in, steps, audio_sent, partial_sent;
     int64_t input_dropped, malformed; /* of what came; nothing that goes out is dropped */
-    int     remainder_smp; /* samples that wait for a whole frame */
-    int     delay_frames;  /* effective delay of the sound */
-    int     lag_ms;        /* from a frame's arrival to its answer, now */
-    int     step_ms;       /* one frame's computing, median */
+    int     remainder_smp;            /* samples that wait for a whole frame */
+    int     delay_frames;             /* effective delay of the sound */
+    int     lag_ms;                   /* from a frame's arrival to its answer, now */
+    int     step_ms;                  /* one frame's computing, median */
 };
 void packet_add_stats(struct buf *out, const struct packet_stats *s);
 

@@ -346,8 +346,8 @@ TEST(packet_says_degraded_and_error_in_words)
 }
 
 static const char *const stats_names[] = {
-    "framesIn",  "steps",            "audioSent", "partialSent", "inputDropped",
-    "malformed", "remainderSamples", "delay",     "lagMs",       "stepMs"
+    "framesIn",         "steps", "audioSent", "partialSent", "inputDropped", "malformed",
+    "remainderSamples", "delay", "lagMs",     "stepMs"
 };
 
 static const char *const never_names[] = { "partialDropped", "decodeSkipped", "audioDropped" };

@@ -45,14 +45,10 @@ TEST(access_wants_one_host)
 
 TEST(access_knows_the_names_of_this_machine)
 {
-    static const char *const ours[] = { "localhost:8998",
-                                        "LocalHost:8998",
-                                        "127.0.0.1:8998",
-                                        "127.0.0.2:8998",
-                                        "127.255.255.254:8998",
-                                        "[::1]:8998",
-                                        "[0:0:0:0:0:0:0:1]:8998",
-                                        "[::0001]:8998" };
+    static const char *const ours[] = { "localhost:8998",         "LocalHost:8998",
+                                        "127.0.0.1:8998",         "127.0.0.2:8998",
+                                        "127.255.255.254:8998",   "[::1]:8998",
+                                        "[0:0:0:0:0:0:0:1]:8998", "[::0001]:8998" };
     static const char *const foreign[] = { "",
                                            "localhost",
                                            "localhost:",
@@ -153,8 +149,7 @@ TEST(access_knows_its_pages_behind_a_proxy)
     char lines[256];
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        snprintf(lines, sizeof lines, "Host: %s\r\nOrigin: %s\r\n", cases[i].host,
-                 cases[i].origin);
+        snprintf(lines, sizeof lines, "Host: %s\r\nOrigin: %s\r\n", cases[i].host, cases[i].origin);
         printf("# %s %s\n", cases[i].host, cases[i].origin);
         CHECK_INT(ask(&known, lines), cases[i].status);
     }
