@@ -48,6 +48,7 @@ static enum err open_way(struct way *w, const struct bench_setup *s, int which)
     struct be_options    bo = { .device = s->be.device,
                                 .n_thread = s->be.n_thread,
                                 .is_exact = is_exact,
+                                .is_pinned = s->be.is_pinned,
                                 .kv = is_exact ? NULL : s->be.kv };
     struct model_options mo = { .n_lane = 1,
                                 .quant = which == STORED ? WEIGHTS_QUANT_NONE : s->quant };

@@ -191,10 +191,11 @@ void be_cpu_conv(struct be *be, const struct conv_out *out, const struct tensor 
         return;
     for (int a = 0; a < n_lane && j.n_state > 0; a++)
         roll_lane(&j, a);
-    struct ahead own = c->groups == 1 ? ahead_of(&j, be->n_thread) : (struct ahead){ 0 };
-    if (c->groups == 1)
-        be_cpu_run_ahead(be, 2 * (int64_t)n_lane * j.n_win * c->w.n_out * c->w.n_in, dense_slice,
-                         &j, &own);
-    else
+    if (c->groups > 1) {
         be_cpu_run(be, 2 * (int64_t)out->y->n_row * j.n_tap * c->n_out, depthwise_slice, &j);
+        return;
+    }
+    struct ahead own = ahead_of(&j, be->n_thread);
+    be_cpu_run_ahead(be, 2 * (int64_t)n_lane * j.n_win * c->w.n_out * c->w.n_in, dense_slice, &j,
+                     &own);
 }

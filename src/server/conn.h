@@ -47,7 +47,8 @@ bool conn_output_done(struct conn *c);
 /* For rooms and routes. */
 struct server_state *conn_server(const struct conn *c);
 int                  conn_port(const struct conn *c);
-void                 conn_send(struct conn *c, struct bytes message); /* binary */
+
+void    conn_send(struct conn *c, struct bytes message);        /* binary */
 void    conn_end(struct conn *c, int code, const char *reason); /* close frame, then the socket */
 void    conn_pause(struct conn *c, bool on);     /* reads no further messages until it is off */
 bool    conn_is_backed_up(const struct conn *c); /* over half of its room: make no more */
