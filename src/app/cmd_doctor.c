@@ -50,7 +50,7 @@ static void check_kernels(struct report *r)
 
     for (int i = 0; kern_describe(&info, i); i++) {
         snprintf(name, sizeof name, "cpu %s", info.name);
-        add_fmt(r, name, info.is_supported, "%s", info.why);
+        add_fmt(r, name, info.is_fit, "%s", info.why);
     }
 }
 

@@ -14,7 +14,7 @@
 
 struct kern kern;
 
-static bool is_wrong[MAX_ISA]; /* failed the self-test */
+static enum { UNTESTED, RIGHT, WRONG } verdict[MAX_ISA]; /* of the self-test */
 static int  in_use;
 static bool is_chosen;
 
@@ -32,14 +32,16 @@ static bool is_supported(int i)
 
 static bool passes(int i)
 {
-    struct kern k;
-    isas_overlay(&k, i);
-    const char *bad = kern_test(&k);
-    if (!bad)
-        return true;
-    is_wrong[i] = true;
-    log_warn("switched off a wrong instruction set isa=%s kernel=%s", isas[i].kern->name, bad);
-    return false;
+    if (verdict[i] == UNTESTED) {
+        struct kern k;
+        isas_overlay(&k, i);
+        const char *bad = kern_test(&k);
+        verdict[i] = bad ? WRONG : RIGHT;
+        if (bad)
+            log_warn("switched off a wrong instruction set isa=%s kernel=%s", isas[i].kern->name,
+                     bad);
+    }
+    return verdict[i] == RIGHT;
 }
 
 static enum err choose_named(int *out, const char *name)
@@ -92,14 +94,19 @@ static const char *why_of(int i)
             snprintf(why, sizeof why, "not in this CPU: needs %s", cpu_feature_name(f));
             return why;
         }
-    if (is_wrong[i])
+    if (!passes(i))
         return "self-test failed";
     if (!is_chosen || i != in_use)
         return i < in_use ? "works; a better one is in use" : "works; not in use";
     for (int j = i + 1; isas[j].kern; j++)
-        if (is_supported(j) && !is_wrong[j])
+        if (is_supported(j) && verdict[j] != WRONG)
             return "in use: forced by PARLEY_CPU";
     return "in use: best of this CPU";
+}
+
+int kern_in_use(void)
+{
+    return in_use;
 }
 
 bool kern_describe(struct kern_info *out, int i)
@@ -108,9 +115,7 @@ bool kern_describe(struct kern_info *out, int i)
         if (!isas[j].kern)
             return false;
     out->name = isas[i].kern->name;
-    out->is_built = true;
-    out->is_supported = is_supported(i);
-    out->is_in_use = is_chosen && i == in_use;
+    out->is_fit = is_supported(i) && passes(i);
     out->why = why_of(i);
     return true;
 }

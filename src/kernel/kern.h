@@ -161,12 +161,16 @@ extern struct kern kern;
  * start. */
 enum err kern_choose(const char *name) MUST_CHECK;
 
-/* For `parley doctor`: row i of the known sets; false past the end. why: "in use: best of this
- * CPU", "not in this CPU: needs avx512f", "self-test failed", ... Static or thread-local
- * storage. */
+/* Row in isas[] of the table in use. Any thread after kern_choose(). */
+int kern_in_use(void);
+
+/* For `parley doctor`: row i of the known sets, self-tested now if it was not; false past the end.
+ * is_fit: this CPU has it and computes rightly with it. why: "in use: best of this CPU", "not in
+ * this CPU: needs avx512f", "self-test failed", ... Static or thread-local storage. From the thread
+ * that chose. */
 struct kern_info {
     const char *name;
-    bool        is_built, is_supported, is_in_use;
+    bool        is_fit;
     const char *why;
 };
 bool kern_describe(struct kern_info *out, int i);

@@ -379,15 +379,6 @@ static void close_reach(struct reach *b)
     mem_free(b);
 }
 
-static int table_in_use(void)
-{
-    struct kern_info info;
-    int              at = 0;
-    for (int i = 0; kern_describe(&info, i); i++)
-        at = info.is_in_use ? i : at;
-    return at;
-}
-
 enum err kern_reach(const struct kern_reach_ear *ear, const struct kern_reach_threads *threads,
                     int ms_each)
 {
@@ -399,7 +390,7 @@ enum err kern_reach(const struct kern_reach_ear *ear, const struct kern_reach_th
     b->ms_each = ms_each;
     enum err err = open_reach(b);
     if (!err) {
-        isas_peak(&b->peak, table_in_use());
+        isas_peak(&b->peak, kern_in_use());
         fill(b);
         os_flush_denormals();
         err = measure_all(b);
