@@ -297,6 +297,17 @@ def losses(net, old, batch, levels, rare, amp):
                       heard_right=right(named, heard, heard > 0))
 
 
+def take_heads(net, source):
+    """Where weights go on from the run that made them, so does what exists only in training.
+    -> whether the run left it"""
+    path = Path(source) / "listening.pt"
+    left = torch.load(path, map_location="cpu", weights_only=True) if path.exists() else {}
+    if "heads" in left:
+        net.heads.load_state_dict(left["heads"])
+        net.ear.load_state_dict(left["ear"])
+    return "heads" in left
+
+
 def learn_heads(net, loss_of):
     """Before weights from elsewhere go on: what exists only in training begins at random, and until
     it means something its gradients would disturb what the others know."""
@@ -353,7 +364,7 @@ def train(data, run, device, minutes, size, frames, models, rate, seed, dim, lay
         levels = (1, deep, 3, deep)[step % 4]
         return losses(net, old, batch, levels, rare, training.autocast(device))
 
-    if source and not work.resumed:
+    if source and not work.resumed and not take_heads(net, source):
         learn_heads(net, next_losses)
     for _ in work.steps():
         work.descend(*next_losses(work.step))
@@ -363,5 +374,5 @@ def export(net, config, run):
     """The codec, and what the language model begins from."""
     codec.export(net.mimi, config, run)
     net.reader.write_to(net.mimi, net.lm.emb[net.lm.dep_q:])
-    state = dict(lm=net.lm.state_dict(), ear=net.ear.state_dict())
+    state = dict(lm=net.lm.state_dict(), ear=net.ear.state_dict(), heads=net.heads.state_dict())
     training.write_atomically(run / "listening.pt", lambda path: torch.save(state, path))
