@@ -106,6 +106,18 @@ static struct ahead ahead_of(const struct job *j, int n_thread)
                            .n_stream = 1 };
 }
 
+/* Signals may be rounded where that is faster. What has no stream is a search among codebooks,
+ * whose answer would change with the rounding. */
+static void product(const struct job *j, const struct panel_job *p, int block0, int block1)
+{
+    if (p->w.dtype == DT_F32)
+        kern.panel_f32(p, block0, block1);
+    else if (kern.has_bf16 && j->s)
+        kern.panel_bf16_bf16(p, block0, block1);
+    else
+        kern.panel_bf16(p, block0, block1);
+}
+
 static void dense_slice(void *arg, int i, int n)
 {
     const struct job  *j = arg;
@@ -133,7 +145,7 @@ static void dense_slice(void *arg, int i, int n)
                                .act = j->out->act };
         for (int m = 0; m < n_x; m++)
             x[m] = window(j, m0 + m);
-        (c->w.dtype == DT_F32 ? kern.panel_f32 : kern.panel_bf16)(&p, b0, b1);
+        product(j, &p, b0, b1);
     }
 }
 

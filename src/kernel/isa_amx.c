@@ -10,6 +10,9 @@
 #include "kernel/amx.h"
 #include "kernel/simd_dot_vnni.h"
 #include "kernel/simd_int8.h"
+#include "kernel/simd_pairs.h"
+
+#include "kernel/amx_panel.h"
 
 /* --- int8: C[vector][row] += x [vector][64 columns] by codes [4 columns a line][row] ---------- */
 
@@ -294,5 +297,6 @@ const struct kern isa_amx = {
     .linear_q8t_i8 = amx_q8t_i8,
     .linear_q4t_i8 = amx_q4t_i8,
     .linear_bf16_bf16 = linear_bf16_bf16,
+    .panel_bf16_bf16 = amx_panel_bf16_bf16,
 };
 #endif

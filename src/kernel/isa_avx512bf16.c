@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* Products of bf16 by pairs. Each output is sixteen sums over the pairs of 32 columns, added in
- * simd_sum()'s order, whatever is computed beside it. */
+/* Products of bf16 by pairs. An output of a matrix as stored is sixteen sums over the pairs of 32
+ * columns, added in simd_sum()'s order, whatever is computed beside it; panels are simd_panel.h's.
+ */
 #if defined(__x86_64__)
 #include "kernel/isas.h"
 
 #include "kernel/simd_avx512.h"
 
 #include "kernel/simd_linear.h"
+#include "kernel/simd_pairs.h"
+#include "kernel/simd_panel.h"
 #include "kernel/simd_peak.h"
 
 #define COLS  32 /* of a register */
@@ -26,11 +29,6 @@ SIMD_INLINE __m512i load_n(const void *p, int n)
     uint16_t last[COLS] = { 0 };
     memcpy(last, p, (size_t)n * sizeof *last);
     return _mm512_loadu_si512(last);
-}
-
-SIMD_INLINE simd dot_pairs(simd sum, __m512i a, __m512i b)
-{
-    return _mm512_dpbf16_ps(sum, (__m512bh)a, (__m512bh)b);
 }
 
 /* n_row rows, `apart` rows from each other, with n_vec vectors. */
@@ -54,14 +52,14 @@ SIMD_INLINE void tile(const struct job *j, int row, int apart, int m0, int n_row
             if (n_vec == 1)
                 simd_prefetch(p + FETCH);
             SIMD_EACH (m, n_vec)
-                sum[r][m] = dot_pairs(sum[r][m], weight, in[m]);
+                sum[r][m] = simd_dot_pairs(sum[r][m], weight, in[m]);
         }
     }
     if (k < j->n_in) {
         SIMD_EACH (r, n_row) {
             __m512i weight = load_n(w + (size_t)r * step + (size_t)k * 2, j->n_in - k);
             SIMD_EACH (m, n_vec)
-                sum[r][m] = dot_pairs(sum[r][m], weight, load_n(x[m] + k, j->n_in - k));
+                sum[r][m] = simd_dot_pairs(sum[r][m], weight, load_n(x[m] + k, j->n_in - k));
         }
     }
     SIMD_EACH (r, n_row)
@@ -104,7 +102,7 @@ static int64_t peak_bf16(int n)
         sum[i] = simd_zero();
     for (int k = 0; k < n; k++)
         SIMD_EACH (i, SIMD_PEAK_SUMS) {
-            sum[i] = dot_pairs(sum[i], a, a);
+            sum[i] = simd_dot_pairs(sum[i], a, a);
             SIMD_CHANGED(sum[i]);
         }
     return (int64_t)n * SIMD_PEAK_SUMS * COLS * 2;
@@ -117,5 +115,6 @@ const struct kern isa_avx512bf16 = {
     .name = "avx512bf16",
     .has_bf16 = true,
     .linear_bf16_bf16 = linear_bf16_bf16,
+    .panel_bf16_bf16 = panel_bf16_bf16,
 };
 #endif

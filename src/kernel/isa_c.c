@@ -255,6 +255,7 @@ const struct kern isa_c = {
     .quantise_x = isa_c_int8_quantise,
     .panel_f32 = isa_c_panel_f32,
     .panel_bf16 = isa_c_panel_bf16,
+    .panel_bf16_bf16 = isa_c_panel_bf16_bf16,
     .rms_norm_f32 = rms_norm_f32,
     .layer_norm_f32 = layer_norm_f32,
     .softmax_f32 = softmax_f32,

@@ -21,6 +21,7 @@ void isa_c_linear_q8t  KERN_TILES_ARGS;
 void isa_c_linear_q4t  KERN_TILES_ARGS;
 void                   isa_c_panel_f32(const struct panel_job *j, int block0, int block1);
 void                   isa_c_panel_bf16(const struct panel_job *j, int block0, int block1);
+void                   isa_c_panel_bf16_bf16(const struct panel_job *j, int block0, int block1);
 
 void isa_c_int8_q8t         KERN_TILES_I8_ARGS;
 void isa_c_int8_q4t         KERN_TILES_I8_ARGS;

@@ -34,8 +34,13 @@ static void finish(const struct panel_job *j, int m, int row, float v)
         isa_c.act_f32(&j->z[at], &v, 1, j->act);
 }
 
+static float rounded(float x)
+{
+    return bf16_float(bf16_of_float(x));
+}
+
 /* Block b and vectors m0 .. m0+n-1: one sum after the other would read the block n times. */
-static void tile(const struct panel_job *j, int b, int m0, int n)
+static void tile(const struct panel_job *j, int b, int m0, int n, bool is_rounded)
 {
     const uint8_t *block = (const uint8_t *)j->w.data +
                            (size_t)b * panel_size(j->w.dtype, j->w.n_in);
@@ -45,9 +50,11 @@ static void tile(const struct panel_job *j, int b, int m0, int n)
         float part[VECS][PANEL_ROWS] = { { 0 } }, w[PANEL_ROWS];
         for (int k = k0; k < k1; k++) {
             column(w, &j->w, block, k);
-            for (int m = 0; m < n; m++)
+            for (int m = 0; m < n; m++) {
+                float x = is_rounded ? rounded(j->x[m0 + m][k]) : j->x[m0 + m][k];
                 for (int r = 0; r < PANEL_ROWS; r++)
-                    part[m][r] += w[r] * j->x[m0 + m][k];
+                    part[m][r] += w[r] * x;
+            }
         }
         for (int m = 0; m < n; m++)
             for (int r = 0; r < PANEL_ROWS; r++)
@@ -58,19 +65,24 @@ static void tile(const struct panel_job *j, int b, int m0, int n)
             finish(j, m0 + m, b * PANEL_ROWS + r, sum[m][r]);
 }
 
-static void panel(const struct panel_job *j, int block0, int block1)
+static void panel(const struct panel_job *j, int block0, int block1, bool is_rounded)
 {
     for (int b = block0; b < block1; b++)
         for (int m = 0; m < j->n_vec; m += VECS)
-            tile(j, b, m, m + VECS < j->n_vec ? VECS : j->n_vec - m);
+            tile(j, b, m, m + VECS < j->n_vec ? VECS : j->n_vec - m, is_rounded);
 }
 
 void isa_c_panel_f32(const struct panel_job *j, int block0, int block1)
 {
-    panel(j, block0, block1);
+    panel(j, block0, block1, false);
 }
 
 void isa_c_panel_bf16(const struct panel_job *j, int block0, int block1)
 {
-    panel(j, block0, block1);
+    panel(j, block0, block1, false);
+}
+
+void isa_c_panel_bf16_bf16(const struct panel_job *j, int block0, int block1)
+{
+    panel(j, block0, block1, true);
 }

@@ -105,6 +105,8 @@ struct panel_job {
     /* Blocks [block0, block1) of w, whose dtype is the kernel's. */                               \
     K(void, panel_f32, (const struct panel_job *j, int block0, int block1))                        \
     K(void, panel_bf16, (const struct panel_job *j, int block0, int block1))                       \
+    /* The same with numbers of x rounded to bf16. */                                              \
+    K(void, panel_bf16_bf16, (const struct panel_job *j, int block0, int block1))                  \
     /* y = x * w / sqrt(mean(x^2) + eps) */                                                        \
     K(void, rms_norm_f32, (float *y, const float *x, const float *w, int n, float eps))            \
     /* y = (x - mean) / sqrt(var + eps) * w + b; w and b may be NULL */                            \
@@ -146,7 +148,7 @@ struct panel_job {
 
 struct kern {
     const char *name;     /* "c", "avx2", ... */
-    bool        has_bf16; /* linear_bf16_bf16 is faster here than linear_bf16 */
+    bool        has_bf16; /* bf16 by bf16 is faster here than bf16 by f32 */
 #define K(type, name, args) type(*name) args;
     KERN_LIST(K)
 #undef K

@@ -88,6 +88,31 @@ static void run_q4t_i8(struct bench *b, const struct item *i)
     b->k->linear_q4t_i8(b->y, b->x_i8, i->n_vec, weights(b, i), s, 0, i->n_row);
 }
 
+static struct panel_job panel_of(struct bench *b, const struct item *i, enum dtype dtype)
+{
+    return (struct panel_job){
+        .x = b->x, .n_vec = i->n_vec, .w = { dtype, i->n_row, i->n_in, weights(b, i) }, .y = b->out
+    };
+}
+
+static void run_panel_f32(struct bench *b, const struct item *i)
+{
+    struct panel_job j = panel_of(b, i, DT_F32);
+    b->k->panel_f32(&j, 0, panel_count(i->n_row));
+}
+
+static void run_panel_bf16(struct bench *b, const struct item *i)
+{
+    struct panel_job j = panel_of(b, i, DT_BF16);
+    b->k->panel_bf16(&j, 0, panel_count(i->n_row));
+}
+
+static void run_panel_bf16_bf16(struct bench *b, const struct item *i)
+{
+    struct panel_job j = panel_of(b, i, DT_BF16);
+    b->k->panel_bf16_bf16(&j, 0, panel_count(i->n_row));
+}
+
 static void run_quantise_x(struct bench *b, const struct item *i)
 {
     b->k->quantise_x(&b->x_i8[0], b->in, i->n_in, 4);
@@ -171,6 +196,12 @@ static const struct item items[] = {
     { "linear_q8t_i8", "4096x4096, 8 vectors, cold", 4096, 4096, 8, true, run_q8t_i8, 8.5, 2 },
     { "linear_q4t_i8", "4096x4096, 1 vector, cold", 4096, 4096, 1, true, run_q4t_i8, 4.5, 2 },
     { "linear_q4t_i8", "4096x4096, 8 vectors, cold", 4096, 4096, 8, true, run_q4t_i8, 4.5, 2 },
+    { "panel_f32", "64x448, 1920 vectors", 64, 448, 1920, false, run_panel_f32, 32, 2 },
+    { "panel_bf16", "64x448, 1920 vectors", 64, 448, 1920, false, run_panel_bf16, 16, 2 },
+    { "panel_bf16_bf16", "64x448, 1920 vectors", 64, 448, 1920, false, run_panel_bf16_bf16, 16, 2 },
+    { "panel_bf16", "2048x512, 2 vectors, cold", 2048, 512, 2, true, run_panel_bf16, 16, 2 },
+    { "panel_bf16_bf16", "2048x512, 2 vectors, cold", 2048, 512, 2, true, run_panel_bf16_bf16, 16,
+      2 },
     { "quantise_x", "4096", 1, 4096, 1, false, run_quantise_x, 40, 0 },
     { "dot_f32", "4096", 1, 4096, 1, false, run_dot, 64, 2 },
     { "rms_norm_f32", "4096", 1, 4096, 1, false, run_rms_norm, 96, 4 },

@@ -223,6 +223,10 @@ CASE(panel_bf16)
 {
     run_panel(in, out, DT_BF16, k->panel_bf16);
 }
+CASE(panel_bf16_bf16)
+{
+    run_panel(in, out, DT_BF16, k->panel_bf16_bf16);
+}
 CASE(rms_norm_f32)
 {
     k->rms_norm_f32(out, in->a, in->b[0], N, 1e-5f);

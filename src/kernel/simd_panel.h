@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* simd_panel: products with panels, on the vocabulary included before.
+/* simd_panel: products with panels, on the vocabulary included before; with simd_pairs.h before it,
+ * of bf16 by bf16 too.
  *
  * Lanes are rows of the matrix, so that no sum is ever added across lanes; a sum takes its columns
  * in order, segment by segment, whatever the tile it is computed in.
@@ -39,6 +40,9 @@ static inline simd simd_pair_second(const uint8_t *p)
     return _mm512_castsi512_ps(_mm512_and_si512(_mm512_loadu_si512(p), _mm512_set1_epi32(-65536)));
 }
 #endif
+
+/* What a kernel reads, and the vectors with it. */
+enum simd_panel_form { SIMD_PANEL_F32, SIMD_PANEL_BF16, SIMD_PANEL_PAIRS };
 
 /* Finishes n outputs of one register: bias, scale, what is added, the activation. */
 SIMD_INLINE void simd_panel_put(const struct panel_job *j, simd v, size_t at, int row, int n)
@@ -194,12 +198,47 @@ SIMD_INLINE void simd_panel_sum_bf16(simd *sum, const uint8_t *w, size_t block_s
     }
 }
 
+#if defined(SIMD_PAIRS)
+/* Columns k0 .. k1-1, of a segment, of n_vec vectors as pairs. */
+SIMD_INLINE void simd_panel_round(uint32_t (*pairs)[PANEL_SEGMENT / 2], const float *const *x,
+                                  int k0, int k1, int n_vec)
+{
+    SIMD_EACH (m, n_vec)
+        for (int k = k0; k < k1; k += 2 * SIMD_PAIRS)
+            _mm512_storeu_si512(pairs[m] + (k - k0) / 2, simd_round_pairs(x[m] + k, k1 - k));
+}
+
+SIMD_INLINE void simd_panel_sum_pairs(simd *sum, const uint8_t *w, size_t block_size,
+                                      const float *const *x, int k0, int k1, int n_vec, int n_block,
+                                      int n_reg, bool fetch)
+{
+    uint32_t pairs[SIMD_PANEL_VECS][PANEL_SEGMENT / 2];
+    simd_panel_round(pairs, x, k0, k1, n_vec);
+    w += (size_t)(k0 / 2) * PANEL_ROWS * sizeof **pairs;
+    for (int p = 0; p < (k1 - k0 + 1) / 2; p++, w += PANEL_ROWS * sizeof **pairs) {
+        __m512i weight[4 * SIMD_PANEL_REGS];
+        SIMD_EACH (b, n_block)
+            weight[b] = _mm512_loadu_si512(w + (size_t)b * block_size);
+        if (fetch)
+            SIMD_EACH (b, n_block)
+                simd_prefetch(w + (size_t)b * block_size + SIMD_PREFETCH);
+        SIMD_EACH (m, n_vec) {
+            __m512i in = _mm512_set1_epi32((int)pairs[m][p]);
+            SIMD_EACH (b, n_block)
+                sum[m * n_block + b] = simd_dot_pairs(sum[m * n_block + b], weight[b], in);
+        }
+    }
+}
+#else
+#define simd_panel_sum_pairs simd_panel_sum_bf16 /* no kernel here asks for them */
+#endif
+
 /* A tile of n_vec vectors and n_block blocks, of which the first n_reg registers count. */
 SIMD_INLINE void simd_panel_tile(const struct panel_job *j, int m0, int block, int n_vec,
-                                 int n_block, int n_reg, enum dtype dtype, bool fetch)
+                                 int n_block, int n_reg, enum simd_panel_form form, bool fetch)
 {
     const float *const *x = j->x + m0;
-    size_t              size = panel_size(dtype, j->w.n_in);
+    size_t              size = panel_size(form == SIMD_PANEL_F32 ? DT_F32 : DT_BF16, j->w.n_in);
     const uint8_t      *w = (const uint8_t *)j->w.data + (size_t)block * size;
     simd                all[SIMD_PANEL_SUMS];
 
@@ -208,8 +247,10 @@ SIMD_INLINE void simd_panel_tile(const struct panel_job *j, int m0, int block, i
         simd sum[SIMD_PANEL_SUMS];
         SIMD_EACH (i, n_vec * n_block * n_reg)
             sum[i] = simd_zero();
-        if (dtype == DT_F32)
+        if (form == SIMD_PANEL_F32)
             simd_panel_sum_f32(sum, w, size, x, k0, k1, n_vec, n_block, n_reg, fetch);
+        else if (form == SIMD_PANEL_PAIRS)
+            simd_panel_sum_pairs(sum, w, size, x, k0, k1, n_vec, n_block, n_reg, fetch);
         else
             simd_panel_sum_bf16(sum, w, size, x, k0, k1, n_vec, n_block, n_reg, fetch);
         if (k0 == 0)
@@ -224,78 +265,85 @@ SIMD_INLINE void simd_panel_tile(const struct panel_job *j, int m0, int block, i
 
 /* Vectors m0 .. of blocks [block, block1), as many blocks at a time as n_vec has room for. */
 SIMD_INLINE void simd_panel_few(const struct panel_job *j, int m0, int block, int block1, int n_vec,
-                                enum dtype dtype)
+                                enum simd_panel_form form)
 {
     int n = SIMD_PANEL_BLOCKS(n_vec);
     for (; block + n <= block1; block += n)
-        simd_panel_tile(j, m0, block, n_vec, SIMD_PANEL_BLOCKS(n_vec), SIMD_PANEL_REGS, dtype,
-                        true);
+        simd_panel_tile(j, m0, block, n_vec, SIMD_PANEL_BLOCKS(n_vec), SIMD_PANEL_REGS, form, true);
     for (; block < block1; block++)
-        simd_panel_tile(j, m0, block, n_vec, 1, SIMD_PANEL_REGS, dtype, true);
+        simd_panel_tile(j, m0, block, n_vec, 1, SIMD_PANEL_REGS, form, true);
 }
 
 /* The same for one block of which only the first register counts. */
-SIMD_INLINE void simd_panel_narrow(const struct panel_job *j, int block, enum dtype dtype)
+SIMD_INLINE void simd_panel_narrow(const struct panel_job *j, int block, enum simd_panel_form form)
 {
     int m = 0;
     for (; m + 8 <= j->n_vec; m += 8)
-        simd_panel_tile(j, m, block, 8, 1, 1, dtype, false);
+        simd_panel_tile(j, m, block, 8, 1, 1, form, false);
     for (; m + 4 <= j->n_vec; m += 4)
-        simd_panel_tile(j, m, block, 4, 1, 1, dtype, true);
+        simd_panel_tile(j, m, block, 4, 1, 1, form, true);
     for (; m < j->n_vec; m++)
-        simd_panel_tile(j, m, block, 1, 1, 1, dtype, true);
+        simd_panel_tile(j, m, block, 1, 1, 1, form, true);
 }
 
 SIMD_INLINE void simd_panel_rest(const struct panel_job *j, int m0, int block, int block1,
-                                 enum dtype dtype)
+                                 enum simd_panel_form form)
 {
     switch (j->n_vec - m0) {
-    case 1: simd_panel_few(j, m0, block, block1, 1, dtype); break;
-    case 2: simd_panel_few(j, m0, block, block1, 2, dtype); break;
-    case 3: simd_panel_few(j, m0, block, block1, 3, dtype); break;
-    case 4: simd_panel_few(j, m0, block, block1, 4, dtype); break;
-    case 5: simd_panel_few(j, m0, block, block1, 5, dtype); break;
+    case 1: simd_panel_few(j, m0, block, block1, 1, form); break;
+    case 2: simd_panel_few(j, m0, block, block1, 2, form); break;
+    case 3: simd_panel_few(j, m0, block, block1, 3, form); break;
+    case 4: simd_panel_few(j, m0, block, block1, 4, form); break;
+    case 5: simd_panel_few(j, m0, block, block1, 5, form); break;
     default: break;
     }
 }
 
 /* Blocks [block, block + n_block) and all vectors. */
 SIMD_INLINE void simd_panel_many(const struct panel_job *j, int block, int n_block,
-                                 enum dtype dtype)
+                                 enum simd_panel_form form)
 {
-    simd_panel_tile(j, 0, block, SIMD_PANEL_VECS, n_block, SIMD_PANEL_REGS, dtype, true);
+    simd_panel_tile(j, 0, block, SIMD_PANEL_VECS, n_block, SIMD_PANEL_REGS, form, true);
     int m = SIMD_PANEL_VECS;
     for (; m + SIMD_PANEL_VECS <= j->n_vec; m += SIMD_PANEL_VECS)
-        simd_panel_tile(j, m, block, SIMD_PANEL_VECS, n_block, SIMD_PANEL_REGS, dtype, false);
-    simd_panel_rest(j, m, block, block + n_block, dtype);
+        simd_panel_tile(j, m, block, SIMD_PANEL_VECS, n_block, SIMD_PANEL_REGS, form, false);
+    simd_panel_rest(j, m, block, block + n_block, form);
 }
 
-SIMD_INLINE void simd_panel_all(const struct panel_job *j, int block, int block1, enum dtype dtype)
+SIMD_INLINE void simd_panel_all(const struct panel_job *j, int block, int block1,
+                                enum simd_panel_form form)
 {
     enum { N = SIMD_PANEL_BLOCKS(SIMD_PANEL_VECS) };
     bool is_narrow = SIMD_PANEL_REGS > 1 && block1 * PANEL_ROWS - j->w.n_out >= SIMD_LANES;
     int  whole = is_narrow ? block1 - 1 : block1;
 
     if (j->n_vec < SIMD_PANEL_VECS) {
-        simd_panel_rest(j, 0, block, whole, dtype);
+        simd_panel_rest(j, 0, block, whole, form);
     } else {
         for (; block + N <= whole; block += N)
-            simd_panel_many(j, block, N, dtype);
+            simd_panel_many(j, block, N, form);
         for (; N > 1 && block < whole; block++)
-            simd_panel_many(j, block, 1, dtype);
+            simd_panel_many(j, block, 1, form);
     }
     if (is_narrow)
-        simd_panel_narrow(j, block1 - 1, dtype);
+        simd_panel_narrow(j, block1 - 1, form);
 }
 
-static void panel_f32(const struct panel_job *j, int block0, int block1)
+SIMD_KERNEL panel_f32(const struct panel_job *j, int block0, int block1)
 {
-    simd_panel_all(j, block0, block1, DT_F32);
+    simd_panel_all(j, block0, block1, SIMD_PANEL_F32);
 }
 
-static void panel_bf16(const struct panel_job *j, int block0, int block1)
+SIMD_KERNEL panel_bf16(const struct panel_job *j, int block0, int block1)
 {
-    simd_panel_all(j, block0, block1, DT_BF16);
+    simd_panel_all(j, block0, block1, SIMD_PANEL_BF16);
 }
+
+#if defined(SIMD_PAIRS)
+SIMD_KERNEL panel_bf16_bf16(const struct panel_job *j, int block0, int block1)
+{
+    simd_panel_all(j, block0, block1, SIMD_PANEL_PAIRS);
+}
+#endif
 #endif
 #endif

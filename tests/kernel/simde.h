@@ -11,6 +11,8 @@
 
 #include <string.h>
 
+#include "kernel/float_bits.h"
+
 #define KERNEL_SIMD_EMULATED
 
 static inline simde__m512 test_maskz_loadu_ps(simde__mmask16 k, const float *p)
@@ -164,6 +166,16 @@ __attribute__((unused, noinline)) static simde__m512 test_dpbf16(simde__m512 sum
     return simde_mm512_loadu_ps(s);
 }
 
+__attribute__((unused, noinline)) static __m256i test_cvtneps(simde__m512 a)
+{
+    float    f[16];
+    uint16_t h[16];
+    simde_mm512_storeu_ps(f, a);
+    for (int i = 0; i < 16; i++)
+        h[i] = bf16_of_float(f[i]);
+    return _mm256_loadu_si256((const __m256i *)h);
+}
+
 #undef _mm512_dpbusd_epi32
 #undef _mm256_dpbusd_avx_epi32
 #undef _mm512_dpbf16_ps
@@ -171,6 +183,7 @@ __attribute__((unused, noinline)) static simde__m512 test_dpbf16(simde__m512 sum
 #define _mm256_dpbusd_avx_epi32(sum, a, b) test_dpbusd_256(sum, a, b)
 #define __m512bh                           simde__m512i
 #define _mm512_dpbf16_ps(sum, a, b)        test_dpbf16(sum, a, b)
+#define _mm512_cvtneps_pbh(a)              test_cvtneps(a)
 
 #include "amx.h"
 #endif
