@@ -20,7 +20,7 @@ WARN     = -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototyp
 HARDEN   = -fPIE -fstack-protector-strong -D_FORTIFY_SOURCE=2
 OPT      = -O2 -g -fno-math-errno -ffp-contract=off
 CFLAGS   = $(OPT) $(HARDEN)
-LDHARDEN = -pie -Wl,-z,relro,-z,now -Wl,--as-needed
+LDHARDEN = -pie -Wl,-z,relro,-z,now -Wl,--as-needed -Wl,--compress-debug-sections=zlib
 ALL_C    = -std=c11 -D_GNU_SOURCE -DPARLEY_VERSION='"$(VERSION)"' -Isrc -I$(BUILD)/gen $(WARN) $(CFLAGS) \
            $(SAN_FLAGS) $(PKG_C)
 PKG_C   := $(shell pkg-config --cflags $(PKGS))
