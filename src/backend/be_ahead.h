@@ -43,9 +43,9 @@ struct ahead be_ahead_next(struct be_ahead *a, const struct ahead *own);
 /* Asks for a line of each stream of thread i and counts *at on; false: there are no more. */
 static inline bool be_ahead_ask(const struct ahead *a, int i, size_t *at)
 {
-    const uint8_t *p = a->p + (size_t)i * a->each + *at;
     if (*at >= a->size)
         return false;
+    const uint8_t *p = a->p + (size_t)i * a->each + *at;
     for (int s = 0; s < a->n_stream; s++, p += a->apart)
         __builtin_prefetch(p, 0, 2);
     *at += 64;

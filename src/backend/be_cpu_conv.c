@@ -12,6 +12,7 @@
 
 struct job {
     const struct conv     *c;
+    panel_fn               kernel;
     const struct conv_out *out;
     struct conv_state     *s;
     const struct step     *step;
@@ -106,16 +107,12 @@ static struct ahead ahead_of(const struct job *j, int n_thread)
                            .n_stream = 1 };
 }
 
-/* Signals may be rounded where that is faster. What has no stream is a search among codebooks,
- * whose answer would change with the rounding. */
-static void product(const struct job *j, const struct panel_job *p, int block0, int block1)
+/* Outside exact mode signals are rounded where that is faster. */
+static panel_fn kernel_of(const struct be *be, const struct conv *c)
 {
-    if (p->w.dtype == DT_F32)
-        kern.panel_f32(p, block0, block1);
-    else if (kern.has_bf16 && j->s)
-        kern.panel_bf16_bf16(p, block0, block1);
-    else
-        kern.panel_bf16(p, block0, block1);
+    if (c->w.dtype == DT_F32)
+        return kern.panel_f32;
+    return kern.has_bf16 && !be->is_exact && !c->is_fine ? kern.panel_bf16_bf16 : kern.panel_bf16;
 }
 
 static void dense_slice(void *arg, int i, int n)
@@ -145,7 +142,7 @@ static void dense_slice(void *arg, int i, int n)
                                .act = j->out->act };
         for (int m = 0; m < n_x; m++)
             x[m] = window(j, m0 + m);
-        product(j, &p, b0, b1);
+        j->kernel(&p, b0, b1);
     }
 }
 
@@ -182,6 +179,7 @@ void be_cpu_conv(struct be *be, const struct conv_out *out, const struct tensor 
                  const struct conv *c, struct conv_state *s)
 {
     struct job j = { .c = c,
+                     .kernel = kernel_of(be, c),
                      .out = out,
                      .s = s,
                      .step = &be->step,

@@ -39,10 +39,11 @@ struct conv {
      * (phase, out) of n_tap * n_in, the oldest input first; phase j sees the input i steps back
      * through tap j + i * stride. */
     struct panels w;
-    const float  *taps;  /* instead of w when groups > 1, which is depthwise (groups == n_in ==
+    const float  *taps;    /* instead of w when groups > 1, which is depthwise (groups == n_in ==
                             n_out): [kernel, n_out] */
-    const float  *bias;  /* [n_out], for w of a transposed one [stride * n_out]; or NULL */
-    const float  *scale; /* likewise: multiplies what has the bias; or NULL */
+    const float  *bias;    /* [n_out], for w of a transposed one [stride * n_out]; or NULL */
+    const float  *scale;   /* likewise: multiplies what has the bias; or NULL */
+    bool          is_fine; /* what it reads is not rounded outside exact mode either */
 };
 /* Input rows that a window takes, how far apart windows begin, and rows of state. */
 int conv_n_tap(const struct conv *c);

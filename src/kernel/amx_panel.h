@@ -2,7 +2,7 @@
 /* amx_panel: products of bf16 panels by tiles, on amx.h, simd_pairs.h and simd_panel.h.
  *
  * C[vector][row] += x [vector][32 columns] by pairs of columns [pair][row]: a block's pairs are
- * tiles as they lie. Each output takes its columns in order, whatever is computed beside it.
+ * tiles as they lie. The order of an output's sum depends on its columns alone.
  */
 #ifndef KERNEL_AMX_PANEL_H
 #define KERNEL_AMX_PANEL_H

@@ -84,6 +84,7 @@ struct panel_job {
     float              *y, *z;        /* [n_vec, w.n_out] or NULL; y may be add */
     enum act            act;          /* of z */
 };
+typedef void (*panel_fn)(const struct panel_job *j, int block0, int block1);
 
 /* The form is ours here: clang-format takes the stars for products. */
 /* clang-format off */

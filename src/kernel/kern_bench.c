@@ -200,8 +200,6 @@ static const struct item items[] = {
     { "panel_bf16", "64x448, 1920 vectors", 64, 448, 1920, false, run_panel_bf16, 16, 2 },
     { "panel_bf16_bf16", "64x448, 1920 vectors", 64, 448, 1920, false, run_panel_bf16_bf16, 16, 2 },
     { "panel_bf16", "2048x512, 2 vectors, cold", 2048, 512, 2, true, run_panel_bf16, 16, 2 },
-    { "panel_bf16_bf16", "2048x512, 2 vectors, cold", 2048, 512, 2, true, run_panel_bf16_bf16, 16,
-      2 },
     { "quantise_x", "4096", 1, 4096, 1, false, run_quantise_x, 40, 0 },
     { "dot_f32", "4096", 1, 4096, 1, false, run_dot, 64, 2 },
     { "rms_norm_f32", "4096", 1, 4096, 1, false, run_rms_norm, 96, 4 },

@@ -22,6 +22,12 @@
 #define TALL_TILES_CAP 17280
 #define FOLD           64 /* its results go into so many sums */
 
+/* Panels of several blocks and more than a segment of columns, with more vectors than two tiles of
+ * AMX have rows; of the same numbers. */
+#define WIDE     50
+#define WIDE_IN  290
+#define WIDE_VEC 35
+
 struct input {
     float    a[N_ROW * N_IN], b[N_VEC][N_IN];
     uint16_t bf16[N_ROW * N_IN], f16[N_ROW * N_IN];
@@ -31,6 +37,7 @@ struct input {
     float    tall[TALL * TALL_IN];
     uint16_t tall_bf16[TALL * TALL_IN], tall_f16[TALL * TALL_IN];
     uint8_t  tall_tiles[4][TALL_TILES_CAP]; /* of tall_shape */
+    uint8_t  wide_f32[4 * 16 * 4 * WIDE_IN], wide_bf16[4 * 16 * 2 * WIDE_IN];
 };
 
 static const struct quant_shape shape8 = { N_ROW, N_IN, 8, 32 };
@@ -199,8 +206,7 @@ CASE(quantise_x)
     }
 }
 /* The second block is a narrow one; the activation's branch too. */
-static void run_panel(const struct input *in, float *out, enum dtype dtype,
-                      void (*fn)(const struct panel_job *j, int block0, int block1))
+static void run_panel(const struct input *in, float *out, enum dtype dtype, panel_fn fn)
 {
     const float           *x[N_VEC] = { in->b[0], in->b[1], in->b[2] };
     const struct panel_job j = { .x = x,
@@ -215,17 +221,34 @@ static void run_panel(const struct input *in, float *out, enum dtype dtype,
                                  .act = ACT_ELU };
     fn(&j, 0, panel_count(N_ROW));
 }
+/* Each vector with a weight of its own among the sums at out + 2 FOLD. */
+static void run_wide_panel(const struct input *in, float *out, enum dtype dtype, panel_fn fn)
+{
+    float            y[WIDE_VEC][WIDE];
+    const float     *x[WIDE_VEC];
+    const void      *data = dtype == DT_F32 ? in->wide_f32 : in->wide_bf16;
+    struct panel_job j = { x, WIDE_VEC, { dtype, WIDE, WIDE_IN, data }, .y = y[0] };
+    for (int m = 0; m < WIDE_VEC; m++)
+        x[m] = in->tall + m;
+    fn(&j, 0, panel_count(WIDE));
+    for (int m = 0; m < WIDE_VEC; m++)
+        for (int r = 0; r < WIDE; r++)
+            out[2 * FOLD + r] += (float)(m + 1) * y[m][r];
+}
 CASE(panel_f32)
 {
     run_panel(in, out, DT_F32, k->panel_f32);
+    run_wide_panel(in, out, DT_F32, k->panel_f32);
 }
 CASE(panel_bf16)
 {
     run_panel(in, out, DT_BF16, k->panel_bf16);
+    run_wide_panel(in, out, DT_BF16, k->panel_bf16);
 }
 CASE(panel_bf16_bf16)
 {
     run_panel(in, out, DT_BF16, k->panel_bf16_bf16);
+    run_wide_panel(in, out, DT_BF16, k->panel_bf16_bf16);
 }
 CASE(rms_norm_f32)
 {
@@ -345,6 +368,17 @@ static float next(uint32_t *seed)
     return (float)(int32_t)*seed * 0x1p-30f;
 }
 
+static void pack_panels(uint8_t *f32, uint8_t *bf16, const float *rows, int n_row, int n_in)
+{
+    for (int r = 0; r < n_row; r += PANEL_ROWS) {
+        int n = n_row - r < PANEL_ROWS ? n_row - r : PANEL_ROWS;
+        panel_pack(f32, DT_F32, n_in, rows + r * n_in, n, 0, n_in);
+        panel_pack(bf16, DT_BF16, n_in, rows + r * n_in, n, 0, n_in);
+        f32 += panel_size(DT_F32, n_in);
+        bf16 += panel_size(DT_BF16, n_in);
+    }
+}
+
 static void fill(struct input *in)
 {
     uint32_t seed = 1;
@@ -356,15 +390,7 @@ static void fill(struct input *in)
     isa_c.f32_to_bf16(in->bf16, in->a, N_ROW * N_IN);
     for (int i = 0; i < N_ROW * N_IN; i++) /* from 0.125 to 1.99, both signs */
         in->f16[i] = (uint16_t)(0x3000 + i * 37 % 0xfff + (i & 1) * 0x8000);
-    for (int b = 0; b < 2; b++) {
-        const float *rows = in->a + 16 * b * PANEL_IN;
-        int          n_row = b ? N_ROW - 16 : 16;
-        size_t       at = (size_t)b;
-        panel_pack(in->panel_f32 + at * panel_size(DT_F32, PANEL_IN), DT_F32, PANEL_IN, rows, n_row,
-                   0, PANEL_IN);
-        panel_pack(in->panel_bf16 + at * panel_size(DT_BF16, PANEL_IN), DT_BF16, PANEL_IN, rows,
-                   n_row, 0, PANEL_IN);
-    }
+    pack_panels(in->panel_f32, in->panel_bf16, in->a, N_ROW, PANEL_IN);
     quant_pack_f32(in->q8, shape8, in->a, 0, N_ROW);
     quant_pack_f32(in->q4, shape4, in->a, 0, N_ROW);
     quant_pack_f32(in->wide8, wide8, in->a, 0, N_ROW);
@@ -374,6 +400,7 @@ static void fill(struct input *in)
         in->tall_f16[i] = in->f16[i % (N_ROW * N_IN)];
     }
     isa_c.f32_to_bf16(in->tall_bf16, in->tall, TALL * TALL_IN);
+    pack_panels(in->wide_f32, in->wide_bf16, in->tall, WIDE, WIDE_IN);
     for (int i = 0; i < 4; i++)
         quant_pack_f32(in->tall_tiles[i], tall_shape[i], in->tall, 0, TALL);
 }

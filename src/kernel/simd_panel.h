@@ -102,11 +102,15 @@ static void simd_panel_put_all(const struct panel_job *j, simd *v, int m0, int n
 {
     size_t n_out = (size_t)j->w.n_out, at = (size_t)m0 * n_out + (size_t)row0;
 
-    for (int r = 0; r < n_reg && (j->bias || j->scale); r++) {
-        simd bias = j->bias ? simd_load(j->bias + row0 + r * SIMD_LANES) : simd_zero();
-        simd scale = j->scale ? simd_load(j->scale + row0 + r * SIMD_LANES) : simd_set(1);
+    for (int r = 0; r < n_reg && j->bias; r++) {
+        simd bias = simd_load(j->bias + row0 + r * SIMD_LANES);
         for (int i = r; i < n_vec * n_reg; i += n_reg)
-            v[i] = simd_mul(simd_add(v[i], bias), scale);
+            v[i] = simd_add(v[i], bias);
+    }
+    for (int r = 0; r < n_reg && j->scale; r++) {
+        simd scale = simd_load(j->scale + row0 + r * SIMD_LANES);
+        for (int i = r; i < n_vec * n_reg; i += n_reg)
+            v[i] = simd_mul(v[i], scale);
     }
     if (j->add)
         simd_panel_add(v, j->add + at, n_vec, n_reg, n_out);

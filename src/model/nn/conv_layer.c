@@ -249,7 +249,8 @@ void conv_layer_of_matrix(struct conv *c, struct weights *w, struct be *be, cons
                         .stride = 1,
                         .dilation = 1,
                         .groups = 1,
-                        .w = job.w };
+                        .w = job.w,
+                        .is_fine = true };
     if (job.to) {
         be_parallel(be, pack_matrix, &job, panel_count(m->n_out));
         weights_made(w, &kept, job.to, key);

@@ -17,7 +17,8 @@ struct conv_layer {
 void conv_layer_load(struct conv_layer *l, struct weights *w, struct arena *arena, struct be *be,
                      const struct conv *c, bool has_bias, const char *name);
 /* A linear layer as a convolution of one tap, without bias: op_conv() with no state. m: as
- * weights_matrix() gave it; name: of it among the model's. bf16 stays bf16. */
+ * weights_matrix() gave it; name: of it among the model's. bf16 stays bf16, and what it meets is
+ * never rounded. */
 void conv_layer_of_matrix(struct conv *c, struct weights *w, struct be *be, const struct weight *m,
                           const char *name);
 /* After loading, before the first run. */
