@@ -9,20 +9,30 @@
 #include "server/server.h"
 #include "talk/engine.h"
 
-/* The key is the file's first line. */
+static bool is_word(const uint8_t *p, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (p[i] <= ' ')
+            return false;
+    return true;
+}
+
+/* The key is the file's first line, but for blanks at its end. */
 static enum err read_key(char *key, size_t cap, const char *path)
 {
     struct buf b;
 
     buf_init(&b, 64 * 1024);
     enum err err = os_read_file(&b, path);
-    size_t   len = 0;
-    while (!err && len < b.len && b.p[len] > ' ')
-        len++;
+    size_t   len = 0, n_line = 0;
+    while (!err && n_line < b.len && b.p[n_line] != '\n')
+        if (b.p[n_line++] > ' ')
+            len = n_line;
     if (err == ERR_LIMIT)
         err = err_set(ERR_AUTH, "%s: more than 64 KiB are no file with a key", path);
-    if (!err && (len < 8 || len >= cap))
-        err = err_set(ERR_AUTH, "%s: the key must have 8 to %zu characters", path, cap - 1);
+    if (!err && (len < 8 || len >= cap || !is_word(b.p, len)))
+        err = err_set(ERR_AUTH, "%s: the key must have 8 to %zu characters and no blanks", path,
+                      cap - 1);
     if (!err) {
         memcpy(key, b.p, len);
         key[len] = 0;

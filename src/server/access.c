@@ -84,11 +84,19 @@ static bool is_configured(const struct access *a, struct bytes host, struct byte
     return false;
 }
 
-static bool is_our_name(const struct access *a, struct bytes name)
+static bool is_public(const struct access *a, int port)
+{
+    for (int i = 0; i < a->n_port; i++)
+        if (a->ports[i] == port && a->is_public[i])
+            return true;
+    return false;
+}
+
+static bool is_our_name(const struct access *a, struct bytes name, int port)
 {
     union ip ip;
 
-    return access_is_loopback(name) || (a->has_public && read_ip(&ip, name));
+    return access_is_loopback(name) || (is_public(a, port) && read_ip(&ip, name));
 }
 
 static bool is_our_host(const struct access *a, struct bytes host, int port)
@@ -97,7 +105,7 @@ static bool is_our_host(const struct access *a, struct bytes host, int port)
     int          said;
 
     return split_host(&name, &said, host, 80) &&
-           (is_configured(a, host, name) || (said == port && is_our_name(a, name)));
+           (is_configured(a, host, name) || (said == port && is_our_name(a, name, port)));
 }
 
 /* Does a page of that place ask for its own place again? */
@@ -130,7 +138,7 @@ static bool is_our_origin(const struct access *a, struct bytes origin, struct by
         return false;
     if (is_same_place(name, said, host, default_port))
         return true;
-    if (!is_configured(a, place, name) && !is_our_name(a, name))
+    if (!is_configured(a, place, name) && !is_our_name(a, name, said))
         return false;
     for (int i = 0; i < a->n_port; i++)
         if (a->ports[i] == said)

@@ -11,9 +11,9 @@ struct access {
     int                n_host;
     const char *const *origins; /* further origins */
     int                n_origin;
-    const int         *ports; /* of all our listeners */
+    const int         *ports;     /* of all our listeners */
+    const bool        *is_public; /* of each: not loopback; there IP literals are names too */
     int                n_port;
-    bool               has_public; /* a listener is not loopback: its IP literals are names too */
 };
 
 /* 0: fine; else the status to answer with: 400 (Host missing or twice), 421 (Host is not ours), 403

@@ -10,11 +10,12 @@ struct server {
     struct server_state state;
     struct listener     listener[SERVER_MAX_LISTEN];
     int                 port[SERVER_MAX_LISTEN];
+    bool                is_public[SERVER_MAX_LISTEN];
     int                 n_listener;
     struct host        *host;
 };
 
-static enum err check_addresses(const struct server_options *o, bool *has_public)
+static enum err check_addresses(const struct server_options *o)
 {
     for (int i = 0; i < o->n_listen; i++) {
         bool     is_loopback = false;
@@ -24,7 +25,6 @@ static enum err check_addresses(const struct server_options *o, bool *has_public
         if (!is_loopback && !o->key)
             return err_set(ERR_AUTH, "%s is not loopback: a key is needed (--key-file)",
                            o->listen[i]);
-        *has_public |= !is_loopback;
     }
     return OK;
 }
@@ -40,15 +40,17 @@ enum err server_open(struct server **out, const struct server_options *o)
                     .n_host = o->n_host,
                     .origins = o->origins,
                     .n_origin = o->n_origin,
-                    .ports = s->port },
+                    .ports = s->port,
+                    .is_public = s->is_public },
         .tune = o->tune,
         .tune_arg = o->tune_arg,
         .opened_ns = os_now_ns(),
     };
-    enum err err = check_addresses(o, &s->state.access.has_public);
+    enum err err = check_addresses(o);
     for (int i = 0; !err && i < o->n_listen; i++) {
         err = listener_open(&s->listener[i], o->listen[i]);
         s->port[i] = s->listener[i].port;
+        s->is_public[i] = !s->listener[i].is_loopback;
         s->n_listener += !err;
     }
     s->state.access.n_port = s->n_listener;

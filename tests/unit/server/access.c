@@ -11,12 +11,22 @@ static const int         ports[] = { PORT, 8788 };
 static const char *const hosts[] = { "parley.example", "voice.example:8443" };
 static const char *const origins[] = { "https://studio.example" };
 
-static const struct access home = { .ports = ports, .n_port = 2 };
-static const struct access known = {
-    .ports = ports, .n_port = 2, .hosts = hosts, .n_host = 2, .origins = origins, .n_origin = 1
-};
+static const bool none_is[] = { false, false }, first_is[] = { true, false };
+static const bool other_is[] = { false, true };
+
+static const struct access home = { .ports = ports, .is_public = none_is, .n_port = 2 };
+static const struct access known = { .ports = ports,
+                                     .is_public = none_is,
+                                     .n_port = 2,
+                                     .hosts = hosts,
+                                     .n_host = 2,
+                                     .origins = origins,
+                                     .n_origin = 1 };
 static const struct access open_to_all = {
-    .ports = ports, .n_port = 2, .key = "open-sesame", .has_public = true
+    .ports = ports, .is_public = first_is, .n_port = 2, .key = "open-sesame"
+};
+static const struct access other_is_open = {
+    .ports = ports, .is_public = other_is, .n_port = 2, .key = "open-sesame"
 };
 
 /* The status for a request with these header lines, each ended by CRLF. */
@@ -201,6 +211,8 @@ TEST(access_in_public_takes_addresses_but_no_names)
     CHECK_INT(ask(&open_to_all, "Host: evil.example:8998\r\n"), 421);
     CHECK_INT(ask(&open_to_all, "Host: 192.168.1.7.evil.example:8998\r\n"), 421);
     CHECK_INT(ask(&open_to_all, "Host: 192.168.1:8998\r\n"), 421);
+    CHECK_INT(ask(&other_is_open, "Host: 192.168.1.7:8998\r\n"), 421);
+    CHECK_INT(ask(&other_is_open, "Host: 127.0.0.1:8998\r\n"), 0);
 }
 
 TEST(access_asks_for_the_key_where_it_is_wanted)
