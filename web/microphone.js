@@ -14,7 +14,7 @@ export class MicrophoneError extends Error {
 
 /* Parley hears itself through open loudspeakers, so the echo must go. The browser's gain control
  * drives clear speech into clipping and its noise suppression eats the ends of words: with either,
- * tiny-voice took "three plus four" for another sum in three of six tries, without them in none of
+ * tiny-voice took "three plus four" for another sum in half of a few tries, without them in none of
  * four. */
 const CONSTRAINTS = {
     audio: { echoCancellation: true, noiseSuppression: false, autoGainControl: false,

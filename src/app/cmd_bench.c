@@ -262,11 +262,12 @@ const struct command cmd_bench = {
         "Steps the model on noise as serve would: lm is the language model alone, codec the codec "
         "alone (a folder without a language model will do), talk both together, kernels the rate "
         "of each arithmetic kernel and how near it comes to what memory and arithmetic allow (half "
-        "a minute, 1.2 GB), all everything but that, and where the time goes. Prints the "
-        "quantiles of each stage in milliseconds, and how fast the model reads its weights beside "
-        "how fast memory can be read. --shape measures a published size without its file. With "
-        "--require-realtime it fails when the p95 of a frame is over its time. quality says how "
-        "far fast arithmetic is from exact mode on the same tokens, hearing --in or noise.",
+        "a minute, 1.2 GB), all lm, codec and talk, where the time goes and the kernels' rates. "
+        "Prints the quantiles of each stage in milliseconds, and how fast the model reads its "
+        "weights beside how fast memory can be read. --shape measures a published size without "
+        "its file. With --require-realtime it fails when the p95 of a frame is over its time. "
+        "quality says how far fast arithmetic is from exact mode on the same tokens, hearing --in "
+        "or noise.",
     .example = "parley bench talk --shape moshi-2b --quant q4 --kv int8 --context 1500",
     .max_operand = 1,
     .run = run,
