@@ -152,8 +152,11 @@ static enum err speak(struct live *l)
         int64_t t0_ns = os_now_ns();
         if (!ev.has_sound || !talk_pop_sound(l->talk, l->frame))
             continue;
-        if (sound_write(l->sound, l->frame) == ERR_AGAIN)
+        err = sound_write(l->sound, l->frame);
+        if (err == ERR_AGAIN) {
             log_debug("loudspeaker behind, frame dropped");
+            err = OK;
+        }
         trace_span(TRACE_IO, "play", 1, ev.frame, t0_ns, os_now_ns());
     }
     sound_figures(l->sound, &f);

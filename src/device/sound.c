@@ -366,7 +366,9 @@ enum err sound_write(struct sound *s, const float *frame)
         drain(e, e->piece->pcm, n);
         if (ring_push(e->ring, e->piece, 1) == 0) {
             atomic_fetch_add(&s->n_dropped, 1);
-            err = ERR_AGAIN;
+            err = s->pa.IsStreamActive(e->stream) == 1
+                      ? ERR_AGAIN
+                      : err_set(ERR_HARDWARE, "the loudspeaker has gone");
         }
     }
     return err;

@@ -43,7 +43,8 @@ enum err sound_start(struct sound *s, int rate_hz, int frame_size) MUST_CHECK;
 /* One frame from the microphone and when its last sample came. ERR_AGAIN: none is whole yet.
  * ERR_HARDWARE: the device has gone. Never waits. */
 enum err sound_read(struct sound *s, float *frame, int64_t *at_ns) MUST_CHECK;
-/* Queues one frame for the loudspeaker; never waits. ERR_AGAIN: full, dropped and counted. */
+/* Queues one frame for the loudspeaker; never waits. ERR_AGAIN: full, dropped and counted.
+ * ERR_HARDWARE: the device has gone. */
 enum err sound_write(struct sound *s, const float *frame) MUST_CHECK;
 void     sound_figures(const struct sound *s, struct sound_figures *out);
 

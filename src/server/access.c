@@ -163,10 +163,15 @@ static bool has_key(const struct access *a, const struct http_head *h)
         return true;
     if (is_key(a, http_header(h, "kyutai-api-key")))
         return true;
-    for (int i = 0; i < 2; i++)
-        if (http_query_value(value, sizeof value, h->query, parameters[i]) &&
-            is_key(a, bytes_str(value)))
+    for (int i = 0; i < 2; i++) {
+        if (!http_query_value(value, sizeof value, h->query, parameters[i]))
+            continue;
+        for (char *p = value; *p; p++)
+            if (*p == ' ') /* a form's plus; no key has a blank */
+                *p = '+';
+        if (is_key(a, bytes_str(value)))
             return true;
+    }
     return false;
 }
 

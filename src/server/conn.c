@@ -18,6 +18,7 @@
 #define MESSAGE_MAX (1 << 20)
 #define OUT_MAX     (1 << 20)
 #define REQUEST_NS  15000000000LL /* an idle or slow HTTP connection */
+#define STALL_NS    2000000000LL  /* without an answer that went out: not read */
 #define CLOSE_NS    1000000000LL  /* for the other side's close frame */
 #define REASON_MAX  120
 
@@ -43,6 +44,7 @@ struct conn {
     bool                 is_head;   /* the current request is HEAD */
     bool                 keeps_alive;
     int64_t              last_in_ns, last_out_ns, deadline_ns;
+    int64_t              moved_ns; /* a message went out whole, or the first was queued */
 };
 
 enum err conn_open(struct conn **out, struct server_state *server, const struct conn_host *host)
@@ -115,13 +117,16 @@ bool conn_is_idle(const struct conn *c)
 {
     struct bytes out;
 
-    return c->phase == CONN_HTTP && !out_queue_front(&c->out, &out);
+    return c->phase == CONN_HTTP &&
+           (!out_queue_front(&c->out, &out) || os_now_ns() - c->moved_ns > STALL_NS);
 }
 
 /* Output. */
 
 static void push(struct conn *c, struct bytes head, struct bytes body)
 {
+    if (c->out.n_byte == 0)
+        c->moved_ns = os_now_ns();
     if (out_queue_push(&c->out, head, body) == OK) {
         c->last_out_ns = os_now_ns();
     } else {
@@ -181,6 +186,7 @@ bool conn_output_done(struct conn *c)
     int64_t      later_ns = os_now_ns() + CLOSE_NS;
 
     out_queue_pop(&c->out);
+    c->moved_ns = os_now_ns();
     /* Who still reads gets all that was queued, and then why it is over. */
     if (c->phase != CONN_WS && c->deadline_ns < later_ns)
         c->deadline_ns = later_ns;

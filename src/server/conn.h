@@ -54,7 +54,7 @@ void    conn_pause(struct conn *c, bool on);     /* reads no further messages un
 bool    conn_is_backed_up(const struct conn *c); /* over half of its room: make no more */
 int64_t conn_idle_out_ns(const struct conn *c, int64_t now_ns); /* since the last message queued */
 int64_t conn_idle_in_ns(const struct conn *c, int64_t now_ns);  /* since the last byte came */
-bool    conn_is_idle(const struct conn *c); /* no talk, and no request is being answered */
+bool    conn_is_idle(const struct conn *c); /* no talk, and no answer that its client reads */
 
 /* Answers the current request. extra: further header lines, each ended with CRLF, or "". */
 void conn_reply(struct conn *c, int status, const char *type, const char *extra, struct bytes body);

@@ -92,11 +92,13 @@ static void kill_later(struct session *s)
 
 static int adopt(struct host *h, int fd, const struct listener *l)
 {
-    int                   on = 1, idle_s = 20, probe_s = 5;
+    int                   on = 1, idle_s = 20, probe_s = 5, gone_ms = 30000;
     lws_sock_file_fd_type desc = { .sockfd = fd };
 
-    /* Keep-alive finds clients that are gone without a word. */
+    /* Keep-alive finds clients that are gone without a word, the user timeout those that something
+     * is on its way to. */
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &gone_ms, sizeof gone_ms);
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &probe_s, sizeof probe_s);

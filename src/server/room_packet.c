@@ -17,6 +17,7 @@
 #define SILENCE_NS   30000000000LL
 #define PAUSE_STEPS  15 /* this many steps without a word end a sentence */
 #define FORCED_MAX   256
+#define AHEAD_SMP    (512 * 1024) /* 22 s, 2 MiB */
 
 struct packet_room {
     struct conn          *conn;
@@ -101,9 +102,15 @@ static void on_text(struct packet_room *r, struct bytes payload)
             log_warn("forced text token dropped");
 }
 
+/* Sound to the lane; what it has no room for waits here, so that what comes behind it is seen: a
+ * heartbeat, a close. Of a client that is far ahead no more is read, which is not its silence. */
 static void pump(struct packet_room *r)
 {
-    conn_pause(r->conn, !seat_pump(&r->seat));
+    bool has_room = seat_pump(&r->seat) || seat_rest(&r->seat) <= AHEAD_SMP;
+
+    conn_pause(r->conn, !has_room);
+    if (!has_room)
+        r->last_packet_ns = os_now_ns();
 }
 
 static void on_audio(struct packet_room *r, struct bytes payload)
@@ -231,7 +238,7 @@ static enum err open_room(void *state, struct conn *c, struct bytes query)
     buf_init(&r->out, 2 * PACKET_PAYLOAD_MAX);
     buf_init(&r->payload, 16384);
     buf_init(&r->sentence, 16384);
-    return seat_open(&r->seat, c, MESSAGE_MAX / sizeof(float), NULL);
+    return seat_open(&r->seat, c, AHEAD_SMP + MESSAGE_MAX / sizeof(float), NULL);
 }
 
 static void begin(void *state)

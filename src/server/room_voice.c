@@ -13,6 +13,7 @@
 #include "wire/ws.h"
 
 #define PING_NS      5000000000LL
+#define AHEAD_MAX    (128 * 1024) /* of Ogg that waits: half a minute, so that a close is seen */
 #define SERIAL       42
 #define HEAD_RATE_HZ 48000
 
@@ -47,7 +48,8 @@ static void pump_samples(struct voice_room *r)
     }
 }
 
-/* Packets to the codec, as long as it takes them; what is left waits in the Ogg reader. */
+/* Packets to the codec, as long as it takes them; what is left waits in the Ogg reader, and of a
+ * client that is far ahead no more is read. */
 static void pump(struct voice_room *r)
 {
     struct bytes packet;
@@ -55,7 +57,7 @@ static void pump(struct voice_room *r)
     pump_samples(r);
     while (voice_line_can_hear(r->line) && ogg_in_packet(r->ogg_in, &packet) == OK)
         voice_line_hear(r->line, packet);
-    conn_pause(r->conn, !voice_line_can_hear(r->line));
+    conn_pause(r->conn, ogg_in_waiting(r->ogg_in) > AHEAD_MAX);
 }
 
 static void on_message(void *state, bool is_binary, struct bytes message)

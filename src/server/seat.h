@@ -19,8 +19,8 @@ struct seat {
     int64_t            n_in;   /* whole frames taken from the client */
 };
 
-/* Takes a lane. max_smp: what one message can bring at most. gen: NULL or the client's own wishes,
- * already over seat_defaults(). */
+/* Takes a lane. max_smp: samples that may wait. gen: NULL or the client's own wishes, already over
+ * seat_defaults(). */
 enum err seat_open(struct seat *s, struct conn *c, size_t max_smp, const struct lm_gen_options *gen)
     MUST_CHECK;
 void seat_close(struct seat *s);

@@ -8,6 +8,7 @@
 
 #define PACKET_MAX  (64 * 1024)
 #define PENDING_MAX (2 << 20) /* bytes fed and not read yet */
+#define WRONG_MAX   64        /* beginnings of pages in a row that are none */
 #define PRE_SKIP    3840      /* 80 ms at 48 kHz, as the reference's writers say */
 
 struct ogg_out {
@@ -19,8 +20,8 @@ struct ogg_out {
 struct ogg_in {
     ogg_sync_state   sync;
     ogg_stream_state stream;
-    bool             has_stream;
-    size_t           n_gathered; /* bytes of pages since the last packet */
+    bool             has_stream, is_lost; /* is_lost: between pages, in bytes that are none */
+    size_t           n_gathered;          /* bytes of pages since the last packet */
     unsigned         n_fault;
 };
 
@@ -145,6 +146,32 @@ static enum err take_page(struct ogg_in *o, ogg_page *page)
     return OK;
 }
 
+static bool is_capture(const ogg_sync_state *s)
+{
+    return s->fill - s->returned >= 4 && memcmp(s->data + s->returned, "OggS", 4) == 0;
+}
+
+/* Bytes that only look like pages cost a checksum each, of up to 64 KiB: after WRONG_MAX of them in
+ * a row all that waits is thrown away. */
+static enum err next_page(struct ogg_in *o, ogg_page *page)
+{
+    for (int n_wrong = 0; n_wrong < WRONG_MAX;) {
+        bool is_page = is_capture(&o->sync);
+        long n = ogg_sync_pageseek(&o->sync, page);
+        if (n == 0)
+            return ERR_AGAIN;
+        if (n > 0) {
+            o->is_lost = false;
+            return OK;
+        }
+        n_wrong += is_page;
+        o->n_fault += !o->is_lost;
+        o->is_lost = true;
+    }
+    ogg_sync_reset(&o->sync);
+    return ERR_AGAIN;
+}
+
 static bool is_header(const ogg_packet *p)
 {
     return p->bytes >= 8 &&
@@ -169,17 +196,17 @@ enum err ogg_in_packet(struct ogg_in *o, struct bytes *packet)
             o->n_fault++;
             continue;
         }
-        got = ogg_sync_pageout(&o->sync, &page);
-        if (got == 0)
-            return ERR_AGAIN;
-        if (got < 0) {
-            o->n_fault++;
-            continue;
-        }
-        enum err err = take_page(o, &page);
+        enum err err = next_page(o, &page);
+        if (!err)
+            err = take_page(o, &page);
         if (err)
             return err;
     }
+}
+
+size_t ogg_in_waiting(const struct ogg_in *o)
+{
+    return (size_t)(o->sync.fill - o->sync.returned);
 }
 
 unsigned ogg_in_fault_count(const struct ogg_in *o)

@@ -33,6 +33,7 @@ enum err ogg_in_feed(struct ogg_in *o, struct bytes in)
     MUST_CHECK; /* copies; ERR_NOMEM, ERR_LIMIT */
 /* The next Opus packet, a view until the next call. ERR_AGAIN: feed more. */
 enum err ogg_in_packet(struct ogg_in *o, struct bytes *packet) MUST_CHECK;
+size_t   ogg_in_waiting(const struct ogg_in *o); /* bytes that were fed and are not packets yet */
 unsigned ogg_in_fault_count(const struct ogg_in *o);
 
 #endif

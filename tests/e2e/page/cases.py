@@ -141,13 +141,30 @@ def a_missing_microphone_is_explained(bench):
 
 
 def an_insecure_address_is_explained(bench):
-    hidden = "Object.defineProperty(navigator, 'mediaDevices', { value: undefined });"
+    hidden = """Object.defineProperty(navigator, 'mediaDevices', { value: undefined });
+        Object.defineProperty(AudioContext.prototype, 'audioWorklet', { value: undefined });
+        delete window.AudioWorkletNode;"""
     with bench.server() as server, bench.page(server, before=hidden) as page:
         page.wait_state("denied")
         check("https" in text(page, "advice"), page.facts())
+        said = text(page, "headline")
         page.click("#talk")
+        time.sleep(1)                           # a press says nothing else
         page.wait_state("denied")
+        check(text(page, "headline") == said and "https" in text(page, "advice"), page.facts())
         check_quiet(page)
+
+
+def any_key_in_the_address_opens_the_door(bench):
+    key = "a+b/c%41&d#e=="
+    with tempfile.NamedTemporaryFile("w", suffix=".key", prefix="parley-page-") as file:
+        file.write(key + "\n")
+        file.flush()
+        with bench.server("--key-file", file.name) as server, bench.page(server) as page:
+            page.evaluate(f"location.hash = {json.dumps('key=' + key)}")
+            page.click("#talk")
+            page.wait_state("talking")
+            check_quiet(page)
 
 
 def a_lost_server_is_found_again(bench):
@@ -174,6 +191,51 @@ def a_server_that_shuts_down_is_found_again(bench):
         server.start()
         page.click("#retry")
         page.wait_state("talking", RETURN_LIMIT_S)
+
+
+def a_server_that_cannot_talk_is_not_dialled(bench):
+    """What /health says is made up here: a model loads too fast to be met loading."""
+    made_up = """window.said = 'loading';
+        window.nDialled = 0;
+        const ask = window.fetch;
+        window.fetch = (path, ...rest) => window.said && path === '/health'
+            ? Promise.resolve(Response.json({ state: window.said })) : ask(path, ...rest);
+        window.WebSocket = class extends WebSocket {
+            constructor(...args) {
+                super(...args);
+                window.nDialled += 1;
+                window.socket = this;
+            }
+        };"""
+    with bench.server() as server, bench.page(server, before=made_up) as page:
+        page.click("#talk")
+        page.wait("document.getElementById('headline').innerText.includes('waking up')")
+        for n_dialled, state in enumerate(("loading", "full", "draining")):
+            page.evaluate(f"window.said = '{state}'; window.socket?.close()")
+            time.sleep(4)
+            check(page.evaluate("window.nDialled") == n_dialled, f"{state}, and yet it was dialled")
+            page.evaluate("window.said = null")
+            page.wait_state("talking", RETURN_LIMIT_S)
+        check_quiet(page)
+
+
+def trying_again_keeps_the_keyboard(bench):
+    with bench.server() as server, bench.page(server) as page:
+        page.click("#talk")
+        page.wait_state("talking")
+        server.kill()
+        page.wait("!document.getElementById('retry').hidden")
+        page.evaluate("document.getElementById('retry').focus()")
+        for _ in range(4):
+            page.press_space()
+            time.sleep(0.3)
+            check(page.evaluate("document.activeElement.id") == "retry" and page.state() == "lost",
+                  f"a press on Try now: {page.facts()}")
+        server.start()
+        page.wait_state("talking", RETURN_LIMIT_S)
+        check(page.evaluate("document.activeElement.id") == "talk", "the focus was lost")
+        page.press_space()
+        page.wait_state("idle")
 
 
 def a_hung_server_is_noticed(bench):
@@ -298,8 +360,11 @@ CASES = [
     a_refused_microphone_is_explained,
     a_missing_microphone_is_explained,
     an_insecure_address_is_explained,
+    any_key_in_the_address_opens_the_door,
     a_lost_server_is_found_again,
     a_server_that_shuts_down_is_found_again,
+    a_server_that_cannot_talk_is_not_dialled,
+    trying_again_keeps_the_keyboard,
     a_hung_server_is_noticed,
     a_full_server_is_busy_and_then_free,
     a_degraded_server_says_why,

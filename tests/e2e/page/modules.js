@@ -9,6 +9,8 @@
     const { JitterBuffer } = await import('./jitter.js');
     const { Resampler } = await import('./resampler.js');
     const { Backoff } = await import('./backoff.js');
+    const { Transcript } = await import('./transcript.js');
+    const { keyOf } = await import('./conversation.js');
     const timestampMs = 1700000000000;
 
     const golden = [
@@ -117,5 +119,29 @@
     const waits = Array.from({ length: 7 }, () => backoff.next());
     [500, 1000, 2000, 4000, 8000, 8000, 8000].forEach((least, i) =>
         check(waits[i] >= least && waits[i] <= least * 1.2, `wait ${i} is ${waits[i]} ms`));
+
+    for (const [said, key] of [
+        ['#key=a+b/c==', 'a+b/c=='], ['#key=a&b#c', 'a&b#c'], ['#key=a%41%2B%b', 'a%41%2B%b'],
+        ['#key=é"<>`%FF', 'é"<>`%FF'], ['?key=a%2Bb', 'a+b'], ['?key=query#key=', 'query'],
+        ['#other=a', null],
+    ])
+        check(keyOf(new URL(said, location.origin)) === key,
+              `${said} means the key ${keyOf(new URL(said, location.origin))}`);
+
+    /* Words that stall in a sentence, and a pause between two sentences. */
+    const log = document.createElement('div');
+    const transcript = new Transcript(log);
+    const pause = () => new Promise((resolve) => setTimeout(resolve, 1700));
+    const turns = () => [...log.children].map((turn) => turn.textContent.trim()).join('|');
+    transcript.addPiece('Three plus');
+    await pause();
+    transcript.addPiece(' four.');
+    transcript.endSentence('Three plus four.');
+    check(turns() === 'Three plus four.', `after a stall the transcript says ${turns()}`);
+    await pause();
+    transcript.addPiece('Is');
+    await pause();
+    transcript.endSentence('Is seven.');
+    check(turns() === 'Three plus four.|Is seven.', `after a pause the transcript says ${turns()}`);
     return failures;
 })()

@@ -25,6 +25,9 @@ static const struct access known = { .ports = ports,
 static const struct access open_to_all = {
     .ports = ports, .is_public = first_is, .n_port = 2, .key = "open-sesame"
 };
+static const struct access plus = {
+    .ports = ports, .is_public = none_is, .n_port = 2, .key = "open+sesame"
+};
 static const struct access other_is_open = {
     .ports = ports, .is_public = other_is, .n_port = 2, .key = "open-sesame"
 };
@@ -248,4 +251,7 @@ TEST(access_asks_for_the_key_where_it_is_wanted)
         CHECK_INT(ask_for(&open_to_all, cases[i].target, lines, false), 0);
     }
     CHECK_INT(ask_for(&home, "/", host, true), 0);
+    CHECK_INT(ask_for(&plus, "/?key=open+sesame", host, true), 0);
+    CHECK_INT(ask_for(&plus, "/?key=open%2Bsesame", host, true), 0);
+    CHECK_INT(ask_for(&plus, "/?key=opensesame", host, true), 401);
 }
