@@ -5,19 +5,42 @@
 
 import { Backoff } from './backoff.js';
 import { Link } from './link.js';
-import { Microphone, MicrophoneError } from './microphone.js';
+import {
+    Microphone, MicrophoneError, isMicrophonePossible, microphoneObstacle,
+} from './microphone.js';
 import { readReadiness } from './readiness.js';
 import { Speaker } from './speaker.js';
 
 const LOADING_WAIT_MS = 1000;
 const FIGURES_MS = 1000;
 
+/* What the browser itself escapes behind #: " < > ` and what is not ASCII. */
+const ESCAPED = /%(?:22|3C|3E|60)|(?:%[89A-F][0-9A-F])+/g;
+
+function unescaped(text) {
+    try {
+        return decodeURIComponent(text);
+    } catch {
+        return text;
+    }
+}
+
+/**
+ * The key that a server may want, out of the page's own address: best as #key=KEY, for what follows
+ * # is in no log on the way. There it stands as in the key file, whatever it contains: + & # and
+ * %41 mean themselves. In ?key=KEY it is escaped, as everywhere in a query.
+ * @param {{hash: string, search: string}} address
+ * @returns {?string}
+ */
+export function keyOf({ hash, search }) {
+    if (hash.startsWith('#key=') && hash.length > 5)
+        return hash.slice(5).replace(ESCAPED, unescaped);
+    return new URLSearchParams(search).get('key');
+}
+
 function packetUrl() {
     const scheme = location.protocol === 'https:' ? 'wss' : 'ws';
-    /* The key that a server may want stands in the page's own address, best after #: there no log
-     * on the way sees it. */
-    const key = [location.hash.slice(1), location.search]
-        .map((text) => new URLSearchParams(text).get('key')).find(Boolean);
+    const key = keyOf(location);
     return `${scheme}://${location.host}/packet${key ? `?key=${encodeURIComponent(key)}` : ''}`;
 }
 
@@ -59,12 +82,14 @@ export class Conversation {
         this.#parts.levels.start(this.#microphone.analyser, this.#speaker.analyser);
         this.#figuresTimer = setInterval(() => this.#showFigures(), FIGURES_MS);
         this.#parts.view.show('connecting');
-        this.#dial();
+        this.#attempt();
     }
 
     async #openSound(rateHz) {
         this.#parts.view.show('connecting', undefined, 'Your browser may ask for the microphone.');
         try {
+            if (!isMicrophonePossible())
+                throw microphoneObstacle();
             this.#speaker = await Speaker.open(rateHz);
             if (this.#isOver)
                 return;
@@ -95,8 +120,20 @@ export class Conversation {
             return;
         clearTimeout(this.#waitTimer);
         this.#waitTimer = 0;
-        this.#parts.view.showWait(null);
-        this.#dial();
+        this.#parts.view.showWait(0);
+        this.#attempt();
+    }
+
+    /* Asks before dialling: a refused handshake would be an error in the console, and one more
+     * refused talk in the server's figures. */
+    async #attempt() {
+        const readiness = await readReadiness();
+        if (this.#isOver)
+            return;
+        if (readiness.state === 'ready')
+            this.#dial();
+        else
+            this.#react(readiness);
     }
 
     #dial() {
@@ -119,6 +156,7 @@ export class Conversation {
             this.#parts.transcript.addNote('Connected again. Parley starts afresh.');
         this.#hasTalked = true;
         this.#parts.view.show('talking');
+        this.#parts.view.showWait(null);
         this.#parts.view.showBanner(null);
     }
 
@@ -146,7 +184,8 @@ export class Conversation {
             this.#react(readiness);
     }
 
-    /* What to do about a connection that failed or broke, by what the server says of itself. */
+    /* What to do while there is no connection, by what the server says of itself. After one that
+     * failed or broke even a ready server is left alone for a while. */
     #react({ state }) {
         if (state === 'degraded')
             this.#giveUp('degraded');
@@ -157,6 +196,8 @@ export class Conversation {
         else if (state === 'unreachable')
             this.#waitLost('The server does not answer.',
                            'Is parley serve still running? A new talk begins when it is back.');
+        else if (state === 'draining')
+            this.#waitLost('The server is shutting down.', 'A new talk begins when it is back.');
         else if (state === 'full')
             this.#waitLost('The connection is lost.', 'All places are taken for the moment.');
         else if (!this.#hasTalked)
@@ -217,6 +258,7 @@ export class Conversation {
         clearTimeout(this.#waitTimer);
         clearInterval(this.#figuresTimer);
         this.#waitTimer = 0;
+        this.#parts.view.showWait(null);
         this.#link?.close();
         this.#microphone?.close();
         this.#speaker?.close();

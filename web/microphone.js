@@ -58,13 +58,12 @@ export class Microphone {
     deviceMs;
 
     /**
-     * Asks for the microphone and connects it; throws MicrophoneError.
+     * Asks for the microphone and connects it; throws MicrophoneError. Only where
+     * isMicrophonePossible().
      * @param {AudioContext} context the graph to live in where the browser can
      * @param {{onFrame: (samples: Float32Array) => void, onGone: () => void}} handlers
      */
     static async open(context, handlers) {
-        if (!isMicrophonePossible())
-            throw microphoneObstacle();
         const stream = await navigator.mediaDevices.getUserMedia(CONSTRAINTS).catch((error) => {
             const [headline, advice] = REASONS[error.name]
                 ?? [`The microphone did not start: ${error.message}.`, 'Press Talk to try again.'];

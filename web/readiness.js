@@ -31,12 +31,12 @@ export async function readReadiness() {
     };
 }
 
-/* The JSON at a path, {} when it is something else, null when nobody answers. */
+/* The JSON at a path; null when nobody answers, or only a proxy that found nobody. */
 async function read(path) {
     try {
         const response = await fetch(path, { cache: 'no-store',
                                              signal: AbortSignal.timeout(LIMIT_MS) });
-        return await response.json().catch(() => ({}));
+        return response.ok ? await response.json() : null;
     } catch {
         return null;
     }

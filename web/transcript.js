@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 /**
- * transcript: the model's words as they are spoken. A pause begins a new turn. While a sentence is
- * under way the turn is marked busy, so that a screen reader waits for whole sentences.
+ * transcript: the model's words as they are spoken. A pause between sentences begins a new turn;
+ * within a sentence it is a stall, for the server ends a sentence itself after a shorter pause.
+ * While a sentence is under way the turn is marked busy, so that a screen reader waits for whole
+ * sentences.
  */
 
 const PAUSE_MS = 1600;
@@ -68,7 +70,7 @@ export class Transcript {
 
     #open() {
         const now = performance.now();
-        if (now - this.#saidAtMs > PAUSE_MS)
+        if (!this.#sentence && now - this.#saidAtMs > PAUSE_MS)
             this.endTurn();
         this.#saidAtMs = now;
         if (!this.#turn) {

@@ -22,6 +22,8 @@ export class View {
         this.#button.addEventListener('click', onTalk);
         this.#retry.addEventListener('click', onRetry);
         document.addEventListener('keydown', (event) => this.#onKey(event));
+        /* A key that is held down must not press twice, least of all what it did not aim at. */
+        this.#button.addEventListener('keydown', (event) => event.repeat && event.preventDefault());
     }
 
     get state() {
@@ -34,13 +36,20 @@ export class View {
         setText(this.#headline, headline);
         setText(this.#advice, advice);
         setText(this.#button.querySelector('span'), states[state].button);
-        this.showWait(null);
     }
 
-    /** Counts down to the next attempt; null: none is planned. @param {?number} seconds */
+    /**
+     * Counts down to the next attempt. The button stays through the attempt, or the focus on it
+     * would be lost and the next press of the space bar would end the talk.
+     * @param {?number} seconds 0: it is under way; null: none is planned
+     */
     showWait(seconds) {
+        const hadFocus = document.activeElement === this.#retry;
         this.#retry.hidden = seconds === null;
-        setText(this.#wait, seconds === null ? '' : `Trying again in ${seconds} s`);
+        if (this.#retry.hidden && hadFocus)
+            this.#button.focus({ preventScroll: true });
+        setText(this.#wait, seconds === null ? ''
+            : seconds === 0 ? 'Trying again' : `Trying again in ${seconds} s`);
     }
 
     /** @param {?string} text null: nothing to say */
