@@ -113,10 +113,11 @@ lint: $(OBJ)
 	$(Q)BUILD='$(BUILD)' CC='$(CC)' C_FLAGS='$(ALL_C)' scripts/lint.sh
 
 install: $(BUILD)/parley
-	install -D -m 755 $(BUILD)/parley $(DESTDIR)$(PREFIX)/bin/parley
-	install -D -m 644 docs/parley.1 $(DESTDIR)$(PREFIX)/share/man/man1/parley.1
-	for m in models/*/; do n=$$(basename $$m); mkdir -p $(DESTDIR)$(PREFIX)/share/parley/models/$$n && \
-	    install -m 644 $$m* $(DESTDIR)$(PREFIX)/share/parley/models/$$n/; done
+	install -D -m 755 $(BUILD)/parley "$(DESTDIR)$(PREFIX)/bin/parley"
+	install -D -m 644 docs/parley.1 "$(DESTDIR)$(PREFIX)/share/man/man1/parley.1"
+	for m in models/*/; do to="$(DESTDIR)$(PREFIX)/share/parley/models/$$(basename $$m)"; \
+	    install -d -m 755 "$(DESTDIR)$(PREFIX)/share/parley" "$(DESTDIR)$(PREFIX)/share/parley/models" "$$to" && \
+	    install -m 644 $$m* "$$to/" || exit 1; done
 
 clean:
 	rm -rf $(BUILD)

@@ -122,7 +122,8 @@ enum err app_find_model(const char *name, char *out, size_t cap)
     return registry_find(out, cap, name);
 }
 
-static int n_thread_asked; /* when it was more than there are processors */
+static int  n_thread_asked; /* when it was more than there are processors */
+static bool was_warned;     /* of that */
 
 /* Threads beyond the processors only take turns, and wait for each other's. */
 static int thread_count(const struct app *app)
@@ -131,15 +132,20 @@ static int thread_count(const struct app *app)
 
     if (n <= n_cpu)
         return n;
-    if (!n_thread_asked)
-        log_warn("more threads than processors threads=%d used=%d", n, n_cpu);
     n_thread_asked = n;
     return n_cpu;
 }
 
+void app_warn_threads(void)
+{
+    was_warned = n_thread_asked > 0;
+    if (was_warned)
+        log_warn("more threads than processors threads=%d used=%d", n_thread_asked, os_cpu_count());
+}
+
 void app_say_threads(void)
 {
-    if (n_thread_asked && !log_is_on(LOG_WARN))
+    if (n_thread_asked && !was_warned)
         app_say("%d threads were asked for, %d computed: there are no more processors",
                 n_thread_asked, os_cpu_count());
 }

@@ -84,9 +84,8 @@ static enum err time_frame(double *ms, struct duplex *d)
     return err;
 }
 
-/* Loads the model and steps it, as talk and serve would. What is wrong with it is a finding, and
- * what is wrong with the options an error. */
-static enum err check_model(struct report *r, const struct app *app)
+/* Loads the model and steps it, as talk and serve would. */
+static void check_model(struct report *r, const struct app *app)
 {
     char                  dir[MODEL_PATH_CAP];
     struct duplex_options o = { .model_dir = dir, .n_lane = 1, .load = app_load(app) };
@@ -108,12 +107,22 @@ static enum err check_model(struct report *r, const struct app *app)
     if (!err) {
         double frame_ms = 1e3 / duplex_codec(d)->frame_rate_hz;
         add_fmt(r, "real time", ms < frame_ms, "one frame takes %.1f of %.0f ms", ms, frame_ms);
-    } else if (err != ERR_USAGE) {
+    } else {
         add_fmt(r, "model", false, "%s", err_text(err));
-        err = OK;
     }
     duplex_close(&d);
-    return err;
+}
+
+/* What is wrong with the machine or the model is a finding, what is wrong with the words is not. */
+static enum err check_words(const struct app *app)
+{
+    struct be_options  be;
+    enum weights_quant quant;
+
+    enum err err = app_be_options(app, &be, false);
+    if (!err)
+        err = app_quant(app, &quant);
+    return err == ERR_USAGE ? err : OK;
 }
 
 static enum err run(struct app *app)
@@ -121,16 +130,18 @@ static enum err run(struct app *app)
     struct buf    out;
     struct report r = { .out = &out, .as_json = app_flag(app, OPT_JSON) };
 
+    enum err err = check_words(app);
+    if (err)
+        return err;
     buf_init(&out, 1 << 20);
     buf_add_str(&out, r.as_json ? "[\n" : "");
     add(&r, "version", true, PARLEY_VERSION);
     add_fmt(&r, "processors", true, "%d", os_cpu_count());
     check_kernels(&r);
     check_sound(&r);
-    enum err err = check_model(&r, app);
+    check_model(&r, app);
     buf_add_str(&out, r.as_json ? "\n]\n" : "");
-    if (!err)
-        err = buf_err(&out);
+    err = buf_err(&out);
     if (!err)
         err = app_go_on();
     if (!err)

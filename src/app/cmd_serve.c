@@ -84,6 +84,7 @@ static enum err serve(struct app *app, const struct duplex_options *d, const cha
     if (app_stop_signal()) /* before there was anyone to wake */
         server_stop(server);
     err = print_urls(server);
+    app_warn_threads();
     if (!err)
         err = engine_open(&engine, d);
     if (!err)

@@ -89,6 +89,9 @@ static enum err run_traced(struct app *app)
     if (err)
         return err;
     err = app->command->run(app);
+    /* What failed before it began leaves no file; an end halfway, or a missed goal, does. */
+    if (err && err != ERR_INTERRUPTED && err != ERR_FAIL)
+        trace_cancel();
     char text[ERR_TEXT_CAP]; /* why the verb failed stays the sentence */
     snprintf(text, sizeof text, "%s", err_text(err));
     enum err trace_err = trace_close();

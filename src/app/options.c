@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/options.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,7 +43,12 @@ bool options_is_of(const struct command *c, enum option o)
     return false;
 }
 
-/* Edit distance of two short words, one row at a time. */
+static bool is_same_letter(char a, char b)
+{
+    return tolower((unsigned char)a) == tolower((unsigned char)b);
+}
+
+/* Edit distance of two short words, one row at a time; case does not count. */
 static int distance(const char *a, const char *b)
 {
     int row[64];
@@ -54,7 +60,7 @@ static int distance(const char *a, const char *b)
         int diagonal = row[0];
         row[0] = i + 1;
         for (int j = 1; j <= n; j++) {
-            int change = diagonal + (a[i] != b[j - 1]);
+            int change = diagonal + !is_same_letter(a[i], b[j - 1]);
             diagonal = row[j];
             int shift = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
             row[j] = change < shift ? change : shift;
@@ -70,10 +76,12 @@ const char *options_nearest(const char *word, const char *(*name_at)(int i, cons
     int         least = 1 << 20;
 
     for (int i = 0; name_at(i, arg); i++) {
-        int d = distance(word, name_at(i, arg));
+        const char *name = name_at(i, arg);
+        bool        is_begun = *word && strncasecmp(name, word, strlen(word)) == 0;
+        int         d = is_begun ? strlen(name) > strlen(word) : distance(word, name);
         if (d < least) {
             least = d;
-            best = name_at(i, arg);
+            best = name;
         }
     }
     return best;

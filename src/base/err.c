@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 static const struct {
     const char *name;
     int         exit_code;
@@ -59,6 +61,19 @@ static void cut_middle(char out[ERR_TEXT_CAP], const char *whole, size_t len)
     memcpy(out + strlen(out), back, strlen(back) + 1);
 }
 
+/* Names are cut, and may be anything: what is no character becomes a question mark. */
+static void mend_utf8(char *text)
+{
+    size_t n = strlen(text);
+
+    for (size_t i = 0; i < n;) {
+        size_t len = utf8_len(bytes_of(text + i, n - i));
+        if (len == 0)
+            text[i] = '?';
+        i += len ? len : 1;
+    }
+}
+
 enum err err_vset(enum err code, const char *fmt, va_list args)
 {
     /* Not straight into kept: the arguments may hold the sentence that it replaces. */
@@ -72,6 +87,7 @@ enum err err_vset(enum err code, const char *fmt, va_list args)
     for (char *p = text; *p; p++)
         if ((unsigned char)*p < 0x20 || *p == 0x7f)
             *p = ' ';
+    mend_utf8(text);
     memcpy(kept, text, sizeof kept);
     kept_code = code;
     return code;

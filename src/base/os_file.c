@@ -184,11 +184,12 @@ struct os_out {
     int64_t at, end;   /* from there */
 };
 
-/* A name beside path that nobody uses. */
+/* A name beside path that nobody uses; short, for path's own may be as long as names can be. */
 static enum err open_part(struct os_out *o, mode_t mode)
 {
-    size_t   cap = strlen(o->path) + 24;
-    uint64_t r;
+    const char *slash = strrchr(o->path, '/');
+    size_t      n_folder = slash ? (size_t)(slash - o->path) + 1 : 0, cap = n_folder + 32;
+    uint64_t    r;
 
     o->part = mem_alloc(cap);
     if (!o->part)
@@ -197,7 +198,8 @@ static enum err open_part(struct os_out *o, mode_t mode)
         enum err err = os_random(&r, sizeof r);
         if (err)
             return err;
-        snprintf(o->part, cap, "%s.%08x.part", o->path, (unsigned)(r & 0xffffffff));
+        snprintf(o->part, cap, "%.*s.parley-%08x.part", (int)n_folder, o->path,
+                 (unsigned)(r & 0xffffffff));
         o->fd = open(o->part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
         if (o->fd >= 0)
             return OK;

@@ -173,7 +173,6 @@ static void add_names(void)
         begin_event("thread_name", 'M', t, origin_ns);
         buf_add_fmt(&text, ", \"args\": {\"name\": \"%s\"}}", names[t]);
     }
-    flush();
 }
 
 static void close_rings(void)
@@ -209,13 +208,29 @@ enum err trace_open(const char *path)
     return OK;
 }
 
-enum err trace_close(void)
+/* false: no trace is open. */
+static bool stop(void)
 {
     if (!atomic_exchange(&is_on, false))
-        return OK;
+        return false;
     atomic_store(&is_stopping, 1);
     os_futex_wake(&is_stopping, INT_MAX);
     os_thread_join(&tracer);
+    return true;
+}
+
+void trace_cancel(void)
+{
+    if (!stop())
+        return;
+    close_rings();
+    os_out_cancel(&file);
+}
+
+enum err trace_close(void)
+{
+    if (!stop())
+        return OK;
     drain();
     long long n = atomic_load(&n_dropped);
     buf_add_fmt(&text, "\n], \"otherData\": {\"dropped\": %lld}}\n", n);

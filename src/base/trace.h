@@ -27,7 +27,8 @@ enum trace_track {
 enum err trace_open(const char *path) MUST_CHECK;
 /* After they have ended. OK when no trace is open; what went wrong with the file. */
 enum err trace_close(void) MUST_CHECK;
-bool     trace_is_on(void); /* any thread */
+void     trace_cancel(void); /* likewise, and there is no file */
+bool     trace_is_on(void);  /* any thread */
 
 /* name is a literal: it is kept as a pointer. lanes: a bit for each of the first 64; 0: none. */
 void trace_span(enum trace_track track, const char *name, uint64_t lanes, int64_t frame,

@@ -138,10 +138,13 @@ static enum err read_all(float **pcm, int64_t *n, SNDFILE *file, const SF_INFO *
         sf_count_t got = sf_readf_float(file, block, BLOCK);
         if (got <= 0)
             break;
+        if (os_stop_came())
+            err = err_set(ERR_INTERRUPTED, "interrupted");
         for (sf_count_t i = 0; i < got; i++)
             mono[i] = block[(size_t)i * n_channel];
-        err = r ? append_resampled(pcm, n, &room, r, mono, (size_t)got)
-                : append(pcm, n, &room, mono, (size_t)got);
+        if (!err)
+            err = r ? append_resampled(pcm, n, &room, r, mono, (size_t)got)
+                    : append(pcm, n, &room, mono, (size_t)got);
     }
     if (!err && r)
         err = append_resampled(pcm, n, &room, r, NULL, 0);
