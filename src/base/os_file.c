@@ -184,13 +184,16 @@ struct os_out {
     int64_t at, end;   /* from there */
 };
 
-/* A name beside path that nobody uses; short, for path's own may be as long as names can be. */
+/* A name beside path that nobody uses: its own and more, or, where that is too long, a short one. */
 static enum err open_part(struct os_out *o, mode_t mode)
 {
     const char *slash = strrchr(o->path, '/');
-    size_t      n_folder = slash ? (size_t)(slash - o->path) + 1 : 0, cap = n_folder + 32;
+    size_t      n_folder = slash ? (size_t)(slash - o->path) + 1 : 0, cap = strlen(o->path) + 32;
+    const char *name = o->path + n_folder;
     uint64_t    r;
 
+    if (strlen(name) > NAME_MAX - 14)
+        name = ".parley";
     o->part = mem_alloc(cap);
     if (!o->part)
         return ERR_NOMEM;
@@ -198,7 +201,7 @@ static enum err open_part(struct os_out *o, mode_t mode)
         enum err err = os_random(&r, sizeof r);
         if (err)
             return err;
-        snprintf(o->part, cap, "%.*s.parley-%08x.part", (int)n_folder, o->path,
+        snprintf(o->part, cap, "%.*s%s.%08x.part", (int)n_folder, o->path, name,
                  (unsigned)(r & 0xffffffff));
         o->fd = open(o->part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
         if (o->fd >= 0)

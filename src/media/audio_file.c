@@ -131,15 +131,18 @@ static enum err read_all(float **pcm, int64_t *n, SNDFILE *file, const SF_INFO *
     size_t   n_channel = (size_t)info->channels;
     float   *block = mem_alloc(mem_size(mem_size(BLOCK, n_channel), sizeof *block));
     float    mono[BLOCK];
-    int64_t  room = 0;
+    int64_t  room = 0, n_read = 0;
     enum err err = block ? OK : ERR_NOMEM;
 
     while (!err) {
         sf_count_t got = sf_readf_float(file, block, BLOCK);
         if (got <= 0)
             break;
+        n_read += got;
         if (os_stop_came())
             err = err_set(ERR_INTERRUPTED, "interrupted");
+        else if (n_read > (sf_count_t)info->samplerate * MAX_SECONDS)
+            err = err_set(ERR_LIMIT, "sound longer than %d hours", MAX_SECONDS / 3600);
         for (sf_count_t i = 0; i < got; i++)
             mono[i] = block[(size_t)i * n_channel];
         if (!err)
@@ -170,7 +173,8 @@ static enum err read_file(float **pcm, int64_t *n, struct bytes view, const char
     if (info.channels < 1 || info.channels > 1024 || info.samplerate < 1000 ||
         info.samplerate > 1000000)
         err = err_set(ERR_FORMAT, "%s: %d channels at %d Hz", path, info.channels, info.samplerate);
-    else if (info.frames > (sf_count_t)info.samplerate * MAX_SECONDS)
+    else if (info.frames != SF_COUNT_MAX && /* a FLAC out of a pipe does not know */
+             info.frames > (sf_count_t)info.samplerate * MAX_SECONDS)
         err = err_set(ERR_LIMIT, "%s: longer than %d hours", path, MAX_SECONDS / 3600);
     if (!err && info.samplerate != rate_hz)
         err = resample_open(&r, info.samplerate, rate_hz);

@@ -160,8 +160,8 @@ enum err mimi_open(struct mimi **out, const struct model_files *f, const struct 
                    enum mimi_parts parts, int n_codebook)
 {
     struct weights_options wo = { .quant = WEIGHTS_QUANT_NONE,
-                                  .is_exact = be_is_exact(
-                                      o->be), /* no published codec is quantised */
+                                  .is_float_only = true, /* no published codec is quantised */
+                                  .is_exact = be_is_exact(o->be),
                                   .load = o->load,
                                   .noise_seed = f->is_noise };
     struct mimi           *m = mem_zalloc(sizeof *m);

@@ -34,7 +34,8 @@ struct safetensors {
     int            n_shard, shard_cap;
     struct item   *item; /* sorted by name once open */
     int            n, item_cap;
-    const uint8_t *data; /* of the shard that is being read */
+    const uint8_t *data;     /* of the shard that is being read */
+    uint64_t       head_len; /* of all shards */
 };
 
 static enum err grow(void **p, int *cap, int n, size_t size)
@@ -130,12 +131,17 @@ static enum err read_shard(struct safetensors *s, const struct shard *sh)
     if (len > SAFETENSORS_HEAD_MAX)
         return err_set(ERR_FORMAT, "%s: header of %llu bytes is over the limit of %d", sh->path,
                        (unsigned long long)len, SAFETENSORS_HEAD_MAX);
+    if (len > SAFETENSORS_HEAD_MAX - s->head_len)
+        return err_set(ERR_FORMAT, "%s: the headers up to it are over the limit of %d bytes",
+                       sh->path, SAFETENSORS_HEAD_MAX);
+    s->head_len += len;
     if (len > file.len - 8)
         return err_set(ERR_FORMAT, "%s: header of %llu bytes reaches beyond the end of the file",
                        sh->path, (unsigned long long)len);
     s->data = file.p + 8 + len;
     enum err err = safetensors_head_read(bytes_of(file.p + 8, (size_t)len), file.len - 8 - len,
                                          sh->path, on_entry, s);
+    os_map_drop(file.p, 8 + (size_t)len);
     return err ? err : check_layout(s, first, file.p + file.len, sh->path);
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/os.h"
 #include "kernel/finite.h"
 #include "model/weights_impl.h"
 
@@ -434,6 +435,7 @@ static void take_stored(struct weights *w, struct weight *out, const struct weig
             weights_fail_finite(w, r->from);
         else if (copy)
             weights_made(w, out, memcpy(copy, r->e.data, n), key);
+        os_map_drop(r->e.data, n);
         return;
     }
     if (r->is_mapped)
@@ -483,6 +485,9 @@ static void take_matrix(struct weights *w, struct weight *out, struct weights_pa
     p.e = weights_find(w, name);
     if (!p.e) {
         weights_fail_missing(w, name);
+    } else if (w->o.is_float_only && !weights_is_float(p.e->dtype)) {
+        weights_fail_at(w, p.e, name, "is %s: matrices of a codec are F32, BF16 or F16",
+                        dtype_name(p.e->dtype));
     } else if (p.e->dtype == DT_U32) {
         weights_from_triple(w, out, &p, name);
     } else if (p.e->dtype == DT_I8 && is_linear) {
