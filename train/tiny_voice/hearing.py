@@ -60,16 +60,17 @@ def compute_backgrounds(stem, data, run, seed):
 
 
 def compute_features(data, run, device, seed, jobs=2):
-    """Runs the stem over every background and every file of the corpus that has no features yet."""
+    """Runs the stem over every background and every file of the corpus that has no features yet,
+    or those of an earlier corpus."""
     mimi, _ = codec.load(run, device)
     stem = Stem(mimi, device, run)
     compute_backgrounds(stem, data, run, seed)
     for name in ["model", *shards(data)]:
         path = feature_path(run, name)
-        if path.exists():
-            continue
         clips = Clips(data, name)
         frames = sum(fact["frames"] for fact in clips.facts)
+        if path.exists() and len(np.load(path, mmap_mode="r")) == frames * A_FRAME:
+            continue
         part = path.with_suffix(".part.npy")
         out = np.lib.format.open_memmap(part, "w+", np.float16,
                                         (frames * A_FRAME, stem.channels))
@@ -167,7 +168,8 @@ class Reader(nn.Module):
         for matrix, some in ((self.first, given[:1]), (self.rest, given[1:])):
             vectors = torch.cat([v for (v, _), _ in some])
             wanted = torch.cat([t for _, t in some])
-            small = 1e-3 * vectors.square().sum() / len(vectors.T) * torch.eye(len(vectors.T))
+            small = 1e-3 * vectors.square().sum() / len(vectors.T) * torch.eye(
+                len(vectors.T), device=vectors.device)
             found = torch.linalg.solve(vectors.T @ vectors + small, vectors.T @ wanted)
             matrix.weight.copy_(found.T)
         for ((vectors, matrix), table), beyond in zip(given, self.beyond):
@@ -355,7 +357,7 @@ def train(data, run, device, minutes, size, frames, models, rate, seed, dim, lay
     own, seed = OwnVoice(data, run), side.apart(seed)
     feed = training.loader(
         lambda rng: (*dialogues.drills(bank, rng, size, frames), *own.pieces(rng, models)),
-        seed + work.step, workers=1 if device == "cpu" else 12, every_100=bank.look)
+        seed + work.step, device, every_100=bank.look)
     deep = len(mimi.quantizer.rvq_rest.vq.layers)
 
     def next_losses(step):

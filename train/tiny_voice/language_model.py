@@ -170,7 +170,7 @@ def begin_from(lm, tokenizer, source):
         fitting += 1
     print(f"language model: {fitting} of {len(lm.state_dict())} tensors, {len(rows)} pieces"
           f" from {source}", flush=True)
-    return [old[f"emb.{k}.weight"][:lm.card].float()
+    return [old[f"emb.{k}.weight"][:lm.card].to(lm.emb[k].weight)
             for k in range(lm.dep_q, lm.num_audio_codebooks)]
 
 
@@ -222,7 +222,7 @@ def train(data, run, device, minutes, size, frames, depth_share, rate, dim, laye
 def batches(bank, mimi, size, frames, seed, device, amp, shares=dialogues.SHARE):
     """Conversations without end. -> codes [B, 17, T], heard, speaks, fair [B, T]"""
     feed = training.loader(lambda rng: dialogues.talks(bank, rng, size, frames, shares), seed,
-                           workers=1 if torch.device(device).type == "cpu" else 12)
+                           device)
     for batch in feed:
         features, codes, *facts = (v.to(device, non_blocking=True) for v in batch)
         yield torch.cat([codes, codes_of(mimi, features, amp)], 1), *facts

@@ -48,7 +48,14 @@ def _session(model):
 
 def has(name):
     return all(importlib.util.find_spec(p) for p in (*PACKAGES[name], "onnxruntime")) and (
-        name != "kokoro" or PEOPLE.is_dir())
+        name != "kokoro" or _has_people())
+
+
+def _has_people():
+    """Those who are held out, and of each kind of others two to mix: a download may have failed."""
+    held = [name for names in HELD_PEOPLE.values() for name in names]
+    return all((PEOPLE / f"{name}.bin").is_file() for name in held) and all(
+        len(names) >= 2 for names in _people())
 
 
 # --- hibari --------------------------------------------------------------------------------------

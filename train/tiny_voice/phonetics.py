@@ -86,8 +86,7 @@ def _reader(data, run, device, minutes, seed, name, window, bands):
         work = training.Run(
             dict(net=net), net.parameters(), 2e-3, minutes, warm_steps=50, betas=(0.9, 0.98),
             decay=0.01, device=device, smoothing=0.97, state_path=run / f"{name}.state.pt",
-            log_path=run / f"{name}.log", export=lambda: training.write_atomically(
-                path, lambda part: torch.save(net.state_dict(), part)))
+            log_path=run / f"{name}.log", export=lambda: None)
         rng = np.random.default_rng(seed + work.step)
         own = [Clips(data, "model")]
         for _ in work.steps():
@@ -98,5 +97,7 @@ def _reader(data, run, device, minutes, seed, name, window, bands):
             loss = F.cross_entropy(named[known], want[known])
             right = (named.argmax(-1) == want)[known & (want > 0)].float().mean()
             work.descend(loss, dict(loss=loss.item(), right=right.item()))
+        # not before: one that was interrupted goes on
+        training.write_atomically(path, lambda part: torch.save(net.state_dict(), part))
     net.load_state_dict(torch.load(path, map_location=device, weights_only=True))
     return net

@@ -6,8 +6,10 @@ Written to the data folder, clips laid end to end, each of whole frames:
   ..._phones.npy                 u8 phoneme of every 20 ms [n / 480], an index in voices.PHONES
   ....json                       text, reply, voice, place and times (seconds) of each clip
   voices.npy                     int16 sound of many people at once, a background
+  questions.json                 which questions these are, and by which synthesisers
 """
 
+import contextlib
 import json
 import multiprocessing
 import os
@@ -181,6 +183,13 @@ def held_questions(split, kind, n):
     return [(base + i, kind, split) for i in range(n)]
 
 
+def write_json(path, facts):
+    """A file that is whole or not there."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(facts))
+    part.replace(path)
+
+
 def save(folder, name, clips):
     pcm, labels, facts = zip(*clips)
     at = 0
@@ -189,22 +198,58 @@ def save(folder, name, clips):
         at += len(x)
     np.save(folder / f"{name}.npy", np.concatenate(pcm))
     np.save(folder / f"{name}_phones.npy", np.concatenate(labels))
-    (folder / f"{name}.json").write_text(json.dumps(facts))
+    write_json(folder / f"{name}.json", facts)
     print(f"{name}: {len(facts)} clips, {at / RATE:.0f} s", flush=True)
+
+
+def of_kokoro(n):
+    """How many of the first n training questions are by kokoro."""
+    return round(n * NATURAL / TAKES) * TAKES * voices.has("neural kokoro")
+
+
+def questions(data, clips, skip=0):
+    """-> what questions.json says of them; SystemExit if the folder `data` holds others"""
+    natural = of_kokoro(clips)
+    wanted = dict(clips=clips, skip=skip, natural=natural, synthesisers=[
+        *voices.trained()[0], *["neural kokoro"] * bool(natural)])
+    path = Path(data) / "questions.json"
+    if path.exists():
+        others = json.loads(path.read_text()) != wanted
+    else:
+        others = any(Path(data).glob("user-*.json"))
+    if others:
+        raise SystemExit(f"{data} holds other questions than these, or does not say which: take"
+                         " another --data or remove its files")
+    return wanted
+
+
+@contextlib.contextmanager
+def one_thread_each():
+    """For the processes that begin in it; this one computes with all cores later."""
+    names = "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
 
 
 def synthesise(data, clips, jobs, skip=0):
     """Writes the whole corpus to the folder `data`: `clips` training questions after `skip`."""
     folder = Path(data)
     folder.mkdir(parents=True, exist_ok=True)
-    natural, skipped = (round(n * NATURAL / TAKES) * TAKES * voices.has("neural kokoro")
-                        for n in (clips, skip))
-    print("synthesisers:", *voices.trained()[0], *["neural kokoro"] * bool(natural), flush=True)
+    wanted, skipped = questions(folder, clips, skip), of_kokoro(skip)
+    natural = wanted["natural"]
+    print("synthesisers:", *wanted["synthesisers"], flush=True)
+    write_json(folder / "questions.json", wanted)
     todo = [(*q, str(folder)) for q in train_questions(clips - natural, skip - skipped)
             + train_questions(natural, skipped, "train_natural", TAKES)]
-    os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"    # of each process
     # spawned, not forked: each process needs an espeak-ng library of its own
-    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
+    with one_thread_each(), multiprocessing.get_context("spawn").Pool(jobs) as pool:
         save(folder, "model", pool.map(reply_clip, phrases.spoken(), chunksize=50))
         np.save(folder / "voices.npy",
                 audio.to_int16(np.concatenate(pool.map(murmur, range(MURMURS), chunksize=1))))

@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import queue
 import shutil
+import sysconfig
 import threading
 import time
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ SAVE_EVERY_S = 120
 LEAST_STEPS = 4                 # however short the time: enough to pass through every phase
 LOG_EVERY = 25                  # steps
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3      # parameters of mallopt()
+SHARED = Path("/dev/shm")
 IDLE = 3                        # a training that works uses at least 1 / IDLE of the time
 
 
@@ -54,7 +56,8 @@ def autocast(device):
 def compiled(module, device):
     """The module as one program made for this machine, where a compiler is at hand: on a CPU half
     the time of a decoder is in operations that are too small for a library's call each."""
-    if torch.device(device).type != "cpu" or not shutil.which("c++"):
+    header = Path(sysconfig.get_path("include")) / "Python.h"
+    if torch.device(device).type != "cpu" or not shutil.which("c++") or not header.exists():
         return module
     torch._inductor.config.cpp.dynamic_threads = True
     return torch.compile(module)
@@ -133,12 +136,24 @@ class _Endless(torch.utils.data.IterableDataset):
             yield [torch.from_numpy(np.ascontiguousarray(v)) for v in self.make(rng)]
 
 
-def loader(make, seed, workers, every_100=lambda: None):
+def loader(make, seed, device, every_100=lambda: None):
     """Batches made ahead by other processes: make(generator) -> arrays, again and again."""
+    workers, ahead = 1, 4
+    if torch.device(device).type != "cpu":
+        workers, ahead = max(1, min(12, os.cpu_count() - 2)), 2
+    batch = sum(np.asarray(v).nbytes for v in make(np.random.default_rng(seed)))
+    _need_shared_memory((workers * ahead + 2) * batch)          # two are in use
     # forked, also from a spawned process: what makes batches goes along as it is
     return iter(torch.utils.data.DataLoader(_Endless(make, seed, every_100), batch_size=None,
-                                            num_workers=workers, prefetch_factor=4,
+                                            num_workers=workers, prefetch_factor=ahead,
                                             multiprocessing_context="fork"))
+
+
+def _need_shared_memory(n):
+    """Batches pass from process to process there; where it is full, these end without a word."""
+    if SHARED.exists() and shutil.disk_usage(SHARED).free < n:
+        raise SystemExit(f"{SHARED} has less than the {n / 2 ** 20:.0f} MiB that batches made ahead"
+                         " take; docker gives more with --shm-size=8g")
 
 
 @dataclass
