@@ -184,7 +184,7 @@ struct os_out {
     int64_t at, end;   /* from there */
 };
 
-/* A name beside path that nobody uses: its own and more, or, where that is too long, a short one. */
+/* A name beside path that nobody uses: its own and more, or a short one where that is too long. */
 static enum err open_part(struct os_out *o, mode_t mode)
 {
     const char *slash = strrchr(o->path, '/');

@@ -91,7 +91,7 @@ static void read_streams(struct moshi_config *c, struct moshi_key *r, const char
         moshi_key_fail(r, "'norm_emb' and 'demux_second_stream' exclude each other");
     if (c->is_demux && (int64_t)(info->text_card + 2) * (info->text_card + 1) > INT32_MAX)
         moshi_key_fail(r, "'text_card' is too large for two text streams");
-    if (info->text_card_out > moshi_config_max_text(c) + 1)
+    else if (info->text_card_out > moshi_config_max_text(c) + 1)
         moshi_key_fail(r, "'text_card_out' is %d, the table of words has ids to %d",
                        info->text_card_out, moshi_config_max_text(c));
     read_delays(info, r);
