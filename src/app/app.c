@@ -138,7 +138,7 @@ static int thread_count(const struct app *app)
 
 void app_warn_threads(void)
 {
-    was_warned = n_thread_asked > 0;
+    was_warned = n_thread_asked > 0 && log_is_on(LOG_WARN);
     if (was_warned)
         log_warn("more threads than processors threads=%d used=%d", n_thread_asked, os_cpu_count());
 }
