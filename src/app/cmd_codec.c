@@ -113,8 +113,7 @@ static enum err run(struct app *app)
 
     if (!is_encode && strcmp(what, "decode") != 0)
         return err_set(ERR_USAGE, "codec: '%.40s' is neither encode nor decode", what);
-    if (!is_encode)
-        err = safetensors_open(&in, in_path);
+    err = is_encode ? audio_file_check(in_path) : safetensors_open(&in, in_path);
     if (!err)
         err = open_codec(&m, &files, &be, app, is_encode ? MIMI_ENCODER : MIMI_DECODER);
     if (!err && is_encode)

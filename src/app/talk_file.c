@@ -264,6 +264,8 @@ enum err talk_file_run(struct app *app)
     buf_init(&r.words, WORDS_CAP);
     enum err err = read_options(&r);
     if (!err)
+        err = audio_file_check(app_str(app, OPT_IN));
+    if (!err)
         err = open_duplex(&r);
     if (!err)
         err = open_files(&r);

@@ -155,27 +155,42 @@ static enum err read_all(float **pcm, int64_t *n, SNDFILE *file, const SF_INFO *
     return err;
 }
 
-static enum err read_file(float **pcm, int64_t *n, struct bytes view, const char *path, int rate_hz)
+static enum err open_sound(SNDFILE **out, SF_INFO *info, struct source *source, const char *path)
 {
-    SF_VIRTUAL_IO    io = { source_len, source_seek, source_read, source_write, source_tell };
-    struct source    source = { view, 0 };
-    SF_INFO          info = { 0 };
-    struct resample *r = NULL;
+    SF_VIRTUAL_IO io = { source_len, source_seek, source_read, source_write, source_tell };
 
-    if (!is_sound(view))
+    if (!is_sound(source->view))
         return err_set(ERR_FORMAT, "%s: not a WAV, FLAC, Ogg or MP3 file", path);
-    enum err err = check_riff(view, path);
+    enum err err = check_riff(source->view, path);
     if (err)
         return err;
-    SNDFILE *file = sf_open_virtual(&io, SFM_READ, &info, &source);
-    if (!file)
+    *out = sf_open_virtual(&io, SFM_READ, info, source);
+    if (!*out)
         return err_set(ERR_FORMAT, "%s: not a sound file (%s)", path, sf_strerror(NULL));
-    if (info.channels < 1 || info.channels > 1024 || info.samplerate < 1000 ||
-        info.samplerate > 1000000)
-        err = err_set(ERR_FORMAT, "%s: %d channels at %d Hz", path, info.channels, info.samplerate);
-    else if (info.frames != SF_COUNT_MAX && /* a FLAC out of a pipe does not know */
-             info.frames > (sf_count_t)info.samplerate * MAX_SECONDS)
-        err = err_set(ERR_LIMIT, "%s: longer than %d hours", path, MAX_SECONDS / 3600);
+    if (info->channels < 1 || info->channels > 1024 || info->samplerate < 1000 ||
+        info->samplerate > 1000000)
+        return err_set(ERR_FORMAT, "%s: %d channels at %d Hz", path, info->channels,
+                       info->samplerate);
+    if (info->frames != SF_COUNT_MAX && /* a FLAC out of a pipe does not know */
+        info->frames > (sf_count_t)info->samplerate * MAX_SECONDS)
+        return err_set(ERR_LIMIT, "%s: longer than %d hours", path, MAX_SECONDS / 3600);
+    return OK;
+}
+
+static void close_sound(SNDFILE *file)
+{
+    if (file)
+        sf_close(file);
+}
+
+static enum err read_file(float **pcm, int64_t *n, struct bytes view, const char *path, int rate_hz)
+{
+    struct source    source = { view, 0 };
+    SF_INFO          info = { 0 };
+    SNDFILE         *file = NULL;
+    struct resample *r = NULL;
+
+    enum err err = open_sound(&file, &info, &source, path);
     if (!err && info.samplerate != rate_hz)
         err = resample_open(&r, info.samplerate, rate_hz);
     if (!err)
@@ -183,7 +198,23 @@ static enum err read_file(float **pcm, int64_t *n, struct bytes view, const char
     if (!err && *n == 0)
         err = err_set(ERR_FORMAT, "%s: no sound in it", path);
     resample_close(&r);
-    sf_close(file);
+    close_sound(file);
+    return err;
+}
+
+enum err audio_file_check(const char *path)
+{
+    struct os_map map;
+    SF_INFO       info = { 0 };
+    SNDFILE      *file = NULL;
+
+    enum err err = os_map_open(&map, path);
+    if (err)
+        return err;
+    struct source source = { map.view, 0 };
+    err = open_sound(&file, &info, &source, path);
+    close_sound(file);
+    os_map_close(&map);
     return err;
 }
 

@@ -11,5 +11,7 @@
  * *pcm (mem_free). Missing: ERR_MISSING; not a sound file, truncated or without samples:
  * ERR_FORMAT; longer than 4 hours: ERR_LIMIT. */
 enum err audio_file_read(float **pcm, int64_t *n_smp, const char *path, int rate_hz) MUST_CHECK;
+/* The same errors as far as the head of the file tells them: for before a model is loaded. */
+enum err audio_file_check(const char *path) MUST_CHECK;
 
 #endif

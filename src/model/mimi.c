@@ -66,29 +66,19 @@ static void load_decoder(struct mimi *m, bool is_hf)
                         is_hf ? "upsample.conv" : "upsample.convtr.convtr.convtr");
 }
 
-/* First every name and shape of the whole file, then the numbers of the parts that are wanted. A
- * decoder takes any number of codebooks, an encoder gives n_codebook. */
-static enum err load(struct mimi *m)
+/* A decoder takes any number of codebooks, an encoder gives n_codebook. */
+static void load_parts(struct mimi *m, enum mimi_parts parts)
 {
     bool is_hf = weights_has(m->weights, "encoder.layers.0.conv.weight") ||
                  weights_has(m->weights, "decoder.layers.0.conv.weight");
     int n_table = m->parts & MIMI_DECODER ? m->info.n_codebook_max : m->info.n_codebook;
-
     int n_search = m->parts & MIMI_ENCODER ? m->info.n_codebook : 0;
 
-    weights_rehearse(m->weights);
     rvq_load(&m->rvq, m->weights, m->arena, m->be, &m->config.rvq, n_table, n_search, is_hf);
-    load_encoder(m, is_hf);
-    load_decoder(m, is_hf);
-    enum err err = weights_perform(m->weights);
-    if (err)
-        return err;
-    rvq_load(&m->rvq, m->weights, m->arena, m->be, &m->config.rvq, n_table, n_search, is_hf);
-    if (m->parts & MIMI_ENCODER)
+    if (parts & MIMI_ENCODER)
         load_encoder(m, is_hf);
-    if (m->parts & MIMI_DECODER)
+    if (parts & MIMI_DECODER)
         load_decoder(m, is_hf);
-    return weights_finish_part(m->weights);
 }
 
 static enum err open_states(struct mimi *m, int n_lane)
@@ -156,8 +146,9 @@ static enum err set_info(struct mimi *m, const struct model_files *f, int n_code
     return OK;
 }
 
-enum err mimi_open(struct mimi **out, const struct model_files *f, const struct model_options *o,
-                   enum mimi_parts parts, int n_codebook)
+/* Asks for every name and shape of the whole file; what is wrong is held by the weights. */
+static enum err rehearse(struct mimi **out, const struct model_files *f,
+                         const struct model_options *o, enum mimi_parts parts, int n_codebook)
 {
     struct weights_options wo = { .quant = WEIGHTS_QUANT_NONE,
                                   .is_float_only = true, /* no published codec is quantised */
@@ -169,6 +160,7 @@ enum err mimi_open(struct mimi **out, const struct model_files *f, const struct 
 
     if (!m)
         return err_set(ERR_NOMEM, "%s: out of memory", f->dir);
+    *out = m;
     m->be = o->be;
     m->parts = parts;
     err = mimi_config_read(&m->config, f);
@@ -179,8 +171,25 @@ enum err mimi_open(struct mimi **out, const struct model_files *f, const struct 
     wo.arena = m->arena;
     if (!err)
         err = weights_open(&m->weights, f->codec_path, &wo);
+    if (err)
+        return err;
+    weights_rehearse(m->weights);
+    load_parts(m, MIMI_BOTH);
+    return OK;
+}
+
+enum err mimi_open(struct mimi **out, const struct model_files *f, const struct model_options *o,
+                   enum mimi_parts parts, int n_codebook)
+{
+    struct mimi *m = NULL;
+    enum err     err = rehearse(&m, f, o, parts, n_codebook);
+
     if (!err)
-        err = load(m);
+        err = weights_perform(m->weights);
+    if (!err) {
+        load_parts(m, parts);
+        err = weights_finish_part(m->weights);
+    }
     if (!err)
         err = open_states(m, o->n_lane);
     if (err) {
@@ -189,6 +198,20 @@ enum err mimi_open(struct mimi **out, const struct model_files *f, const struct 
     }
     *out = m;
     return OK;
+}
+
+enum err mimi_check(struct mimi_info *out, const struct model_files *f,
+                    const struct model_options *o)
+{
+    struct mimi *m = NULL;
+    enum err     err = rehearse(&m, f, o, MIMI_BOTH, 0);
+
+    if (!err)
+        err = weights_finish(m->weights);
+    if (!err)
+        *out = m->info;
+    mimi_close(&m);
+    return err;
 }
 
 void mimi_close(struct mimi **mp)

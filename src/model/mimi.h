@@ -30,7 +30,11 @@ enum mimi_parts { MIMI_ENCODER = 1, MIMI_DECODER = 2, MIMI_BOTH = 3 };
  * Weights of a part that is not asked for are checked (names, shapes) but not prepared. */
 enum err mimi_open(struct mimi **out, const struct model_files *f, const struct model_options *o,
                    enum mimi_parts parts, int n_codebook) MUST_CHECK;
-void     mimi_close(struct mimi **m);
+/* What mimi_open() would refuse but for the numbers, at once and in little memory: for who opens a
+ * large model beside it. */
+enum err                mimi_check(struct mimi_info *out, const struct model_files *f,
+                                   const struct model_options *o) MUST_CHECK;
+void                    mimi_close(struct mimi **m);
 const struct mimi_info *mimi_info(const struct mimi *m);
 
 void mimi_reset_encoder(struct mimi *m, int lane);

@@ -92,6 +92,19 @@ enum err moshi_open(struct moshi **out, const struct model_files *f, const struc
     return OK;
 }
 
+enum err moshi_read_info(struct moshi_info *out, const struct model_files *f)
+{
+    struct moshi_config *c = mem_zalloc(sizeof *c);
+    if (!c)
+        return err_set(ERR_NOMEM, "out of memory");
+    enum err err = moshi_config_read(c, f);
+
+    if (!err)
+        *out = c->info;
+    mem_free(c);
+    return err;
+}
+
 void moshi_close(struct moshi **mp)
 {
     struct moshi *m = *mp;

@@ -36,7 +36,9 @@ struct moshi_info {
 
 enum err moshi_open(struct moshi **out, const struct model_files *f, const struct model_options *o)
     MUST_CHECK;
-void                     moshi_close(struct moshi **m);
+/* What config.json says, or what is wrong with it; opens no weights. */
+enum err moshi_read_info(struct moshi_info *out, const struct model_files *f) MUST_CHECK;
+void     moshi_close(struct moshi **m);
 const struct moshi_info *moshi_info(const struct moshi *m);
 struct be               *moshi_be(const struct moshi *m); /* the one of the options */
 void                     moshi_reset(struct moshi *m, int lane);

@@ -67,32 +67,44 @@ static enum err open_tokenizer(struct duplex *d)
     return err;
 }
 
-static enum err check_duplex(const struct duplex *d)
+static enum err check_duplex(const struct model_files *f, const struct moshi_info *lm)
 {
-    const struct moshi_info *lm = moshi_info(d->lm);
-
     if (lm->dep_q == 0)
-        return err_set(ERR_USAGE, "%s: a model of type '%s' listens but does not speak",
-                       d->files->dir, d->files->model_type);
+        return err_set(ERR_USAGE, "%s: a model of type '%s' listens but does not speak", f->dir,
+                       f->model_type);
     if (lm->n_q == lm->dep_q)
-        return err_set(ERR_USAGE, "%s: a model of type '%s' speaks but does not listen",
-                       d->files->dir, d->files->model_type);
+        return err_set(ERR_USAGE, "%s: a model of type '%s' speaks but does not listen", f->dir,
+                       f->model_type);
     return OK;
 }
 
 /* The two models must fit each other. */
-static enum err check_fit(const struct duplex *d)
+static enum err check_fit(const struct model_files *f, const struct moshi_info *lm,
+                          const struct mimi_info *codec)
 {
-    const struct moshi_info *lm = moshi_info(d->lm);
-    const struct mimi_info  *codec = mimi_info(d->codec);
-
     if (lm->dep_q > codec->n_codebook_max || lm->n_q - lm->dep_q > codec->n_codebook)
         return err_set(ERR_FORMAT, "%s: the language model has %d and %d codebooks, the codec %d",
-                       d->files->dir, lm->dep_q, lm->n_q - lm->dep_q, codec->n_codebook_max);
+                       f->dir, lm->dep_q, lm->n_q - lm->dep_q, codec->n_codebook_max);
     if (lm->card != codec->n_bin)
-        return err_set(ERR_FORMAT, "%s: the language model has %d codes, the codec %d",
-                       d->files->dir, lm->card, codec->n_bin);
+        return err_set(ERR_FORMAT, "%s: the language model has %d codes, the codec %d", f->dir,
+                       lm->card, codec->n_bin);
     return OK;
+}
+
+/* Whatever is wrong beside the language model is said before that is read: it can be gigabytes. */
+static enum err open_small_parts(struct duplex *d, const struct model_options *o)
+{
+    struct moshi_info lm;
+    struct mimi_info  codec;
+    enum err          err = moshi_read_info(&lm, d->files);
+
+    if (!err)
+        err = check_duplex(d->files, &lm);
+    if (!err)
+        err = mimi_check(&codec, d->files, o);
+    if (!err)
+        err = check_fit(d->files, &lm, &codec);
+    return err ? err : open_tokenizer(d);
 }
 
 /* A frame of any sound: until the first delays have passed no step speaks. */
@@ -163,15 +175,11 @@ enum err duplex_open(struct duplex **out, const struct duplex_options *o)
         err = be_open(&d->be, &o->be);
     struct model_options mo = { d->be, d->n_lane, o->quant, o->load };
     if (!err)
+        err = open_small_parts(d, &mo);
+    if (!err)
         err = moshi_open(&d->lm, d->files, &mo);
     if (!err)
-        err = check_duplex(d);
-    if (!err)
         err = mimi_open(&d->codec, d->files, &mo, MIMI_BOTH, 0);
-    if (!err)
-        err = check_fit(d);
-    if (!err)
-        err = open_tokenizer(d);
     if (!err)
         err = lm_gen_open(&d->gen, d->lm, d->n_lane);
     if (!err) {
