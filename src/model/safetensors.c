@@ -362,6 +362,6 @@ struct safetensors_file safetensors_file(const struct safetensors *s, int i)
 {
     must(i >= 0 && i < s->n_shard);
     const struct os_map *map = &s->shard[i].map;
-    return (struct safetensors_file){ s->shard[i].path, map->view.len, map->mtime_ns,
+    return (struct safetensors_file){ s->shard[i].path, map->mtime_ns, map->view,
                                       bytes_of(map->view.p, 8 + (size_t)bytes_le(map->view.p, 8)) };
 }

@@ -43,9 +43,9 @@ const char *safetensors_path(const struct safetensors *s, const struct safetenso
 /* The files that it is made of, as they were when they were opened: what tells them from others. */
 struct safetensors_file {
     const char  *path;
-    size_t       size;
     int64_t      mtime_ns;
-    struct bytes head; /* length and header; borrowed until close */
+    struct bytes whole; /* the mapping; borrowed until close */
+    struct bytes head;  /* length and header, in it */
 };
 int                     safetensors_file_count(const struct safetensors *s);
 struct safetensors_file safetensors_file(const struct safetensors *s, int i);

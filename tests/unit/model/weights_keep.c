@@ -238,6 +238,23 @@ TEST(weights_with_another_time_are_made_anew)
     finish(&f);
 }
 
+/* As weights out of archives that give every file one time. */
+TEST(weights_that_changed_but_not_their_time_are_made_anew)
+{
+    struct fixture        f;
+    uint64_t              old, now;
+    const struct timespec times[2] = { { 1, 0 }, { 1, 0 } };
+
+    begin(&f, "same-time");
+    CHECK(utimensat(0, f.path, times, 0) == 0);
+    CHECK(!is_mapped(&f, &old));
+    f.shift = 1;
+    write_model(&f);
+    CHECK(utimensat(0, f.path, times, 0) == 0);
+    CHECK(!is_mapped(&f, &now) && now != old);
+    finish(&f);
+}
+
 /* The first number of m0.weight becomes none; the file's time and head stay. */
 static void spoil(const struct fixture *f)
 {
