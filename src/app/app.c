@@ -157,14 +157,6 @@ enum err app_be_options(const struct app *app, struct be_options *out, bool is_e
     out->is_exact = is_exact;
     out->is_pinned = app_flag(app, OPT_PIN);
     out->kv = app_str(app, OPT_KV);
-    if (!out->kv || (strcmp(out->kv, "auto") != 0 && strcmp(out->kv, "f32") != 0 &&
-                     strcmp(out->kv, "bf16") != 0 && strcmp(out->kv, "int8") != 0))
-        return err_set(ERR_USAGE, "--kv: '%s' is none of auto, f32, bf16, int8",
-                       out->kv ? out->kv : "");
-    if (!out->device || (strcmp(out->device, "auto") != 0 && strcmp(out->device, "cpu") != 0 &&
-                         strcmp(out->device, "cuda") != 0))
-        return err_set(ERR_USAGE, "--device: '%s' is none of auto, cpu, cuda",
-                       out->device ? out->device : "");
     if (strcmp(out->device, "cuda") != 0)
         return OK;
     /* What this machine has not is said before a model is looked for. */
@@ -175,17 +167,11 @@ enum err app_be_options(const struct app *app, struct be_options *out, bool is_e
     return err;
 }
 
-enum err app_quant(const struct app *app, enum weights_quant *out)
+enum weights_quant app_quant(const struct app *app)
 {
     const char *name = app_str(app, OPT_QUANT);
 
-    if (name && strcmp(name, "none") == 0)
-        *out = WEIGHTS_QUANT_NONE;
-    else if (name && strcmp(name, "q8") == 0)
-        *out = WEIGHTS_QUANT_Q8;
-    else if (name && strcmp(name, "q4") == 0)
-        *out = WEIGHTS_QUANT_Q4;
-    else
-        return err_set(ERR_USAGE, "--quant: '%s' is none of none, q8, q4", name ? name : "");
-    return OK;
+    return strcmp(name, "q4") == 0   ? WEIGHTS_QUANT_Q4
+           : strcmp(name, "q8") == 0 ? WEIGHTS_QUANT_Q8
+                                     : WEIGHTS_QUANT_NONE;
 }

@@ -70,8 +70,8 @@ enum err app_be_options(const struct app *app, struct be_options *out, bool is_e
 /* --tile-cache, a bar on a terminal for what takes long, and an end by signals. */
 const struct weights_load *app_load(const struct app *app);
 /* When fewer threads compute than --threads asked for, a log line, or, without one, a sentence. */
-void     app_warn_threads(void);
-void     app_say_threads(void);
-enum err app_quant(const struct app *app, enum weights_quant *out) MUST_CHECK;
+void               app_warn_threads(void);
+void               app_say_threads(void);
+enum weights_quant app_quant(const struct app *app);
 
 #endif

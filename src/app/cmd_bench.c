@@ -53,13 +53,12 @@ static enum err read_setup(struct bench *b)
     b->setup = (struct bench_setup){ .n_lane = (int)app_int(b->app, OPT_LANES),
                                      .n_step = (int)app_int(b->app, OPT_STEPS),
                                      .context = app_int(b->app, OPT_CONTEXT),
+                                     .quant = app_quant(b->app),
                                      .load = app_load(b->app),
                                      .is_cold = app_flag(b->app, OPT_COLD),
                                      .is_paced = app_flag(b->app, OPT_REALTIME) };
 
     enum err err = app_be_options(b->app, &b->setup.be, app_flag(b->app, OPT_EXACT));
-    if (!err)
-        err = app_quant(b->app, &b->setup.quant);
     return err ? err : find_model(b);
 }
 

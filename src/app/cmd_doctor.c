@@ -88,14 +88,14 @@ static enum err time_frame(double *ms, struct duplex *d)
 static void check_model(struct report *r, const struct app *app)
 {
     char                  dir[MODEL_PATH_CAP];
-    struct duplex_options o = { .model_dir = dir, .n_lane = 1, .load = app_load(app) };
-    struct duplex        *d = NULL;
-    int64_t               t0_ns = os_now_ns();
-    double                ms = 0;
+    struct duplex_options o = {
+        .model_dir = dir, .n_lane = 1, .quant = app_quant(app), .load = app_load(app)
+    };
+    struct duplex *d = NULL;
+    int64_t        t0_ns = os_now_ns();
+    double         ms = 0;
 
     enum err err = app_be_options(app, &o.be, false);
-    if (!err)
-        err = app_quant(app, &o.quant);
     if (!err)
         err = app_model_dir(app, dir, sizeof dir);
     if (!err)
@@ -113,26 +113,11 @@ static void check_model(struct report *r, const struct app *app)
     duplex_close(&d);
 }
 
-/* What is wrong with the machine or the model is a finding, what is wrong with the words is not. */
-static enum err check_words(const struct app *app)
-{
-    struct be_options  be;
-    enum weights_quant quant;
-
-    enum err err = app_be_options(app, &be, false);
-    if (!err)
-        err = app_quant(app, &quant);
-    return err == ERR_USAGE ? err : OK;
-}
-
 static enum err run(struct app *app)
 {
     struct buf    out;
     struct report r = { .out = &out, .as_json = app_flag(app, OPT_JSON) };
 
-    enum err err = check_words(app);
-    if (err)
-        return err;
     buf_init(&out, 1 << 20);
     buf_add_str(&out, r.as_json ? "[\n" : "");
     add(&r, "version", true, PARLEY_VERSION);
@@ -141,7 +126,7 @@ static enum err run(struct app *app)
     check_sound(&r);
     check_model(&r, app);
     buf_add_str(&out, r.as_json ? "\n]\n" : "");
-    err = buf_err(&out);
+    enum err err = buf_err(&out);
     if (!err)
         err = app_go_on();
     if (!err)

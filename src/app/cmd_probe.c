@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include <string.h>
-
 #include "app/app.h"
 #include "model/model.h"
 
@@ -17,17 +15,14 @@ static enum err probe(const struct app *app, const struct model_files *files, st
                       struct be *be)
 {
     const char          *part = app_str(app, OPT_PART);
-    struct model_options mo = { .be = be, .n_lane = 1, .load = app_load(app) };
-
-    if (!part ||
-        (strcmp(part, "auto") != 0 && strcmp(part, "lm") != 0 && strcmp(part, "codec") != 0))
-        return err_set(ERR_USAGE, "--part: '%s' is none of auto, lm, codec", part ? part : "");
+    struct model_options mo = {
+        .be = be, .n_lane = 1, .quant = app_quant(app), .load = app_load(app)
+    };
     const struct family *family = find_family(files, io->in, part);
     if (!family)
         return err_set(ERR_USAGE, "%s: no part of the model in %s takes these tensors",
                        app_operand(app, 0), files->dir);
-    enum err err = app_quant(app, &mo.quant);
-    return err ? err : family->probe(files, io, &mo);
+    return family->probe(files, io, &mo);
 }
 
 static enum err run(struct app *app)

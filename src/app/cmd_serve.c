@@ -100,11 +100,10 @@ static enum err run(struct app *app)
     char                  dir[MODEL_PATH_CAP], key[256] = "";
     struct duplex_options o = { .model_dir = dir,
                                 .n_lane = (int)app_int(app, OPT_MAX_TALKS),
+                                .quant = app_quant(app),
                                 .load = app_load(app) };
 
     enum err err = app_be_options(app, &o.be, false);
-    if (!err)
-        err = app_quant(app, &o.quant);
     if (!err && app_list_count(app, OPT_LISTEN) > SERVER_MAX_LISTEN)
         err = err_set(ERR_USAGE, "--listen: at most %d addresses", SERVER_MAX_LISTEN);
     if (!err && app_str(app, OPT_KEY_FILE))

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/help.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "app/options.h"
+
+enum { WIDTH = 80, HELP_COLUMN = 26 };
 
 void help_overview(struct buf *out)
 {
@@ -15,25 +18,26 @@ void help_overview(struct buf *out)
                      "  parley --version     the version, one line\n");
 }
 
-/* Breaks text at blanks so that lines stay within width; later lines begin with indent blanks. */
-static void add_wrapped(struct buf *out, const char *text, int column, int indent, int width)
+/* Breaks text at blanks so that lines fit a terminal; later lines begin with indent blanks. */
+static int add_wrapped(struct buf *out, const char *text, int column, int indent)
 {
+    bool is_first = column == indent;
+
     while (*text) {
         int len = (int)strcspn(text, " ");
-        if (column + len > width && column > indent) {
+        if (!is_first && column + 1 + len > WIDTH) {
             buf_add_fmt(out, "\n%*s", indent, "");
             column = indent;
-        }
-        buf_add(out, text, (size_t)len);
-        column += len;
-        text += len;
-        if (*text == ' ') {
-            text++;
+        } else if (!is_first) {
             buf_add_byte(out, ' ');
             column++;
         }
+        buf_add(out, text, (size_t)len);
+        is_first = false;
+        column += len;
+        text += len + (text[len] == ' ');
     }
-    buf_add_byte(out, '\n');
+    return column;
 }
 
 static void add_option(struct buf *out, enum option o)
@@ -43,19 +47,27 @@ static void add_option(struct buf *out, enum option o)
 
     buf_add_fmt(out, "  --%s%s%s", row->name, *row->arg ? " " : "", row->arg);
     int column = (int)(out->len - before);
-    buf_add_fmt(out, "%*s", column < 26 ? 26 - column : 2, "");
-    column = column < 26 ? 26 : column + 2;
-    add_wrapped(out, row->help, column, 26, 96);
-    if (*row->dflt)
-        buf_add_fmt(out, "%*s(default %s)\n", 26, "", row->dflt);
+    if (column + 2 > HELP_COLUMN) {
+        buf_add_byte(out, '\n');
+        column = 0;
+    }
+    buf_add_fmt(out, "%*s", HELP_COLUMN - column, "");
+    column = add_wrapped(out, row->help, HELP_COLUMN, HELP_COLUMN);
+    if (*row->dflt) {
+        char dflt[80];
+        snprintf(dflt, sizeof dflt, "[%s]", row->dflt);
+        add_wrapped(out, dflt, column, HELP_COLUMN);
+    }
+    buf_add_byte(out, '\n');
 }
 
 void help_command(struct buf *out, const struct command *c)
 {
     buf_add_fmt(out, "parley %s: %s\n\nusage: parley %s [OPTIONS]%s%s\n\n", c->name, c->summary,
                 c->name, *c->operands ? " " : "", c->operands);
-    add_wrapped(out, c->text, 0, 0, 96);
-    buf_add_fmt(out, "\nexample:\n  %s\n\noptions:\n", c->example);
+    add_wrapped(out, c->text, 0, 0);
+    buf_add_fmt(out, "\n\nexample:\n  %s\n\noptions, with their defaults in brackets:\n",
+                c->example);
     for (int o = 0; o < OPTION_COUNT; o++)
         if (options_is_of(c, (enum option)o))
             add_option(out, (enum option)o);

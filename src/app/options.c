@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/mem.h"
 #include "base/os.h"
 
 const struct option_row options_rows[OPTION_COUNT] = {
@@ -31,6 +32,11 @@ static bool is_flag(enum option o)
 static bool is_path(enum option o)
 {
     return options_rows[o].kind == PATH || options_rows[o].kind == ONCE_PATH;
+}
+
+static bool is_choice(enum option o)
+{
+    return options_rows[o].kind == CHOICE || options_rows[o].kind == ONCE_CHOICE;
 }
 
 bool options_is_of(const struct command *c, enum option o)
@@ -176,6 +182,24 @@ static enum err read_switch(struct option_value *v, const char *text, const char
     return OK;
 }
 
+/* The words are "auto|cpu|cuda"; the sentence lists them with commas. */
+static enum err check_choice(enum option o, const char *text, const char *origin)
+{
+    const char *words = options_rows[o].arg;
+    char        list[80];
+    size_t      n = 0;
+
+    for (const char *w = words; *w;) {
+        size_t len = strcspn(w, "|");
+        if (strlen(text) == len && strncmp(text, w, len) == 0)
+            return OK;
+        n += (size_t)snprintf(list + n, sizeof list - n, "%s%.*s", n ? ", " : "", (int)len, w);
+        must(n < sizeof list);
+        w += len + (w[len] == '|');
+    }
+    return err_set(ERR_USAGE, "%s: '%.60s' is none of %s", origin, text, list);
+}
+
 static enum err set_value(struct app *app, enum option o, const char *text, enum option_origin from,
                           const char *origin)
 {
@@ -189,6 +213,11 @@ static enum err set_value(struct app *app, enum option o, const char *text, enum
     v->from = from;
     if (is_path(o) && !*text)
         return err_set(ERR_USAGE, "%s: an empty name; wanted: %s", origin, options_rows[o].arg);
+    if (is_choice(o)) {
+        enum err err = check_choice(o, text, origin);
+        if (err)
+            return err;
+    }
     if (is_flag(o))
         return read_switch(v, text, origin);
     if (*text || kind == LIST)

@@ -5,8 +5,22 @@
 
 #include "app/app.h"
 
-/* PATH: a STR that names a file or folder, never empty where a flag or the config file gives it. */
-enum option_kind { STR, PATH, INT, NUM, FLAG, LIST, ONCE_STR, ONCE_PATH, ONCE_INT, ONCE_FLAG };
+/* PATH: a STR that names a file or folder, never empty where a flag or the config file gives it.
+ * CHOICE: one of the words of arg, which bars separate. */
+enum option_kind {
+    STR,
+    PATH,
+    CHOICE,
+    INT,
+    NUM,
+    FLAG,
+    LIST,
+    ONCE_STR,
+    ONCE_PATH,
+    ONCE_CHOICE,
+    ONCE_INT,
+    ONCE_FLAG
+};
 
 struct option_row {
     const char      *name;

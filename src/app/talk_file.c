@@ -149,11 +149,11 @@ static enum err run_frames(struct run *r)
 static enum err open_duplex(struct run *r)
 {
     char                  dir[MODEL_PATH_CAP];
-    struct duplex_options o = { .model_dir = dir, .n_lane = 1, .load = app_load(r->app) };
+    struct duplex_options o = {
+        .model_dir = dir, .n_lane = 1, .quant = app_quant(r->app), .load = app_load(r->app)
+    };
 
     enum err err = app_be_options(r->app, &o.be, !app_flag(r->app, OPT_FAST));
-    if (!err)
-        err = app_quant(r->app, &o.quant);
     if (!err)
         err = app_model_dir(r->app, dir, sizeof dir);
     if (!err)
@@ -167,23 +167,15 @@ static enum err open_duplex(struct run *r)
     return OK;
 }
 
-/* What is wrong with the words of the command line is said before a model is loaded. */
-static enum err read_options(struct run *r)
+static void read_options(struct run *r)
 {
     static const enum option files[] = { OPT_OUT, OPT_TEXT, OPT_TRACE };
-    const char              *format = app_str(r->app, OPT_FORMAT);
 
-    if (format && strcmp(format, "s16") == 0)
-        r->kind = WAV_S16;
-    else if (format && strcmp(format, "f32") == 0)
-        r->kind = WAV_F32;
-    else
-        return err_set(ERR_USAGE, "--format: '%s' is none of s16, f32", format ? format : "");
+    r->kind = strcmp(app_str(r->app, OPT_FORMAT), "s16") == 0 ? WAV_S16 : WAV_F32;
     for (int i = 0; i < 3; i++) {
         const char *path = app_str(r->app, files[i]);
         r->is_quiet = r->is_quiet || (path && os_is_same_file(path, "/dev/stdout"));
     }
-    return OK;
 }
 
 static enum err open_files(struct run *r)
@@ -262,9 +254,8 @@ enum err talk_file_run(struct app *app)
     struct run r = { .app = app };
 
     buf_init(&r.words, WORDS_CAP);
-    enum err err = read_options(&r);
-    if (!err)
-        err = audio_file_check(app_str(app, OPT_IN));
+    read_options(&r);
+    enum err err = audio_file_check(app_str(app, OPT_IN));
     if (!err)
         err = open_duplex(&r);
     if (!err)

@@ -58,15 +58,15 @@ static enum err wait_for_model(struct live *l)
 static enum err open_parts(struct live *l)
 {
     char                  dir[MODEL_PATH_CAP];
-    struct duplex_options o = { .model_dir = dir, .n_lane = 1, .load = app_load(l->app) };
-    struct sound_options  so = { .input = app_str(l->app, OPT_INPUT_DEVICE),
-                                 .output = app_str(l->app, OPT_OUTPUT_DEVICE),
-                                 .wake = wake,
-                                 .wake_arg = l->bell };
+    struct duplex_options o = {
+        .model_dir = dir, .n_lane = 1, .quant = app_quant(l->app), .load = app_load(l->app)
+    };
+    struct sound_options so = { .input = app_str(l->app, OPT_INPUT_DEVICE),
+                                .output = app_str(l->app, OPT_OUTPUT_DEVICE),
+                                .wake = wake,
+                                .wake_arg = l->bell };
 
     enum err err = app_be_options(l->app, &o.be, false);
-    if (!err)
-        err = app_quant(l->app, &o.quant);
     if (!err)
         err = app_model_dir(l->app, dir, sizeof dir);
     if (!err)
