@@ -37,11 +37,6 @@ static void on_progress(void *arg, int64_t done, int64_t total)
     }
 }
 
-static bool is_off(const char *s)
-{
-    return strcmp(s, "none") == 0 || strcmp(s, "off") == 0 || strcmp(s, "0") == 0;
-}
-
 /* Where this user's programs keep what they can make again. */
 static bool find_tile_dir(char *out, size_t cap)
 {
@@ -57,7 +52,7 @@ const struct weights_load *app_load(const struct app *app)
     const char *dir = app_str(app, OPT_TILE_CACHE);
 
     state.load = (struct weights_load){ .is_cancelled = is_cancelled, .on_progress = on_progress };
-    if (dir && !is_off(dir))
+    if (dir && strcmp(dir, "none") != 0)
         state.load.tile_dir = dir;
     else if (!dir && find_tile_dir(state.tile_dir, sizeof state.tile_dir))
         state.load.tile_dir = state.tile_dir;

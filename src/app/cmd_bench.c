@@ -235,6 +235,8 @@ static enum err run(struct app *app)
     if (!is_known)
         return err_set(ERR_USAGE, "'%.60s' is none of lm, codec, talk, kernels, quality, all",
                        what);
+    if (app_is_set(app, OPT_IN) && strcmp(what, "quality") != 0)
+        return err_set(ERR_USAGE, "--in goes with quality");
     buf_init(&b.out, 1 << 20);
     enum err err = measure(&b, what);
     if (!err)
@@ -257,16 +259,15 @@ const struct command cmd_bench = {
     .name = "bench",
     .summary = "measure the speed of a model and of the kernels on this machine",
     .operands = "[lm|codec|talk|kernels|quality|all]",
-    .text =
-        "Steps the model on noise as serve would: lm is the language model alone, codec the codec "
-        "alone (a folder without a language model will do), talk both together, kernels the rate "
-        "of each arithmetic kernel and how near it comes to what memory and arithmetic allow (half "
-        "a minute, 1.2 GB), all lm, codec and talk, where the time goes and the kernels' rates. "
-        "Prints the quantiles of each stage in milliseconds, and how fast the model reads its "
-        "weights beside how fast memory can be read. --shape measures a published size without "
-        "its file. With --require-realtime it fails when the p95 of a frame is over its time. "
-        "quality says how far fast arithmetic is from exact mode on the same tokens, hearing --in "
-        "or noise.",
+    .text = "Steps the model on noise as serve would, and prints the quantiles of each stage in "
+            "milliseconds, and how fast the model reads its weights beside how fast memory can be "
+            "read. --shape measures a published size without its file.\n"
+            "lm: the language model alone\n"
+            "codec: the codec alone; a folder without a language model will do\n"
+            "talk: both, as serve runs them\n"
+            "kernels: each kernel beside memory and peak arithmetic; half a minute, 1.2 GB\n"
+            "quality: fast arithmetic beside exact mode on the same tokens, hearing --in or noise\n"
+            "all: lm, codec, talk, where the time goes, and the kernels",
     .example = "parley bench talk --shape moshi-2b --quant q4 --kv int8 --context 1500",
     .max_operand = 1,
     .run = run,

@@ -132,11 +132,12 @@ static const enum option options[] = { OPT_MODEL, OPT_THREADS,   OPT_DEVICE,  OP
 
 const struct command cmd_codec = {
     .name = "codec",
-    .summary = "sound to codes and back",
+    .summary = "convert sound to codes and back",
     .operands = "encode IN.wav OUT.safetensors | decode IN.safetensors OUT.wav",
-    .text = "encode writes the codes of the first channel as tensor codes, i32 [n_q, n_frame]; "
-            "zeros fill the last frame, another sample rate is converted. decode writes f32 "
-            "samples at the codec's rate. Both step frame by frame, with or without --streaming.",
+    .text = "encode writes the codes of the first channel as the tensor codes, i32 [n_q, "
+            "n_frame]; the last frame is filled with zeros, other sample rates are converted. "
+            "decode writes f32 samples at the codec's rate. Both step frame by frame, with or "
+            "without --streaming.",
     .example = "parley codec encode question.wav codes.safetensors",
     .min_operand = 3,
     .max_operand = 3,

@@ -140,11 +140,12 @@ static const enum option options[] = { OPT_MODEL,      OPT_THREADS, OPT_DEVICE, 
 
 const struct command cmd_doctor = {
     .name = "doctor",
-    .summary = "what this machine can do, and why not more",
+    .summary = "check what this machine can do, and why not more",
     .operands = "",
     .text =
-        "Says which instruction sets are there and which is in use, whether there is a microphone "
-        "and a loudspeaker, whether the model loads, and whether one frame fits its time.",
+        "Says which instruction sets are there and which is in use, whether there are a "
+        "microphone and a loudspeaker, whether the model loads, and whether a frame is computed "
+        "in its time.",
     .example = "parley doctor --json",
     .run = run,
     .options = options,

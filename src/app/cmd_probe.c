@@ -63,7 +63,7 @@ static const enum option options[] = { OPT_MODEL, OPT_THREADS,    OPT_DEVICE,
 
 const struct command cmd_probe = {
     .name = "probe",
-    .summary = "one forward pass on tensors, to compare with a reference",
+    .summary = "run one forward pass on tensors, to compare with a reference",
     .operands = "IN.safetensors OUT.safetensors",
     .text =
         "Computes one pass without sampling. The names of the input's tensors choose the part: pcm "

@@ -29,7 +29,7 @@ static enum err read_key(char *key, size_t cap, const char *path)
         if (b.p[n_line++] > ' ')
             len = n_line;
     if (err == ERR_LIMIT)
-        err = err_set(ERR_AUTH, "%s: more than 64 KiB are no file with a key", path);
+        err = err_set(ERR_AUTH, "%s: larger than 64 KiB, not a key file", path);
     if (!err && (len < 8 || len >= cap || !is_word(b.p, len)))
         err = err_set(ERR_AUTH, "%s: the key must have 8 to %zu characters and no blanks", path,
                       cap - 1);

@@ -240,14 +240,14 @@ static const enum option options[] = { OPT_MODEL, OPT_DECODE, OPT_JSON, OPTION_C
 
 const struct command cmd_tokenize = {
     .name = "tokenize",
-    .summary = "text to token ids and back",
+    .summary = "convert text to token ids and back",
     .operands = "",
     .text = "Reads lines on standard input and writes one line for each: the ids of its text, "
             "separated by blanks, or with --decode the text of its ids. With --json a line is a "
             "JSON string and the answer a JSON array, or the other way round; that is the way for "
-            "text with line breaks. No bos or eos is added. The answers come when all lines are "
-            "read: a line that is wrong leaves nothing on standard output, unless the answers "
-            "before it are more than 64 MiB.",
+            "text with line breaks. No bos or eos is added. Output appears once all lines have "
+            "been read, so a bad line leaves standard output empty, unless more than 64 MiB had "
+            "to be written before it.",
     .example = "echo \"what is two plus two\" | parley tokenize --model tiny-voice",
     .run = run,
     .options = options,

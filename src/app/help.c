@@ -18,32 +18,32 @@ void help_overview(struct buf *out)
                      "  parley --version     the version, one line\n");
 }
 
-/* Breaks text at blanks so that lines fit a terminal; later lines begin with indent blanks. */
-static int add_wrapped(struct buf *out, const char *text, int column, int indent)
+/* Breaks text at blanks so that lines fit a terminal, and where it says so; later lines begin with
+ * indent blanks. */
+static void add_wrapped(struct buf *out, const char *text, int column, int indent)
 {
-    bool is_first = column == indent;
-
     while (*text) {
-        int len = (int)strcspn(text, " ");
-        if (!is_first && column + 1 + len > WIDTH) {
-            buf_add_fmt(out, "\n%*s", indent, "");
+        int  len = (int)strcspn(text, " \n");
+        bool ends_line = text[len] == '\n';
+
+        buf_add(out, text, (size_t)len);
+        column += len;
+        text += len + (text[len] != 0);
+        if (ends_line || column + 1 + (int)strcspn(text, " \n") > WIDTH) {
+            buf_add_fmt(out, "\n%*s", *text ? indent : 0, "");
             column = indent;
-        } else if (!is_first) {
+        } else if (*text) {
             buf_add_byte(out, ' ');
             column++;
         }
-        buf_add(out, text, (size_t)len);
-        is_first = false;
-        column += len;
-        text += len + (text[len] == ' ');
     }
-    return column;
 }
 
 static void add_option(struct buf *out, enum option o)
 {
     const struct option_row *row = &options_rows[o];
     size_t                   before = out->len;
+    char                     text[256];
 
     buf_add_fmt(out, "  --%s%s%s", row->name, *row->arg ? " " : "", row->arg);
     int column = (int)(out->len - before);
@@ -52,12 +52,8 @@ static void add_option(struct buf *out, enum option o)
         column = 0;
     }
     buf_add_fmt(out, "%*s", HELP_COLUMN - column, "");
-    column = add_wrapped(out, row->help, HELP_COLUMN, HELP_COLUMN);
-    if (*row->dflt) {
-        char dflt[80];
-        snprintf(dflt, sizeof dflt, "[%s]", row->dflt);
-        add_wrapped(out, dflt, column, HELP_COLUMN);
-    }
+    snprintf(text, sizeof text, *row->dflt ? "%s [%s]" : "%s", row->help, row->dflt);
+    add_wrapped(out, text, HELP_COLUMN, HELP_COLUMN);
     buf_add_byte(out, '\n');
 }
 
@@ -81,6 +77,8 @@ static void add_roff(struct buf *out, const char *text)
             buf_add_str(out, "\\-");
         else if (*p == '\\')
             buf_add_str(out, "\\e");
+        else if (*p == '\n')
+            buf_add_str(out, "\n.br\n");
         else if ((*p == '.' || *p == '\'') && (p == text || p[-1] == '\n'))
             buf_add_fmt(out, "\\&%c", *p);
         else
@@ -133,10 +131,10 @@ static void man_option(struct buf *out, enum option o)
 
 static const char man_end[] =
     ".SH ENVIRONMENT\n"
-    "Every setting has a variable: \\fBPARLEY_\\fR and its name in capitals, as\n"
-    "\\fBPARLEY_THREADS\\fR. \\fBPARLEY_MODELS\\fR holds further folders with models, colons\n"
-    "between them. \\fBNO_COLOR\\fR is honoured. A setting that is on or off is true (1) or\n"
-    "false (0), here and in the file. Models named owner/name are looked for in\n"
+    "Every setting has a variable: \\fBPARLEY_\\fR and its name in capitals, with _ for \\-, as\n"
+    "\\fBPARLEY_MAX_TALKS\\fR; of a list it holds one value. \\fBPARLEY_MODELS\\fR holds further\n"
+    "folders with models, colons between them. \\fBNO_COLOR\\fR is honoured. A setting that is\n"
+    "on or off is true (1) or false (0), here and in the file. Models named owner/name are looked for in\n"
     "\\fBHF_HUB_CACHE\\fR, else in hub of \\fBHF_HOME\\fR, else in ~/.cache/huggingface/hub;\n"
     "\\fBXDG_CONFIG_HOME\\fR and \\fBXDG_CACHE_HOME\\fR stand for ~/.config and ~/.cache.\n"
     ".SH FILES\n"

@@ -150,7 +150,7 @@ int main(int argc, char **argv)
     if (!err)
         app_say_threads();
     if (err && !(err == ERR_INTERRUPTED && app_has_said())) {
-        err = err_set(err, "parley: %s", err_text(err)); /* with its name it is no longer either */
+        err = err_set(err, "parley: %s", err_text(err)); /* at most 300 bytes with that, too */
         app_say("%s", err_text(err));
     }
     return err_exit_code(err);

@@ -28,7 +28,6 @@ static bool is_flag(enum option o)
     return options_rows[o].kind == FLAG || options_rows[o].kind == ONCE_FLAG;
 }
 
-/* "$UNSET" in a script must not serve without a key, nor lose what was to be written. */
 static bool is_path(enum option o)
 {
     return options_rows[o].kind == PATH || options_rows[o].kind == ONCE_PATH;
@@ -211,8 +210,9 @@ static enum err set_value(struct app *app, enum option o, const char *text, enum
     if (v->n == OPTIONS_LIST_CAP)
         return err_set(ERR_USAGE, "%s: at most %d times", origin, OPTIONS_LIST_CAP);
     v->from = from;
+    /* A mistake, as "$UNSET" in a script: it would serve without a key, or lose the output. */
     if (is_path(o) && !*text)
-        return err_set(ERR_USAGE, "%s: an empty name; wanted: %s", origin, options_rows[o].arg);
+        return err_set(ERR_USAGE, "%s: is empty, it needs a name: %s", origin, options_rows[o].arg);
     if (is_choice(o)) {
         enum err err = check_choice(o, text, origin);
         if (err)
@@ -251,6 +251,14 @@ static enum err read_flag(struct app *app, int *i, int argc, char **argv)
     return set_value(app, o, argv[++*i], FROM_FLAG, origin);
 }
 
+static enum err refuse_operand(const struct command *c, const char *operand)
+{
+    if (c->max_operand == 0)
+        return err_set(ERR_USAGE, "'parley %s' takes no operand: '%s'", c->name, operand);
+    return err_set(ERR_USAGE, "'%s' is one operand too many for 'parley %s %s'", operand, c->name,
+                   c->operands);
+}
+
 enum err options_read_args(struct app *app, int argc, char **argv)
 {
     bool is_options = true;
@@ -267,8 +275,7 @@ enum err options_read_args(struct app *app, int argc, char **argv)
             err = err_set(ERR_USAGE, "'parley %s' has no option %s (see parley %s --help)",
                           app->command->name, argv[i], app->command->name);
         else if (app->n_operand == app->command->max_operand)
-            err = err_set(ERR_USAGE, "'%s' is one operand too many for 'parley %s %s'", argv[i],
-                          app->command->name, app->command->operands);
+            err = refuse_operand(app->command, argv[i]);
         else
             app->operand[app->n_operand++] = argv[i];
         if (err)
@@ -327,13 +334,13 @@ static enum err set_from_json(struct app *app, enum option o, const json_t *v)
         for (size_t i = 0; !err && i < json_array_size(v); i++) {
             const char *text = json_string_value(json_array_get(v, i));
             err = text ? set_value(app, o, text, FROM_FILE, origin)
-                       : err_set(ERR_USAGE, "%s: strings are wanted", origin);
+                       : err_set(ERR_USAGE, "%s: must be a list of strings", origin);
         }
         return err;
     }
     if (is_flag(o))
-        return err_set(ERR_USAGE, "%s: true or false is wanted", origin);
-    return err_set(ERR_USAGE, "%s: the value has the wrong kind", origin);
+        return err_set(ERR_USAGE, "%s: must be true or false", origin);
+    return err_set(ERR_USAGE, "%s: the value has the wrong type", origin);
 }
 
 static const char *setting_name_at(int i, const void *arg)
@@ -381,7 +388,7 @@ static enum err open_file(struct app *app)
         return OK;
     err = json_read_file(&app->file, app->file_path, 64 * 1024);
     if (!err && !json_is_object(app->file))
-        err = err_set(ERR_FORMAT, "%s: a JSON object is wanted", app->file_path);
+        err = err_set(ERR_FORMAT, "%s: must be a JSON object", app->file_path);
     return err ? err : check_file_keys(app);
 }
 
