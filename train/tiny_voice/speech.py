@@ -23,7 +23,7 @@ from .voices import UNKNOWN
 
 PARLEY_GAIN = 1.7
 # How many there are to draw from; how often it hears them is said in dialogues.py. Three hundred
-# words and five hundred phrasings want more than sums, which are of few words.
+# words and twelve hundred phrasings want more than sums, which are of few words.
 TRAIN_SHARE = dict(sum=0.22, faq=0.27, manners=0.07, count=0.04, list=0.02, say=0.28, stop=0.03,
                    ood=0.07)
 NATURAL = 0.2                           # share of the training questions by kokoro,
@@ -37,7 +37,7 @@ MURMURS = 96                            # recordings of many people at once, fiv
 SPLITS = ("train", "voice", "phrase", "other", "final_voice", "final_phrase", "other_final",
           "natural", "final_natural")
 TRAINING = ("train", "train_natural")
-PHRASING = dict(phrase="held", final_phrase="final")
+PHRASING = dict(train="train", train_natural="train", phrase="held", final_phrase="final")
 SHARD = 6000                            # questions in a file
 BEFORE, AFTER = 4, 6                    # frames of room before and after a question
 
@@ -107,7 +107,7 @@ def user_clip(seed, kind, split, folder, noise=None, snr_db=None, before=BEFORE,
     """
     rng = np.random.default_rng([seed, 78])
     whose = np.random.default_rng([seed // TAKES, 81]) if split == "train_natural" else rng
-    text, reply = phrases.ask(whose, kind, PHRASING.get(split, "train"))
+    text, reply = phrases.ask(whose, kind, PHRASING.get(split, "known"))
     said, voice = speak(rng, whose, kind, text, split)
     a, b = audio.speech_span(said.pcm)
     x = rooms.room(rng, said.pcm[a:b])
@@ -156,7 +156,7 @@ def murmur(seed, split="train"):
         at = -int(rng.integers(2 * RATE))
         who = voices.draw(rng, split)
         while at < len(y):
-            text, _ = phrases.ask(rng, "ood")
+            text, _ = phrases.ask(rng, "ood", PHRASING.get(split, "known"))
             x = voices.say(text, who).pcm
             x = x / max(1e-3, np.sqrt(np.mean(np.square(x)))) * rng.uniform(0.3, 1)
             first, n = max(0, -at), min(len(y) - max(at, 0), len(x) - max(0, -at))
