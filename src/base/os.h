@@ -107,6 +107,8 @@ bool os_stop_came(void); /* *flag is set */
  * that with ERR_INTERRUPTED, a write a moment later, for who still reads. name: for the sentence.
  * Regular files are written whole all the same. Bodies in os_stream.c. */
 enum err os_stream_write(int fd, const void *p, size_t len, const char *name) MUST_CHECK;
+/* As much of it as fd takes at once, perhaps nothing: *n bytes. Never waits. */
+enum err os_stream_try(int fd, const void *p, size_t len, size_t *n, const char *name) MUST_CHECK;
 /* At most cap bytes; *n 0: the end. */
 enum err os_stream_read(int fd, void *p, size_t cap, size_t *n, const char *name) MUST_CHECK;
 

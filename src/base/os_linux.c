@@ -14,6 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/os_cgroup.h"
+
 enum err os_exe_dir(char *out, size_t cap)
 {
     char    path[PATH_MAX];
@@ -30,21 +32,6 @@ enum err os_exe_dir(char *out, size_t cap)
     return OK;
 }
 
-/* The CPU quota of this container, rounded up; INT_MAX when there is none. */
-static int quota_cpus(void)
-{
-    long long quota = 0, period = 0;
-    int       n = INT_MAX;
-    FILE     *f = fopen("/sys/fs/cgroup/cpu.max", "re");
-    if (!f)
-        return n;
-    if (fscanf(f, "%lld %lld", &quota, &period) == 2 && quota > 0 && period > 0 &&
-        quota / period < 4096)
-        n = (int)((quota + period - 1) / period);
-    fclose(f);
-    return n;
-}
-
 /* The processors that the process was given, before any of its threads was pinned. */
 static pthread_once_t given_once = PTHREAD_ONCE_INIT;
 static cpu_set_t      given;
@@ -57,7 +44,7 @@ static void read_given(void)
 
 int os_cpu_count(void)
 {
-    int n_quota = quota_cpus();
+    int n_quota = os_cgroup_cpus("");
     pthread_once(&given_once, read_given);
     int n = CPU_COUNT(&given) < n_quota ? CPU_COUNT(&given) : n_quota;
     return n > 0 ? n : 1;

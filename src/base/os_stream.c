@@ -54,6 +54,25 @@ enum err os_stream_write(int fd, const void *p, size_t len, const char *name)
     return OK;
 }
 
+enum err os_stream_try(int fd, const void *p, size_t len, size_t *n, const char *name)
+{
+    const uint8_t *at = p;
+
+    for (*n = 0; *n < len;) {
+        struct pollfd ready = { .fd = fd, .events = POLLOUT };
+        size_t        left = len - *n;
+        if (poll(&ready, 1, 0) <= 0)
+            return OK;
+        ssize_t n_out = write(fd, at + *n, left < CHUNK ? left : CHUNK);
+        if (n_out < 0 && is_passing(errno))
+            return OK;
+        if (n_out < 0)
+            return err_set(ERR_IO, "%s: %s", name, strerror(errno));
+        *n += (size_t)n_out;
+    }
+    return OK;
+}
+
 enum err os_stream_read(int fd, void *p, size_t cap, size_t *n, const char *name)
 {
     int64_t end_ns = 0;
