@@ -6,6 +6,7 @@
 
 #include "app/gen_options.h"
 #include "app/step_times.h"
+#include "app/trickle.h"
 #include "base/log.h"
 #include "base/mailbox.h"
 #include "base/mem.h"
@@ -31,7 +32,8 @@ struct live {
     int64_t            heard_ns[N_ON_WAY]; /* the same of the frames that the engine has */
     int64_t            n_pushed, n_frame, n_late, n_underrun;
     struct step_times  steps, lags;
-    bool               has_word_line, has_lag_line; /* no line end yet on stdout, on stderr */
+    struct trickle     words, marks;                /* stdout; [LAG] on stderr */
+    bool               has_word_line, has_lag_line; /* no line end yet on them */
 };
 
 /* A signal handler may call it, too. */
@@ -114,14 +116,17 @@ static enum err listen(struct live *l)
     }
 }
 
-static void say_late(struct live *l, int64_t n)
+static enum err say_late(struct live *l, int64_t n)
 {
-    for (int64_t i = 0; i < n; i++) {
-        fputs("[LAG]", stderr);
+    enum err err = OK;
+
+    for (int64_t i = 0; !err && i < n; i++) {
+        err = trickle_add(&l->marks, "[LAG]");
         trace_instant(TRACE_IO, "lag", 1, l->n_frame);
     }
     l->n_late += n;
     l->has_lag_line = l->has_lag_line || n > 0;
+    return err;
 }
 
 /* Late is a step whose frame was whole more than a frame ago, and a loudspeaker that ran dry. */
@@ -133,10 +138,11 @@ static enum err take_event(struct live *l, const struct talk_event *ev)
     enum err err = step_times_add(&l->steps, ev->step_ns);
     if (!err)
         err = step_times_add(&l->lags, lag_ns);
-    say_late(l, (double)lag_ns > 1e9 / l->info.frame_rate_hz);
+    if (!err)
+        err = say_late(l, (double)lag_ns > 1e9 / l->info.frame_rate_hz);
     if (!err && ev->text[0]) {
         l->has_word_line = true;
-        err = app_print(bytes_str(ev->text));
+        err = trickle_add(&l->words, ev->text);
     }
     return err;
 }
@@ -160,9 +166,12 @@ static enum err speak(struct live *l)
         trace_span(TRACE_IO, "play", 1, ev.frame, t0_ns, os_now_ns());
     }
     sound_figures(l->sound, &f);
-    say_late(l, f.n_underrun - l->n_underrun);
+    if (!err)
+        err = say_late(l, f.n_underrun - l->n_underrun);
     l->n_underrun = f.n_underrun;
-    return err;
+    if (!err)
+        err = trickle_add(&l->words, NULL);
+    return err ? err : trickle_add(&l->marks, NULL);
 }
 
 static enum err run_loop(struct live *l)
@@ -184,9 +193,17 @@ static enum err end_lines(struct live *l)
 {
     bool is_shared = os_is_terminal(1) && os_is_terminal(2);
 
+    enum err err = OK, words_err = OK;
+
     if (l->has_lag_line && !(is_shared && l->has_word_line))
-        fputc('\n', stderr);
-    return l->has_word_line ? app_print(bytes_str("\n")) : OK;
+        err = trickle_add(&l->marks, "\n");
+    if (!err)
+        err = trickle_flush(&l->marks);
+    if (l->has_word_line)
+        words_err = trickle_add(&l->words, "\n");
+    if (!words_err)
+        words_err = trickle_flush(&l->words);
+    return err ? err : words_err;
 }
 
 static void say_figures(struct live *l)
@@ -204,15 +221,18 @@ static void say_figures(struct live *l)
 static void close_live(struct live *l)
 {
     talk_close(&l->talk);
-    sound_close(&l->sound);
+    bool is_quiet = sound_close(&l->sound);
     /* A large model loads for longer than anyone waits after Ctrl-C: the process ends with it. */
     if (app_stop_signal() && l->engine && l->info.state == ENGINE_LOADING)
         return;
     engine_close(&l->engine);
     app_catch_signals(NULL, NULL);
-    mailbox_close(&l->bell);
+    if (is_quiet) /* else the device may still ring it */
+        mailbox_close(&l->bell);
     step_times_fini(&l->steps);
     step_times_fini(&l->lags);
+    trickle_fini(&l->words);
+    trickle_fini(&l->marks);
     mem_free(l->frame);
     mem_free(l->kept);
 }
@@ -223,6 +243,8 @@ enum err talk_live_run(struct app *app)
     if (!l)
         return ERR_NOMEM;
     l->app = app;
+    trickle_init(&l->words, 1, "standard output");
+    trickle_init(&l->marks, 2, "standard error");
     enum err err = open_live(l);
     if (!err) {
         app_say("Speak; Ctrl-C ends the talk.");

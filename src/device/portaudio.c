@@ -92,11 +92,8 @@ enum err portaudio_open(struct portaudio *pa)
 
 void portaudio_close(struct portaudio *pa)
 {
-    if (pa->is_initialized) {
-        int kept = portaudio_hush();
+    if (pa->is_initialized)
         pa->Terminate();
-        portaudio_unhush(kept);
-    }
     pa->is_initialized = false;
     os_lib_close(&pa->lib);
     os_lib_close(&pa->alsa);

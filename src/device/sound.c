@@ -128,7 +128,8 @@ static void on_end(void *user)
 
 /* Opening. */
 
-/* A device by number, or the first whose name has the text, with channels in this direction. */
+/* A device by number, else the first whose name has the text, with channels in this direction. A
+ * number is not looked for in names: they are full of digits. */
 static PaDeviceIndex find_device(const struct portaudio *pa, const char *wanted, bool is_input)
 {
     char *end = NULL;
@@ -136,10 +137,11 @@ static PaDeviceIndex find_device(const struct portaudio *pa, const char *wanted,
     if (!wanted)
         return is_input ? pa->GetDefaultInputDevice() : pa->GetDefaultOutputDevice();
     long number = strtol(wanted, &end, 10);
+    bool is_number = *wanted && !*end;
     for (PaDeviceIndex i = 0; i < pa->GetDeviceCount(); i++) {
         const PaDeviceInfo *info = pa->GetDeviceInfo(i);
         int                 n = is_input ? info->maxInputChannels : info->maxOutputChannels;
-        if (n > 0 && ((*wanted && !*end && number == i) || strstr(info->name, wanted)))
+        if (n > 0 && (is_number ? number == i : strstr(info->name, wanted) != NULL))
             return i;
     }
     return paNoDevice;
@@ -268,14 +270,14 @@ static void close_side(struct side *side)
     mem_free(side->scratch);
 }
 
-void sound_close(struct sound **sp)
+bool sound_close(struct sound **sp)
 {
     struct sound     *s = *sp;
     struct os_thread *closer = NULL;
 
     *sp = NULL;
     if (!s)
-        return;
+        return true;
     int     kept = portaudio_hush();
     int64_t deadline_ns = os_now_ns() + CLOSE_NS;
     bool    is_running = s->in.stream || s->out.stream;
@@ -285,11 +287,12 @@ void sound_close(struct sound **sp)
         os_futex_wait(&s->is_closed, 0, deadline_ns);
     portaudio_unhush(kept);
     if (!atomic_load(&s->is_closed))
-        return; /* its threads may still use all of it */
+        return false; /* its threads may still use all of it */
     os_thread_join(&closer);
     close_side(&s->in);
     close_side(&s->out);
     mem_free(s);
+    return true;
 }
 
 /* Frames. */
@@ -410,6 +413,8 @@ enum err sound_list(struct buf *out, bool as_json)
     for (int i = 0; i < n; i++)
         list_device(out, i, pa.GetDeviceInfo(i), as_json);
     buf_add_str(out, as_json ? "\n]\n" : "");
+    int kept = portaudio_hush();
     portaudio_close(&pa);
+    portaudio_unhush(kept);
     return err;
 }

@@ -35,8 +35,9 @@ struct sound_figures {
 /* Finds both devices. No library, no device, no input or no output: ERR_HARDWARE and a sentence
  * that says which. */
 enum err sound_open(struct sound **out, const struct sound_options *o) MUST_CHECK;
-/* The device is given half a second to end; one that hangs is left behind with its memory. */
-void sound_close(struct sound **s);
+/* The device is given half a second to end. False: it hangs, is left behind with its memory, and
+ * may still call wake(). */
+bool sound_close(struct sound **s);
 /* Both directions run from now on, in frames of frame_size samples at rate_hz. Once. */
 enum err sound_start(struct sound *s, int rate_hz, int frame_size) MUST_CHECK;
 

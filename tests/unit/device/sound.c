@@ -34,8 +34,9 @@ static struct fake {
 static atomic_bool hangs; /* its own: a thread left behind reads it */
 
 static const PaDeviceInfo devices[] = {
-    { .name = "Built-in Microphone", .maxInputChannels = 2, .defaultSampleRate = 44100 },
+    { .name = "Built-in Microphone 2", .maxInputChannels = 2, .defaultSampleRate = 44100 },
     { .name = "Built-in \"Box\"", .maxOutputChannels = 2, .defaultSampleRate = 48000 },
+    { .name = "USB", .maxInputChannels = 1, .defaultSampleRate = 48000 },
 };
 
 static const char *fake_text(PaError e)
@@ -381,6 +382,18 @@ TEST(a_machine_without_devices_is_told_apart)
     CHECK(!s);
 }
 
+TEST(a_number_is_a_place_in_the_list_and_no_part_of_a_name)
+{
+    struct sound_options o = { .wake = count_wake, .input = "2" };
+    struct sound        *s = NULL;
+
+    fake = (struct fake){ .n_device = 3, .in_hz = 8000 };
+    CHECK(sound_open(&s, &o) == OK);
+    CHECK(sound_start(s, RATE, FRAME) == ERR_HARDWARE);
+    CHECK_STR(err_text(ERR_HARDWARE), "the microphone 'USB' does not open: Invalid sample rate");
+    sound_close(&s);
+}
+
 TEST(a_device_that_does_not_open_is_named)
 {
     struct sound_options o = { .wake = count_wake };
@@ -402,7 +415,7 @@ TEST(a_device_that_hangs_does_not_hold_the_end)
     struct sound *s = open_sound();
     int64_t       t0_ns = os_now_ns();
 
-    sound_close(&s);
+    CHECK(!sound_close(&s));
     CHECK(!s);
     CHECK(os_now_ns() - t0_ns < 900000000);
     hangs = false;
@@ -442,7 +455,7 @@ TEST(devices_are_listed_as_text_and_as_json)
     CHECK_STR(
         (char *)out.p,
         "[\n"
-        "  {\"number\": 0, \"name\": \"Built-in Microphone\", \"inputs\": 2, \"outputs\": 0, "
+        "  {\"number\": 0, \"name\": \"Built-in Microphone 2\", \"inputs\": 2, \"outputs\": 0, "
         "\"rate\": 44100},\n"
         "  {\"number\": 1, \"name\": \"Built-in \\\"Box\\\"\", \"inputs\": 0, \"outputs\": 2, "
         "\"rate\": 48000}\n]\n");
