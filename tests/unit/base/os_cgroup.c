@@ -9,10 +9,12 @@
 
 #include "check.h"
 
+#define CAP 4096
+
 /* A file of a machine that is laid out under root, with the folders above it. */
 static void lay(const char *root, const char *path, const char *text)
 {
-    char  full[1024];
+    char  full[CAP + 256];
     FILE *f;
 
     snprintf(full, sizeof full, "%s%s", root, path);
@@ -24,17 +26,17 @@ static void lay(const char *root, const char *path, const char *text)
     CHECK(f && fputs(text, f) >= 0 && fclose(f) == 0);
 }
 
-static void begin(char *root, size_t cap)
+static void begin(char *root)
 {
-    snprintf(root, cap, "%s", check_tmp("cgroup-XXXXXX"));
+    snprintf(root, CAP, "%s", check_tmp("cgroup-XXXXXX"));
     CHECK(mkdtemp(root));
 }
 
 TEST(a_machine_without_groups_has_no_limit)
 {
-    char root[512];
+    char root[CAP];
 
-    begin(root, sizeof root);
+    begin(root);
     CHECK_INT(os_cgroup_cpus(root), INT_MAX);
     lay(root, "/proc/self/cgroup", "0::/\n");
     CHECK_INT(os_cgroup_cpus(root), INT_MAX);
@@ -44,9 +46,9 @@ TEST(a_machine_without_groups_has_no_limit)
 
 TEST(a_container_s_limit_is_at_its_root)
 {
-    char root[512];
+    char root[CAP];
 
-    begin(root, sizeof root);
+    begin(root);
     lay(root, "/proc/self/cgroup", "0::/\n");
     lay(root, "/sys/fs/cgroup/cpu.max", "250000 100000\n");
     CHECK_INT(os_cgroup_cpus(root), 3);
@@ -54,9 +56,9 @@ TEST(a_container_s_limit_is_at_its_root)
 
 TEST(a_unit_s_limit_is_the_least_of_its_groups)
 {
-    char root[512];
+    char root[CAP];
 
-    begin(root, sizeof root);
+    begin(root);
     lay(root, "/proc/self/cgroup", "0::/system.slice/parley.service\n");
     lay(root, "/sys/fs/cgroup/system.slice/parley.service/cpu.max", "400000 100000\n");
     CHECK_INT(os_cgroup_cpus(root), 4);
@@ -66,9 +68,9 @@ TEST(a_unit_s_limit_is_the_least_of_its_groups)
 
 TEST(version_1_has_a_tree_for_the_controller)
 {
-    char root[512];
+    char root[CAP];
 
-    begin(root, sizeof root);
+    begin(root);
     lay(root, "/proc/self/cgroup",
         "12:cpuset:/a\n4:cpu,cpuacct:/docker/0123\n1:name=systemd:/docker/0123\n");
     lay(root, "/sys/fs/cgroup/cpu,cpuacct/docker/0123/cpu.cfs_quota_us", "150000\n");
