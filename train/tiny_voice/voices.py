@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from . import accents, alignment, audio, espeak, neural, throat
+from . import accents, alignment, audio, espeak, gnuspeech, neural, rhvoice, throat
 from .audio import RATE
 from .espeak import Speech
 
@@ -38,7 +38,8 @@ HELD_VARIANTS = dict(voice="m6 f4 Marco klatt3".split(), final="Andrea caleb ste
 HELD_SYNTHESISER = dict(other="flite slt", other_final="festival cmu_us_slt_arctic_hts")
 TRAINED = {"espeak": 0.48, "neural hibari": 0.15, "neural joe": 0.06, "flite awb": 0.07,
            "flite rms": 0.07, "flite kal16": 0.02, "flite kal": 0.01, "festival ked_diphone": 0.04,
-           "festival kal_diphone": 0.02, "pico en-US": 0.04, "pico en-GB": 0.04}
+           "festival kal_diphone": 0.02, "pico en-US": 0.04, "pico en-GB": 0.04,
+           "rhvoice Clb": 0.06, "rhvoice Bdl": 0.04, "rhvoice Alan": 0.04, "gnuspeech": 0.08}
 
 STRANGERS = 0.7         # share of espeak's speakers whose variant is drawn by chance
 OTHER_THROATS = 0.4     # share of all speakers whose formants are moved, see throat.py
@@ -192,6 +193,10 @@ def has(synthesiser):
         return importlib.util.find_spec("py_nanotts") is not None
     if program == "neural":
         return neural.has(voice)
+    if program == "rhvoice":
+        return rhvoice.has(voice)
+    if program == "gnuspeech":
+        return gnuspeech.has()
     return program == "espeak" or shutil.which(program) is not None
 
 
@@ -266,9 +271,13 @@ def _draw(rng, split):
     if program == "neural hibari":
         return dict(program=program, size=1.0, stretch=float(rng.uniform(0.75, 1.3)),
                     person=neural.draw_person(rng), accent=draw_accent(rng))
+    if program == "gnuspeech":
+        return dict(program=program, size=1.0, stretch=float(rng.uniform(0.75, 1.3)),
+                    tube=gnuspeech.draw_tube(rng), accent={})
     if program != "espeak":
         return dict(program=program, size=float(np.exp(rng.uniform(-0.2, 0.26))),
                     stretch=float(rng.uniform(0.75, 1.3)), variety=float(rng.uniform(0.3, 0.9)),
+                    pitch=float(np.exp(rng.uniform(-0.25, 0.25))),
                     accent=draw_accent(rng) if program == "neural joe" else {})
     accent, variants = str(rng.choice(ACCENTS)), VARIANTS
     if split != "train":
@@ -294,8 +303,13 @@ def draw_natural(whose, rng):
                 throat=throat.draw(rng) if rng.random() < OTHER_THROATS else None)
 
 
-def _untimed(text, voice, who, stretch):
+def _untimed(text, who, stretch):
     """By a synthesiser that does not tell what it says when. -> float32 [n]"""
+    program, _, voice = who["program"].partition(" ")
+    if program == "rhvoice":
+        return rhvoice.say(text, voice, stretch, who["pitch"])
+    if program == "gnuspeech":
+        return gnuspeech.say(text, who["tube"], stretch)
     if voice == "hibari":
         return neural.say_hibari(text, 1 / stretch, who["person"], who["accent"])
     if voice == "kokoro":
@@ -322,11 +336,11 @@ def say(text, who):
                        who["range"], who.get("variant"))
     elif program == "flite":
         said = _flite(text, voice, who["stretch"] * size)
-    elif program in ("pico", "neural"):
-        said = timed(text, _untimed(text, voice, who, who["stretch"] * size),
-                     "en-gb-x-rp" if voice == "en-GB" else "en-us", who["accent"])
-    else:
+    elif program == "festival":
         said = _festival_say(text, voice, who["stretch"] * size)
+    else:
+        like = {"en-GB": "en-gb-x-rp", "Alan": "en-gb-scotland"}.get(voice, "en-us")
+        said = timed(text, _untimed(text, who, who["stretch"] * size), like, who["accent"])
     if size != 1:
         pcm = audio.resample(said.pcm, round(RATE * size / 50) * 50)
         said = Speech(pcm, [(w, b / size, e / size) for w, b, e in said.words],
