@@ -56,16 +56,24 @@ static bool find_beside_binary(char *out, size_t cap, const char *name)
     return false;
 }
 
+/* As the package huggingface_hub looks for it. */
 static bool cache_root(char *out, size_t cap)
 {
-    const char *hub = getenv("HF_HUB_CACHE"), *home = getenv("HF_HOME");
+    static const struct {
+        const char *variable, *folder;
+    } places[] = { { "HF_HUB_CACHE", "" },
+                   { "HUGGINGFACE_HUB_CACHE", "" },
+                   { "HF_HOME", "hub" },
+                   { "XDG_CACHE_HOME", "huggingface/hub" },
+                   { "HOME", ".cache/huggingface/hub" } };
 
-    if (hub && *hub)
-        return copy_path(out, cap, hub) == OK;
-    if (home && *home)
-        return os_join(out, cap, home, "hub") == OK;
-    const char *user = getenv("HOME");
-    return user && os_join(out, cap, user, ".cache/huggingface/hub") == OK;
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        const char *value = getenv(places[i].variable);
+        if (value && *value)
+            return (*places[i].folder ? os_join(out, cap, value, places[i].folder)
+                                      : copy_path(out, cap, value)) == OK;
+    }
+    return false;
 }
 
 /* hub/models--owner--name/refs/main names the snapshot. */
