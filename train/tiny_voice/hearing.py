@@ -197,12 +197,13 @@ class Ensemble(nn.Module):
     """Everything that learns to hear."""
 
     def __init__(self, mimi, lm, vocabulary, dim, silence, spoken):
-        """`silence` [8], `spoken` [8, n]: Parley's codes while it says nothing, and of all it says
-        """
+        """`vocabulary`: of the users' words; `silence` [8], `spoken` [8, n]: Parley's codes while
+        it says nothing, and of all it says"""
         super().__init__()
         width, tables = lm.dim, lm.num_audio_codebooks - lm.dep_q
         self.mimi, self.lm, self.reader = mimi, lm, Reader(dim, width, tables, lm.card)
-        self.heads, self.ear = Heads(dim), nn.Linear(width, vocabulary + 1)
+        self.heads, self.ear = Heads(dim), nn.Linear(width, len(vocabulary) + 1)
+        self.vocabulary = vocabulary
         self.silence, self.spoken = silence, spoken
 
     def train(self, mode=True):
@@ -304,10 +305,17 @@ def take_heads(net, source):
     -> whether the run left it"""
     path = Path(source) / "listening.pt"
     left = torch.load(path, map_location="cpu", weights_only=True) if path.exists() else {}
-    if "heads" in left:
-        net.heads.load_state_dict(left["heads"])
-        net.ear.load_state_dict(left["ear"])
-    return "heads" in left
+    if "heads" not in left or "vocabulary" not in left:
+        return False
+    net.heads.load_state_dict(left["heads"])
+    rows = [(net.vocabulary[word], old) for word, old in left["vocabulary"].items()
+            if word in net.vocabulary]
+    new, old = torch.tensor([(0, 0), *rows]).T          # words may have come since: those are new
+    with torch.no_grad():
+        for mine, given in ((net.ear.weight, left["ear"]["weight"]),
+                            (net.ear.bias, left["ear"]["bias"])):
+            mine[new] = given[old].to(mine)
+    return True
 
 
 def learn_heads(net, loss_of):
@@ -338,7 +346,7 @@ def train(data, run, device, minutes, size, frames, models, rate, seed, dim, lay
     old = copy.deepcopy(mimi).eval()
     bank = Bank(data, run, world, codes=False)
     lm, _ = language_model.make(bank.tokenizer, device, dim, layers, context)
-    net = Ensemble(mimi, lm, len(bank.vocabulary), config["seanet"]["dimension"],
+    net = Ensemble(mimi, lm, bank.vocabulary, config["seanet"]["dimension"],
                    *(codes.to(device) for codes in tokens.own_codes(run))).to(device)
     if source:
         net.reader.learn_from(mimi, language_model.begin_from(lm, bank.tokenizer, source))
@@ -376,5 +384,6 @@ def export(net, config, run):
     """The codec, and what the language model begins from."""
     codec.export(net.mimi, config, run)
     net.reader.write_to(net.mimi, net.lm.emb[net.lm.dep_q:])
-    state = dict(lm=net.lm.state_dict(), ear=net.ear.state_dict(), heads=net.heads.state_dict())
+    state = dict(lm=net.lm.state_dict(), ear=net.ear.state_dict(), heads=net.heads.state_dict(),
+                 vocabulary=net.vocabulary)
     training.write_atomically(run / "listening.pt", lambda path: torch.save(state, path))
