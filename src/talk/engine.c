@@ -14,8 +14,9 @@
 #define GATHER_NS  10000000LL   /* a frame waits this long for the other lanes */
 #define EXPECT_NS  200000000LL  /* a lane that sent nothing for this long is not waited for */
 #define BLOCKED_NS 2000000000LL /* a reader that takes nothing for this long ends its talk */
-#define MIC_MS     480
-#define SPEAKER_MS 640
+#define RING_MS    640          /* of sound in a mic ring, and in a speaker ring */
+#define EVENTS_CAP 256
+#define FORCED_CAP 256
 
 struct engine {
     /* fixed after open */
@@ -77,19 +78,20 @@ static enum err open_lane(struct engine *e, struct talk *t, int lane)
     t->engine = e;
     t->lane = lane;
     t->frame_size = codec->frame_size;
+    t->n_frame_cap = (size_t)n_frames_of(codec, RING_MS);
     t->mic_size = sizeof(struct lane_mic) + frame;
     t->outbox = mem_zalloc(t->mic_size);
     t->pending = mem_zalloc(t->mic_size);
     t->sound = mem_zalloc(frame);
     enum err err = t->outbox && t->pending && t->sound ? OK : ERR_NOMEM;
     if (!err)
-        err = ring_open(&t->mic, (size_t)n_frames_of(codec, MIC_MS), t->mic_size);
+        err = ring_open(&t->mic, t->n_frame_cap, t->mic_size);
     if (!err)
-        err = ring_open(&t->speaker, (size_t)n_frames_of(codec, SPEAKER_MS), frame);
+        err = ring_open(&t->speaker, t->n_frame_cap, frame);
     if (!err)
-        err = ring_open(&t->events, 256, sizeof(struct talk_event));
+        err = ring_open(&t->events, EVENTS_CAP, sizeof(struct talk_event));
     if (!err)
-        err = ring_open(&t->forced, 256, sizeof(int32_t));
+        err = ring_open(&t->forced, FORCED_CAP, sizeof(int32_t));
     return err;
 }
 
@@ -172,17 +174,15 @@ static void end_with(struct talk *t, enum err err)
 
 /* Ticks. */
 
-static bool has_room(const struct engine *e, const struct talk *t)
+static bool has_room(const struct talk *t)
 {
-    const struct mimi_info *codec = duplex_codec(e->duplex);
-    return ring_count(t->speaker) < (size_t)n_frames_of(codec, SPEAKER_MS) &&
-           ring_count(t->events) < 256;
+    return ring_count(t->speaker) < t->n_frame_cap && ring_count(t->events) < EVENTS_CAP;
 }
 
 /* A lane whose reader does not take its sound waits; the others do not wait for it. */
-static bool is_blocked(struct engine *e, struct talk *t, int64_t now_ns)
+static bool is_blocked(struct talk *t, int64_t now_ns)
 {
-    if (has_room(e, t)) {
+    if (has_room(t)) {
         t->blocked_since_ns = 0;
         return false;
     }
@@ -224,7 +224,7 @@ static void gather_lane(struct engine *e, struct talk *t, struct gather *g, int6
         g->due_ns = due_ns > now_ns && due_ns < g->due_ns ? due_ns : g->due_ns;
         return;
     }
-    if (is_blocked(e, t, now_ns)) {
+    if (is_blocked(t, now_ns)) {
         int64_t give_up_ns = t->blocked_since_ns + BLOCKED_NS + 1;
         g->look_ns = give_up_ns < g->look_ns ? give_up_ns : g->look_ns;
         return;

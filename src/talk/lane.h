@@ -28,11 +28,12 @@ struct talk {
     struct engine *engine;
     int            lane;
     int            frame_size;
-    size_t         mic_size; /* bytes of a lane_mic */
-    struct ring   *mic;      /* caller -> engine, lane_mic */
-    struct ring   *speaker;  /* engine -> caller, frames */
-    struct ring   *events;   /* engine -> caller, talk_event */
-    struct ring   *forced;   /* caller -> engine, int32_t */
+    size_t         mic_size;    /* bytes of a lane_mic */
+    size_t         n_frame_cap; /* of mic and of speaker, whose rings may have room for more */
+    struct ring   *mic;         /* caller -> engine, lane_mic */
+    struct ring   *speaker;     /* engine -> caller, frames */
+    struct ring   *events;      /* engine -> caller, talk_event */
+    struct ring   *forced;      /* caller -> engine, int32_t */
     /* caller, before LANE_OPENING */
     struct talk_options options;
     /* caller only */

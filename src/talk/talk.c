@@ -31,10 +31,11 @@ int talk_lane(const struct talk *t)
 
 bool talk_push(struct talk *t, const float *frame)
 {
+    if (ring_count(t->mic) >= t->n_frame_cap)
+        return false;
     t->outbox->at_ns = os_now_ns();
     memcpy(t->outbox->pcm, frame, (size_t)t->frame_size * sizeof *frame);
-    if (ring_push(t->mic, t->outbox, 1) == 0)
-        return false;
+    must(ring_push(t->mic, t->outbox, 1) == 1);
     engine_wake(t->engine);
     return true;
 }

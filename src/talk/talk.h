@@ -4,7 +4,7 @@
  * A talk holds a lane of the engine from open to close. Its rings join the two threads:
  *
  * | queue   | pusher -> popper | item        | room   | when full |
- * | mic     | caller -> engine | codec frame | 480 ms | the caller keeps the frame and reads less |
+ * | mic     | caller -> engine | codec frame | 640 ms | the caller keeps the frame and reads less |
  * | speaker | engine -> caller | codec frame | 640 ms | the lane waits; 2 s of it ends the talk |
  * | events  | engine -> caller | step        | 256    | the lane waits |
  * | forced  | caller -> engine | text token  | 256    | talk_force_text says false |
