@@ -120,7 +120,7 @@ static void on_audio(struct packet_room *r, struct bytes payload)
 
     if (!room) {
         r->stats.input_dropped++;
-        metric_inc(M_MIC_DROPPED_FRAMES_TOTAL);
+        metric_inc(M_MIC_DROPPED_PACKETS_TOTAL);
         return;
     }
     seat_wrote(&r->seat, (size_t)packet_copy_samples(room, (int)n, payload, 0));

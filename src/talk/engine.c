@@ -190,7 +190,7 @@ static bool is_blocked(struct talk *t, int64_t now_ns)
         t->blocked_since_ns = now_ns;
     if (now_ns - t->blocked_since_ns > BLOCKED_NS && talk_status(t) == OK) {
         log_warn("talk ended: its reader took nothing for 2 s lane=%d", t->lane);
-        metric_inc(M_SPEAKER_DROPPED_FRAMES_TOTAL);
+        metric_inc(M_TALKS_STALLED_TOTAL);
         end_with(t, ERR_LIMIT);
     }
     return true;

@@ -294,6 +294,7 @@ TEST(a_reader_that_stalls_ends_its_own_talk_only)
     struct talk      *stalled = fixture_open(e, 1), *other = fixture_open(e, 2);
     float             pcm[FRAME] = { 0 };
     int64_t           begin_ns = os_now_ns(), worst_ns = 0;
+    int64_t           n_stalled = metric_get(M_TALKS_STALLED_TOTAL);
     int               n_event = 0;
     struct talk_event ev;
 
@@ -310,6 +311,7 @@ TEST(a_reader_that_stalls_ends_its_own_talk_only)
     }
     int64_t ended_ns = os_now_ns();
     CHECK_INT(talk_status(stalled), ERR_LIMIT);
+    CHECK_INT(metric_get(M_TALKS_STALLED_TOTAL) - n_stalled, 1);
     CHECK_INT(talk_status(other), OK);
     CHECK(ended_ns - begin_ns > 2000000000 && n_event > 20);
     CHECK(worst_ns < 1900000000); /* nobody waited the two seconds with it */
