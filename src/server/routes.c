@@ -7,10 +7,10 @@
 
 #define PACKET_PORT 8788 /* SolaceLive's clients use any path there */
 
-extern const struct room room_voice, room_packet;
+extern const struct room room_chat, room_packet;
 
 static const struct route routes[] = {
-    { "/api/chat", true, NULL, &room_voice },       { "/packet", true, NULL, &room_packet },
+    { "/api/chat", true, NULL, &room_chat },        { "/packet", true, NULL, &room_packet },
     { "/health", false, room_admin_health, NULL },  { "/readyz", false, room_admin_readyz, NULL },
     { "/metrics", true, room_admin_metrics, NULL },
 };

@@ -59,7 +59,7 @@ enum err server_open(struct server **out, const struct server_options *o)
     s->state.wake = host_wake;
     s->state.wake_arg = s->host;
     if (!err)
-        err = voice_codec_open(&s->state.codec, host_wake, s->host);
+        err = chat_codec_open(&s->state.codec, host_wake, s->host);
     if (err)
         server_close(&s);
     else
@@ -92,9 +92,9 @@ void server_close(struct server **sp)
         return;
     /* The codec wakes the host until it has ended; rooms close their lines with the host. */
     if (s->state.codec)
-        voice_codec_stop(s->state.codec);
+        chat_codec_stop(s->state.codec);
     host_close(&s->host);
-    voice_codec_close(&s->state.codec);
+    chat_codec_close(&s->state.codec);
     for (int i = 0; i < s->n_listener; i++)
         listener_close(&s->listener[i]);
     mem_free(s);

@@ -4,13 +4,13 @@
 #define SERVER_SERVER_STATE_H
 
 #include "server/access.h"
-#include "server/voice_codec.h"
+#include "server/chat_codec.h"
 #include "talk/engine.h"
 
 struct server_state {
-    struct engine      *engine;
-    struct voice_codec *codec;
-    struct access       access;
+    struct engine     *engine;
+    struct chat_codec *codec;
+    struct access      access;
     void (*wake)(void *arg); /* any thread: the io thread looks at all rooms */
     void *wake_arg;
     void (*tune)(struct lm_gen_options *gen, const void *arg);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "server/voice_codec.h"
+#include "server/chat_codec.h"
 
 #include <stdatomic.h>
 #include <string.h>
@@ -27,59 +27,59 @@ struct heard {
 
 struct said {
     bool  has_sound;
-    char  text[VOICE_TEXT_CAP];
+    char  text[CHAT_TEXT_CAP];
     float pcm[]; /* [frame_size] */
 };
 
 struct made {
     bool     has_sound;
-    char     text[VOICE_TEXT_CAP];
+    char     text[CHAT_TEXT_CAP];
     int      n_packet;
     size_t   len;
     uint16_t size[]; /* [max_packet], then the packets' bytes */
 };
 
-struct voice_line {
+struct chat_line {
     /* fixed after open */
-    struct voice_codec *codec;
-    int                 frame_size, packet_smp, n_48k, max_packet, max_smp, lane;
-    size_t              said_size, made_size;
-    struct ring        *heard, *samples, *said, *packets;
+    struct chat_codec *codec;
+    int                frame_size, packet_smp, n_48k, max_packet, max_smp, lane;
+    size_t             said_size, made_size;
+    struct ring       *heard, *samples, *said, *packets;
     /* io only */
-    struct heard      *heard_out; /* what is pushed next */
-    struct said       *said_out;
-    struct made       *made_in;
-    struct voice_said *view;
+    struct heard     *heard_out; /* what is pushed next */
+    struct said      *said_out;
+    struct made      *made_in;
+    struct chat_said *view;
     /* codec only */
-    struct voice_line *next;
-    struct opus_enc   *enc;
-    struct opus_dec   *dec;
-    struct heard      *heard_in;
-    struct said       *said_in;
-    struct made       *made_out;
-    float             *pcm;  /* [max_smp] */
-    float             *rest; /* [frame_size + packet_smp]: sound that is not a packet yet */
-    int                n_rest;
-    int64_t            n_heard, n_said;
+    struct chat_line *next;
+    struct opus_enc  *enc;
+    struct opus_dec  *dec;
+    struct heard     *heard_in;
+    struct said      *said_in;
+    struct made      *made_out;
+    float            *pcm;  /* [max_smp] */
+    float            *rest; /* [frame_size + packet_smp]: sound that is not a packet yet */
+    int               n_rest;
+    int64_t           n_heard, n_said;
     /* io -> codec */
     atomic_bool is_closed;
 };
 
-struct voice_codec {
+struct chat_codec {
     /* fixed after open */
     void (*wake)(void *arg);
     void             *wake_arg;
     struct mailbox   *doors; /* io -> codec: a new line; the bell of all lines */
     struct os_thread *thread;
     /* codec only */
-    struct voice_line *lines;
+    struct chat_line *lines;
     /* any thread */
     atomic_bool is_stopping;
 };
 
 /* Codec thread. */
 
-static void free_line(struct voice_line *l)
+static void free_line(struct chat_line *l)
 {
     ring_close(&l->heard);
     ring_close(&l->samples);
@@ -99,14 +99,14 @@ static void free_line(struct voice_line *l)
     mem_free(l);
 }
 
-static bool has_room_for_samples(const struct voice_line *l)
+static bool has_room_for_samples(const struct chat_line *l)
 {
     size_t n_cap = (size_t)l->max_smp * SAMPLES_MS / MAX_MS;
     return ring_count(l->samples) + (size_t)l->max_smp <= n_cap;
 }
 
 /* A packet that is none is a gap, as on any network. */
-static void decode(struct voice_line *l)
+static void decode(struct chat_line *l)
 {
     int64_t  t0_ns = os_now_ns();
     int      n_smp = 0;
@@ -119,7 +119,7 @@ static void decode(struct voice_line *l)
 }
 
 /* Cuts the sound that there is into packets. */
-static void encode_rest(struct voice_line *l, struct made *m)
+static void encode_rest(struct chat_line *l, struct made *m)
 {
     uint8_t *to = (uint8_t *)(m->size + l->max_packet);
     int      at = 0;
@@ -138,7 +138,7 @@ static void encode_rest(struct voice_line *l, struct made *m)
     memmove(l->rest, l->rest + at, (size_t)l->n_rest * sizeof *l->rest);
 }
 
-static void encode(struct voice_line *l)
+static void encode(struct chat_line *l)
 {
     struct made *m = l->made_out;
     int64_t      t0_ns = os_now_ns();
@@ -158,7 +158,7 @@ static void encode(struct voice_line *l)
 }
 
 /* Is there more to do, and was anything done? */
-static bool work(struct voice_line *l, bool *is_done)
+static bool work(struct chat_line *l, bool *is_done)
 {
     int n = 0;
 
@@ -171,11 +171,11 @@ static bool work(struct voice_line *l, bool *is_done)
 }
 
 /* One turn of every line. true: somebody has more to do. */
-static bool serve_lines(struct voice_codec *c)
+static bool serve_lines(struct chat_codec *c)
 {
     bool has_more = false, is_done = false;
 
-    for (struct voice_line **at = &c->lines, *l; (l = *at);) {
+    for (struct chat_line **at = &c->lines, *l; (l = *at);) {
         if (atomic_load(&l->is_closed)) {
             *at = l->next;
             free_line(l);
@@ -189,9 +189,9 @@ static bool serve_lines(struct voice_codec *c)
     return has_more;
 }
 
-static void take_new(struct voice_codec *c)
+static void take_new(struct chat_codec *c)
 {
-    struct voice_line *l;
+    struct chat_line *l;
 
     while (mailbox_take(c->doors, &l) == OK) {
         l->next = c->lines;
@@ -201,7 +201,7 @@ static void take_new(struct voice_codec *c)
 
 static void codec_main(void *arg)
 {
-    struct voice_codec *c = arg;
+    struct chat_codec *c = arg;
 
     while (!atomic_load(&c->is_stopping)) {
         take_new(c);
@@ -212,24 +212,24 @@ static void codec_main(void *arg)
 
 /* io thread. */
 
-enum err voice_codec_open(struct voice_codec **out, void (*wake)(void *arg), void *wake_arg)
+enum err chat_codec_open(struct chat_codec **out, void (*wake)(void *arg), void *wake_arg)
 {
-    struct voice_codec *c = mem_zalloc(sizeof *c);
+    struct chat_codec *c = mem_zalloc(sizeof *c);
     if (!c)
         return ERR_NOMEM;
     c->wake = wake;
     c->wake_arg = wake_arg;
-    enum err err = mailbox_open(&c->doors, N_DOOR, sizeof(struct voice_line *));
+    enum err err = mailbox_open(&c->doors, N_DOOR, sizeof(struct chat_line *));
     if (!err)
         err = os_thread_start(&c->thread, "opus", codec_main, c);
     if (err)
-        voice_codec_close(&c);
+        chat_codec_close(&c);
     else
         *out = c;
     return err;
 }
 
-void voice_codec_stop(struct voice_codec *c)
+void chat_codec_stop(struct chat_codec *c)
 {
     if (!c->thread)
         return;
@@ -238,15 +238,15 @@ void voice_codec_stop(struct voice_codec *c)
     os_thread_join(&c->thread);
 }
 
-void voice_codec_close(struct voice_codec **cp)
+void chat_codec_close(struct chat_codec **cp)
 {
-    struct voice_codec *c = *cp;
+    struct chat_codec *c = *cp;
     if (!c)
         return;
-    voice_codec_stop(c);
+    chat_codec_stop(c);
     if (c->doors)
         take_new(c);
-    for (struct voice_line *l = c->lines, *next; l; l = next) {
+    for (struct chat_line *l = c->lines, *next; l; l = next) {
         next = l->next;
         must(atomic_load(&l->is_closed));
         free_line(l);
@@ -256,7 +256,7 @@ void voice_codec_close(struct voice_codec **cp)
     *cp = NULL;
 }
 
-static enum err open_rings(struct voice_line *l)
+static enum err open_rings(struct chat_line *l)
 {
     enum err err = ring_open(&l->heard, N_HEARD, sizeof(struct heard));
     if (!err)
@@ -266,7 +266,7 @@ static enum err open_rings(struct voice_line *l)
     return err ? err : ring_open(&l->packets, N_SAID, l->made_size);
 }
 
-static enum err open_room(struct voice_line *l)
+static enum err open_room(struct chat_line *l)
 {
     size_t n_rest = (size_t)(l->frame_size + l->packet_smp), n_packet = (size_t)l->max_packet;
 
@@ -288,13 +288,13 @@ static enum err open_room(struct voice_line *l)
     return open_rings(l);
 }
 
-enum err voice_line_open(struct voice_line **out, struct voice_codec *c, int rate_hz,
-                         int frame_size, int lane)
+enum err chat_line_open(struct chat_line **out, struct chat_codec *c, int rate_hz, int frame_size,
+                        int lane)
 {
     if (rate_hz != 8000 && rate_hz != 12000 && rate_hz != 16000 && rate_hz != 24000 &&
         rate_hz != 48000)
         return err_set(ERR_FAIL, "this model's sound of %d Hz cannot be sent as Opus", rate_hz);
-    struct voice_line *l = mem_zalloc(sizeof *l);
+    struct chat_line *l = mem_zalloc(sizeof *l);
     if (!l)
         return ERR_NOMEM;
     l->codec = c;
@@ -319,23 +319,23 @@ enum err voice_line_open(struct voice_line **out, struct voice_codec *c, int rat
     return err;
 }
 
-void voice_line_close(struct voice_line **lp)
+void chat_line_close(struct chat_line **lp)
 {
-    struct voice_line *l = *lp;
+    struct chat_line *l = *lp;
     if (!l)
         return;
-    struct voice_codec *c = l->codec;
+    struct chat_codec *c = l->codec;
     atomic_store(&l->is_closed, true); /* from here on it is the codec's, which frees it */
     mailbox_wake(c->doors);
     *lp = NULL;
 }
 
-bool voice_line_can_hear(const struct voice_line *l)
+bool chat_line_can_hear(const struct chat_line *l)
 {
     return ring_count(l->heard) < N_HEARD;
 }
 
-void voice_line_hear(struct voice_line *l, struct bytes packet)
+void chat_line_hear(struct chat_line *l, struct bytes packet)
 {
     if (packet.len > HEARD_CAP)
         return;
@@ -345,7 +345,7 @@ void voice_line_hear(struct voice_line *l, struct bytes packet)
     mailbox_wake(l->codec->doors);
 }
 
-size_t voice_line_pop_samples(struct voice_line *l, float *pcm, size_t n)
+size_t chat_line_pop_samples(struct chat_line *l, float *pcm, size_t n)
 {
     n = ring_pop(l->samples, pcm, n);
     if (n > 0 && ring_count(l->heard) > 0)
@@ -353,12 +353,12 @@ size_t voice_line_pop_samples(struct voice_line *l, float *pcm, size_t n)
     return n;
 }
 
-bool voice_line_can_say(const struct voice_line *l)
+bool chat_line_can_say(const struct chat_line *l)
 {
     return ring_count(l->said) < N_SAID;
 }
 
-void voice_line_say(struct voice_line *l, const float *frame, const char *text)
+void chat_line_say(struct chat_line *l, const float *frame, const char *text)
 {
     struct said *s = l->said_out;
     size_t       len = strnlen(text, sizeof s->text - 1);
@@ -372,17 +372,17 @@ void voice_line_say(struct voice_line *l, const float *frame, const char *text)
     mailbox_wake(l->codec->doors);
 }
 
-const struct voice_said *voice_line_pop(struct voice_line *l)
+const struct chat_said *chat_line_pop(struct chat_line *l)
 {
     const struct made *m = l->made_in;
-    struct voice_said *view = l->view;
+    struct chat_said  *view = l->view;
 
     if (ring_pop(l->packets, l->made_in, 1) == 0)
         return NULL;
     if (ring_count(l->said) > 0)
         mailbox_wake(l->codec->doors);
     const uint8_t *p = (const uint8_t *)(m->size + l->max_packet);
-    *view = (struct voice_said){
+    *view = (struct chat_said){
         .text = m->text, .has_sound = m->has_sound, .n_packet = m->n_packet, .n_48k = l->n_48k
     };
     for (int i = 0; i < m->n_packet; p += m->size[i++])

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* room_voice: Kyutai's /api/chat, Ogg/Opus both ways (docs/protocol.md, "Kyutai chat"). */
+/* room_chat: Kyutai's /api/chat, Ogg/Opus both ways (docs/protocol.md, "Kyutai chat"). */
 #include <math.h>
 #include <string.h>
 
 #include "base/log.h"
+#include "server/chat_codec.h"
 #include "server/room.h"
 #include "server/seat.h"
 #include "server/server_state.h"
-#include "server/voice_codec.h"
 #include "wire/moshi_chat.h"
 #include "wire/ogg.h"
 #include "wire/ws.h"
@@ -17,16 +17,16 @@
 #define SERIAL       42
 #define HEAD_RATE_HZ 48000
 
-struct voice_room {
-    struct conn       *conn;
-    struct seat        seat;
-    struct voice_line *line; /* Opus, on another thread */
-    struct ogg_in     *ogg_in;
-    struct ogg_out    *ogg_out;
-    struct buf         out;
+struct chat_room {
+    struct conn      *conn;
+    struct seat       seat;
+    struct chat_line *line; /* Opus, on another thread */
+    struct ogg_in    *ogg_in;
+    struct ogg_out   *ogg_out;
+    struct buf        out;
 };
 
-static void send_out(struct voice_room *r)
+static void send_out(struct chat_room *r)
 {
     if (buf_err(&r->out) == OK)
         conn_send(r->conn, buf_view(&r->out));
@@ -36,12 +36,12 @@ static void send_out(struct voice_room *r)
 }
 
 /* Samples to the lane, a frame at a time, as long as it takes them. */
-static void pump_samples(struct voice_room *r)
+static void pump_samples(struct chat_room *r)
 {
     while (seat_pump(&r->seat)) {
         size_t n = (size_t)r->seat.info.frame_size - seat_rest(&r->seat);
         float *room = seat_room(&r->seat, n);
-        size_t n_got = room ? voice_line_pop_samples(r->line, room, n) : 0;
+        size_t n_got = room ? chat_line_pop_samples(r->line, room, n) : 0;
         if (n_got == 0)
             return;
         seat_wrote(&r->seat, n_got);
@@ -50,21 +50,21 @@ static void pump_samples(struct voice_room *r)
 
 /* Packets to the codec, as long as it takes them; what is left waits in the Ogg reader, and of a
  * client that is far ahead no more is read. */
-static void pump(struct voice_room *r)
+static void pump(struct chat_room *r)
 {
     struct bytes packet;
 
     pump_samples(r);
-    while (voice_line_can_hear(r->line) && ogg_in_packet(r->ogg_in, &packet) == OK)
-        voice_line_hear(r->line, packet);
+    while (chat_line_can_hear(r->line) && ogg_in_packet(r->ogg_in, &packet) == OK)
+        chat_line_hear(r->line, packet);
     conn_pause(r->conn, ogg_in_waiting(r->ogg_in) > AHEAD_MAX);
 }
 
 static void on_message(void *state, bool is_binary, struct bytes message)
 {
-    struct voice_room *r = state;
-    struct bytes       payload;
-    int                kind;
+    struct chat_room *r = state;
+    struct bytes      payload;
+    int               kind;
 
     if (!is_binary || moshi_chat_read(&kind, &payload, message) != OK || kind != MOSHI_CHAT_AUDIO)
         return;
@@ -74,7 +74,7 @@ static void on_message(void *state, bool is_binary, struct bytes message)
 }
 
 /* The packets of a frame, each on a page of its own, all in one message; then its words. */
-static void send_step(struct voice_room *r, const struct voice_said *said)
+static void send_step(struct chat_room *r, const struct chat_said *said)
 {
     moshi_chat_write_kind(&r->out, MOSHI_CHAT_AUDIO);
     for (int i = 0; i < said->n_packet; i++) {
@@ -93,16 +93,16 @@ static void send_step(struct voice_room *r, const struct voice_said *said)
 
 static void on_wake(void *state)
 {
-    struct voice_room       *r = state;
-    const struct voice_said *said;
-    struct talk_event        ev;
-    const char              *why;
-    int                      code;
+    struct chat_room       *r = state;
+    const struct chat_said *said;
+    struct talk_event       ev;
+    const char             *why;
+    int                     code;
 
-    while (voice_line_can_say(r->line) && seat_pop(&r->seat, &ev))
+    while (chat_line_can_say(r->line) && seat_pop(&r->seat, &ev))
         if (ev.has_sound || ev.text[0])
-            voice_line_say(r->line, ev.has_sound ? r->seat.frame : NULL, ev.text);
-    while (!conn_is_backed_up(r->conn) && (said = voice_line_pop(r->line)))
+            chat_line_say(r->line, ev.has_sound ? r->seat.frame : NULL, ev.text);
+    while (!conn_is_backed_up(r->conn) && (said = chat_line_pop(r->line)))
         send_step(r, said);
     if (seat_is_over(&r->seat, &code, &why)) {
         moshi_chat_write_kind(&r->out, MOSHI_CHAT_ERROR);
@@ -115,7 +115,7 @@ static void on_wake(void *state)
 
 static void on_tick(void *state, int64_t now_ns)
 {
-    struct voice_room *r = state;
+    struct chat_room *r = state;
 
     if (conn_idle_out_ns(r->conn, now_ns) >= PING_NS) {
         moshi_chat_write_kind(&r->out, MOSHI_CHAT_PING);
@@ -149,10 +149,10 @@ static enum err read_wishes(struct lm_gen_options *gen, struct conn *c, struct b
 
 static void close_room(void *state)
 {
-    struct voice_room *r = state;
+    struct chat_room *r = state;
 
     seat_close(&r->seat);
-    voice_line_close(&r->line);
+    chat_line_close(&r->line);
     ogg_in_close(&r->ogg_in);
     ogg_out_close(&r->ogg_out);
     buf_fini(&r->out);
@@ -160,7 +160,7 @@ static void close_room(void *state)
 
 static enum err open_room(void *state, struct conn *c, struct bytes query)
 {
-    struct voice_room    *r = state;
+    struct chat_room     *r = state;
     struct lm_gen_options gen;
 
     r->conn = c;
@@ -169,8 +169,8 @@ static enum err open_room(void *state, struct conn *c, struct bytes query)
     if (!err)
         err = seat_open(&r->seat, c, 0, &gen);
     if (!err)
-        err = voice_line_open(&r->line, conn_server(c)->codec, r->seat.info.rate_hz,
-                              r->seat.info.frame_size, talk_lane(r->seat.talk));
+        err = chat_line_open(&r->line, conn_server(c)->codec, r->seat.info.rate_hz,
+                             r->seat.info.frame_size, talk_lane(r->seat.talk));
     if (!err)
         err = ogg_in_open(&r->ogg_in);
     if (!err)
@@ -182,7 +182,7 @@ static enum err open_room(void *state, struct conn *c, struct bytes query)
 
 static void begin(void *state)
 {
-    struct voice_room *r = state;
+    struct chat_room *r = state;
 
     moshi_chat_write_handshake(&r->out);
     send_out(r);
@@ -193,9 +193,9 @@ static void begin(void *state)
     send_out(r);
 }
 
-const struct room room_voice = {
-    .name = "voice",
-    .state_size = sizeof(struct voice_room),
+const struct room room_chat = {
+    .name = "chat",
+    .state_size = sizeof(struct chat_room),
     .open = open_room,
     .begin = begin,
     .on_message = on_message,
