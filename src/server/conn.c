@@ -10,7 +10,6 @@
 #include "base/os.h"
 #include "server/digest.h"
 #include "server/out_queue.h"
-#include "server/room_admin.h"
 #include "server/routes.h"
 #include "server/server_state.h"
 #include "wire/ws.h"
@@ -275,7 +274,7 @@ static void refuse_room(struct conn *c, enum err err)
     char               extra[40];
 
     engine_info(c->server->engine, &info);
-    snprintf(extra, sizeof extra, "Retry-After: %d\r\n", room_admin_retry_after_s(&info));
+    snprintf(extra, sizeof extra, "Retry-After: %d\r\n", info.retry_after_s);
     metric_inc(M_TALKS_REFUSED_TOTAL);
     refuse(c, 503, extra, err_text(err));
 }

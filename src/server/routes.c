@@ -2,8 +2,8 @@
 /* The routes. To add one: write its room_<x>.c or its page, add its row here. */
 #include "server/routes.h"
 
+#include "server/health.h"
 #include "server/page.h"
-#include "server/room_admin.h"
 
 #define PACKET_PORT 8788 /* SolaceLive's clients use any path there */
 
@@ -11,8 +11,8 @@ extern const struct room room_chat, room_packet;
 
 static const struct route routes[] = {
     { "/api/chat", true, NULL, &room_chat },        { "/packet", true, NULL, &room_packet },
-    { "/health", false, room_admin_health, NULL },  { "/readyz", false, room_admin_readyz, NULL },
-    { "/metrics", true, room_admin_metrics, NULL },
+    { "/health", false, health_get, NULL },         { "/readyz", false, health_get_ready, NULL },
+    { "/metrics", true, health_get_metrics, NULL },
 };
 
 static const struct route any_packet = { "*", true, NULL, &room_packet };

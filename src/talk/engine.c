@@ -537,6 +537,11 @@ static void set_reason(struct engine_info *info, const char *reason)
     memcpy(info->reason, reason, strlen(reason) + 1);
 }
 
+static int retry_after_s(enum engine_state state)
+{
+    return state == ENGINE_LOADING ? 1 : state == ENGINE_DEGRADED ? 30 : 5;
+}
+
 void engine_info(struct engine *e, struct engine_info *out)
 {
     os_mutex_lock(e->lock);
@@ -551,6 +556,7 @@ void engine_info(struct engine *e, struct engine_info *out)
         out->state = ENGINE_DRAINING;
         set_reason(out, "the server is going down");
     }
+    out->retry_after_s = retry_after_s(out->state);
 }
 
 void engine_drain(struct engine *e)

@@ -22,6 +22,7 @@ struct engine_info {
     enum engine_state state;
     char              reason[ERR_TEXT_CAP]; /* why no talk could start now; "" when one could */
     enum err          err;                  /* of DEGRADED: what loading or stepping failed with */
+    int               retry_after_s;        /* when asking again may help; never 0 */
     bool              is_full;
     int               n_talk, n_lane;
     /* valid when the model is loaded */

@@ -45,6 +45,7 @@ TEST(a_broken_folder_degrades_with_the_reason)
     CHECK(engine_open(&e, &o) == OK);
     struct engine_info info = fixture_wait(e);
     CHECK_INT(info.state, ENGINE_DEGRADED);
+    CHECK_INT(info.retry_after_s, 30);
     CHECK_INT(info.err, ERR_MISSING);
     CHECK(strstr(info.reason, "tests/golden/nothing"));
     CHECK(talk_open(&t, e, &to) == ERR_FORMAT);
@@ -63,6 +64,7 @@ TEST(a_full_engine_refuses_until_a_talk_closes)
     engine_info(e, &info);
     CHECK(info.is_full && info.n_talk == 2 && info.state == ENGINE_READY);
     CHECK_STR(info.reason, "all talks are taken");
+    CHECK_INT(info.retry_after_s, 5);
     CHECK(talk_open(&c, e, &to) == ERR_LIMIT);
     CHECK_STR(err_text(ERR_LIMIT), "all 2 talks are taken");
     CHECK(!c);

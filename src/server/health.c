@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "server/room_admin.h"
+#include "server/health.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -9,7 +9,7 @@
 #include "server/server_state.h"
 #include "talk/engine.h"
 
-const char *room_admin_state_name(const struct engine_info *info)
+static const char *state_name(const struct engine_info *info)
 {
     switch (info->state) {
     case ENGINE_LOADING: return "loading";
@@ -20,11 +20,6 @@ const char *room_admin_state_name(const struct engine_info *info)
     return info->is_full ? "full" : "ready";
 }
 
-int room_admin_retry_after_s(const struct engine_info *info)
-{
-    return info->state == ENGINE_LOADING ? 1 : info->state == ENGINE_DEGRADED ? 30 : 5;
-}
-
 static void add_text(struct buf *out, const char *name, const char *value)
 {
     buf_add_fmt(out, "\"%s\": ", name);
@@ -33,13 +28,13 @@ static void add_text(struct buf *out, const char *name, const char *value)
 
 static void add_state(struct buf *out, const struct engine_info *info)
 {
-    add_text(out, "state", room_admin_state_name(info));
+    add_text(out, "state", state_name(info));
     buf_add_str(out, ", ");
     add_text(out, "reason", info->is_full ? "all talks are taken" : info->reason);
 }
 
 /* The page asks here for the state: the 503 of /readyz would be an error in a browser's console. */
-void room_admin_health(struct conn *c, const struct http_head *h)
+void health_get(struct conn *c, const struct http_head *h)
 {
     struct server_state *s = conn_server(c);
     struct engine_info   info;
@@ -63,7 +58,7 @@ void room_admin_health(struct conn *c, const struct http_head *h)
     buf_fini(&out);
 }
 
-void room_admin_readyz(struct conn *c, const struct http_head *h)
+void health_get_ready(struct conn *c, const struct http_head *h)
 {
     struct engine_info info;
     struct buf         out;
@@ -77,12 +72,12 @@ void room_admin_readyz(struct conn *c, const struct http_head *h)
     buf_add_fmt(&out, ", \"talks\": %d, \"max_talks\": %d}\n", info.n_talk, info.n_lane);
     if (!is_ready)
         snprintf(extra, sizeof extra, "Cache-Control: no-store\r\nRetry-After: %d\r\n",
-                 room_admin_retry_after_s(&info));
+                 info.retry_after_s);
     conn_reply(c, is_ready ? 200 : 503, "application/json", extra, buf_view(&out));
     buf_fini(&out);
 }
 
-void room_admin_metrics(struct conn *c, const struct http_head *h)
+void health_get_metrics(struct conn *c, const struct http_head *h)
 {
     struct buf out;
 
