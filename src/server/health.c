@@ -30,7 +30,7 @@ static void add_state(struct buf *out, const struct engine_info *info)
 {
     add_text(out, "state", state_name(info));
     buf_add_str(out, ", ");
-    add_text(out, "reason", info->is_full ? "all talks are taken" : info->reason);
+    add_text(out, "reason", info->reason);
 }
 
 /* The page asks here for the state: the 503 of /readyz would be an error in a browser's console. */
