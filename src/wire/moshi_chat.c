@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SEED_MAX 9007199254740991.0 /* whole numbers are exact up to here */
+
 enum err moshi_chat_read(int *kind, struct bytes *payload, struct bytes message)
 {
     if (message.len == 0)
@@ -43,29 +45,27 @@ static double read_number(const char *text, double min, double max)
     return *end || !isfinite(v) || v < min || v > max ? NAN : v;
 }
 
-static double read_whole(const char *text, double min, double max)
+/* The same of a number without a fraction, else -1. */
+static int64_t read_whole(const char *text, double min, double max)
 {
     double v = read_number(text, min, max);
-    return isnan(v) || v == floor(v) ? v : NAN;
+    return isnan(v) || v != floor(v) ? -1 : (int64_t)v;
 }
 
 static void read_pair(struct moshi_chat_query *q, const char *name, const char *value)
 {
-    double v = 0;
-
     if (strcmp(name, "text_temperature") == 0)
-        q->text_temperature = v = read_number(value, 0, 10);
+        q->text_temperature = read_number(value, 0, 10);
     else if (strcmp(name, "audio_temperature") == 0)
-        q->audio_temperature = v = read_number(value, 0, 10);
+        q->audio_temperature = read_number(value, 0, 10);
     else if (strcmp(name, "text_topk") == 0)
-        q->text_topk = isnan(v = read_whole(value, 1, 1e6)) ? -1 : (int)v;
+        q->text_topk = (int)read_whole(value, 1, 1e6);
     else if (strcmp(name, "audio_topk") == 0)
-        q->audio_topk = isnan(v = read_whole(value, 1, 1e6)) ? -1 : (int)v;
+        q->audio_topk = (int)read_whole(value, 1, 1e6);
     else if (strcmp(name, "text_seed") == 0)
-        q->text_seed = isnan(v = read_whole(value, 0, 9007199254740991.0)) ? -1 : (int64_t)v;
+        q->text_seed = read_whole(value, 0, SEED_MAX);
     else if (strcmp(name, "audio_seed") == 0)
-        q->audio_seed = isnan(v = read_whole(value, 0, 9007199254740991.0)) ? -1 : (int64_t)v;
-    q->n_bad += isnan(v);
+        q->audio_seed = read_whole(value, 0, SEED_MAX);
 }
 
 void moshi_chat_read_query(struct moshi_chat_query *q, const char *query)

@@ -27,13 +27,12 @@ void moshi_chat_write_handshake(struct buf *out); /* 9 bytes */
 void moshi_chat_write_kind(struct buf *out, enum moshi_chat_kind kind);
 void moshi_chat_write_text(struct buf *out, struct bytes utf8);
 
-/* The query of the upgrade: what is present and valid; unknown names are ignored, bad values too
- * (they are counted in n_bad). NAN / -1 where absent. */
+/* The query of the upgrade: what is present and valid; unknown names and bad values are
+ * ignored. NAN / -1 where absent. */
 struct moshi_chat_query {
     double  text_temperature, audio_temperature; /* 0 .. 10 */
     int     text_topk, audio_topk;               /* 1 .. 1,000,000 */
     int64_t text_seed, audio_seed;               /* >= 0 */
-    int     n_bad;
 };
 void moshi_chat_read_query(struct moshi_chat_query *q, const char *query);
 

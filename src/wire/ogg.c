@@ -20,9 +20,8 @@ struct ogg_out {
 struct ogg_in {
     ogg_sync_state   sync;
     ogg_stream_state stream;
-    bool             has_stream, is_lost; /* is_lost: between pages, in bytes that are none */
-    size_t           n_gathered;          /* bytes of pages since the last packet */
-    unsigned         n_fault;
+    bool             has_stream;
+    size_t           n_gathered; /* bytes of pages since the last packet */
 };
 
 enum err ogg_out_open(struct ogg_out **out, uint32_t serial)
@@ -139,10 +138,8 @@ static enum err take_page(struct ogg_in *o, ogg_page *page)
     if (o->n_gathered > PACKET_MAX + 65536) {
         ogg_stream_reset(&o->stream);
         o->n_gathered = 0;
-        o->n_fault++;
     }
-    if (ogg_stream_pagein(&o->stream, page) != 0)
-        o->n_fault++;
+    ogg_stream_pagein(&o->stream, page); /* a page that does not fit is passed over */
     return OK;
 }
 
@@ -160,13 +157,9 @@ static enum err next_page(struct ogg_in *o, ogg_page *page)
         long n = ogg_sync_pageseek(&o->sync, page);
         if (n == 0)
             return ERR_AGAIN;
-        if (n > 0) {
-            o->is_lost = false;
+        if (n > 0)
             return OK;
-        }
         n_wrong += is_page;
-        o->n_fault += !o->is_lost;
-        o->is_lost = true;
     }
     ogg_sync_reset(&o->sync);
     return ERR_AGAIN;
@@ -192,10 +185,8 @@ enum err ogg_in_packet(struct ogg_in *o, struct bytes *packet)
             *packet = bytes_of(p.packet, (size_t)p.bytes);
             return OK;
         }
-        if (got < 0) { /* a page is missing: what follows is whole again */
-            o->n_fault++;
+        if (got < 0) /* a page is missing: what follows is whole again */
             continue;
-        }
         enum err err = next_page(o, &page);
         if (!err)
             err = take_page(o, &page);
@@ -207,9 +198,4 @@ enum err ogg_in_packet(struct ogg_in *o, struct bytes *packet)
 size_t ogg_in_waiting(const struct ogg_in *o)
 {
     return (size_t)(o->sync.fill - o->sync.returned);
-}
-
-unsigned ogg_in_fault_count(const struct ogg_in *o)
-{
-    return o->n_fault;
 }

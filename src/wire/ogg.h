@@ -23,8 +23,8 @@ enum err ogg_out_packet(struct ogg_out *o, struct buf *out, struct bytes packet,
     MUST_CHECK;
 
 /* Reading: fed bytes in any pieces. Garbage between pages and pages with a wrong checksum are
- * skipped and counted; OpusHead and OpusTags are recognised by their magic and not given; a packet
- * above 64 KiB is dropped. A new beginning of stream starts over. */
+ * skipped; OpusHead and OpusTags are recognised by their magic and not given; a packet above 64 KiB
+ * is dropped. A new beginning of stream starts over. */
 struct ogg_in;
 
 enum err ogg_in_open(struct ogg_in **out) MUST_CHECK;
@@ -34,6 +34,5 @@ enum err ogg_in_feed(struct ogg_in *o, struct bytes in)
 /* The next Opus packet, a view until the next call. ERR_AGAIN: feed more. */
 enum err ogg_in_packet(struct ogg_in *o, struct bytes *packet) MUST_CHECK;
 size_t   ogg_in_waiting(const struct ogg_in *o); /* bytes that were fed and are not packets yet */
-unsigned ogg_in_fault_count(const struct ogg_in *o);
 
 #endif

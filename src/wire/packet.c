@@ -9,22 +9,8 @@
 
 #define META_LEN_MAX PACKET_PAYLOAD_MAX
 #define RATE_HZ      24000
-#define FRAME_SMP    1920
 
 /* Heads. */
-
-bool packet_is_known(uint8_t type)
-{
-    switch (type) {
-    case PACKET_HEARTBEAT:
-    case PACKET_ACK:
-    case PACKET_AUDIO_CHUNK:
-    case PACKET_TEXT_PARTIAL:
-    case PACKET_TEXT_FINAL:
-    case PACKET_METADATA: return true;
-    default: return false;
-    }
-}
 
 static double read_f64(const uint8_t *p)
 {
@@ -237,7 +223,6 @@ static void read_start(struct packet_meta *m, const json_t *config)
 
     m->kind = PACKET_META_START;
     read_count(&m->rate_hz, config, "sampleRate");
-    read_count(&m->frame_smp, config, "frameSamples");
     m->is_pcm = !format || strcmp(format, "pcm_f32") == 0 || strcmp(format, "pcm") == 0;
     for (enum packet_text_mode mode = PACKET_TEXT_IDS; text && mode <= PACKET_TEXT_BOTH; mode++)
         if (strcmp(text, packet_text_mode_name(mode)) == 0)
@@ -248,7 +233,7 @@ void packet_read_meta(struct packet_meta *m, struct bytes payload)
 {
     json_t *v = NULL;
 
-    *m = (struct packet_meta){ .rate_hz = RATE_HZ, .frame_smp = FRAME_SMP, .is_pcm = true };
+    *m = (struct packet_meta){ .rate_hz = RATE_HZ, .is_pcm = true };
     if (json_parse(&v, payload, META_LEN_MAX, "metadata") != OK || !json_is_object(v)) {
         json_decref(v);
         return;

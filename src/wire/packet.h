@@ -29,7 +29,7 @@ enum packet_type {
 };
 
 struct packet_head {
-    uint8_t      type; /* any value: see packet_is_known() */
+    uint8_t      type; /* any value: a client may have other types */
     uint8_t      priority;
     bool         wants_ack;
     uint32_t     seq;
@@ -42,7 +42,6 @@ struct packet_head {
  * a length that is not the payload's size modulo 65536, audio that is not whole samples, an ACK
  * that is not 4 bytes. Unknown types and priorities are well formed: other clients send them. */
 enum err packet_read_head(struct packet_head *h, struct bytes in) MUST_CHECK;
-bool     packet_is_known(uint8_t type);
 
 /* Appends one packet to out; priority and wants_ack are what the type asks for. payload is at
  * most PACKET_PAYLOAD_MAX bytes, else nothing is written: ERR_LIMIT. */
@@ -85,10 +84,9 @@ enum packet_text_mode { PACKET_TEXT_IDS, PACKET_TEXT_PIECES, PACKET_TEXT_BOTH };
 struct packet_meta {
     enum packet_meta_kind kind;
     /* START; what is absent or of the wrong kind has the default */
-    int                   rate_hz;   /* 24000 */
-    int                   frame_smp; /* 1920 */
-    bool                  is_pcm;    /* true; false: a format that is not pcm or pcm_f32 */
-    enum packet_text_mode text;      /* ids */
+    int                   rate_hz; /* 24000 */
+    bool                  is_pcm;  /* true; false: a format that is not pcm or pcm_f32 */
+    enum packet_text_mode text;    /* ids */
 };
 /* Never fails: whatever was sent, the answer is conversation_acknowledged. Allocates while it
  * parses. */

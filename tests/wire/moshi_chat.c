@@ -7,7 +7,7 @@
 #include "wire/cases.h"
 
 /* Facts about a message: kind N len=N | empty. About a query: tt= at= (temperatures, - when
- * absent), tk= ak= (top-k), ts= as= (seeds), bad=N. */
+ * absent), tk= ak= (top-k), ts= as= (seeds). */
 
 static void say_temperature(char out[16], double v)
 {
@@ -28,8 +28,8 @@ static void say_query(char *out, size_t cap, struct bytes in)
     moshi_chat_read_query(&q, text);
     say_temperature(tt, q.text_temperature);
     say_temperature(at, q.audio_temperature);
-    snprintf(out, cap, "tt=%s at=%s tk=%d ak=%d ts=%lld as=%lld bad=%d", tt, at, q.text_topk,
-             q.audio_topk, (long long)q.text_seed, (long long)q.audio_seed, q.n_bad);
+    snprintf(out, cap, "tt=%s at=%s tk=%d ak=%d ts=%lld as=%lld", tt, at, q.text_topk, q.audio_topk,
+             (long long)q.text_seed, (long long)q.audio_seed);
 }
 
 static void check_fact(const char *fact, struct bytes in)
