@@ -159,12 +159,6 @@ TEST(log_level_has_a_name)
     CHECK(strstr(err_text(ERR_USAGE), "loud"));
 }
 
-TEST(log_never_shows_a_secret)
-{
-    CHECK_STR(log_secret("key"), "***");
-    CHECK_STR(log_secret(""), "(none)");
-}
-
 static enum err start_and_stop(void)
 {
     enum err err = log_start();
