@@ -32,7 +32,6 @@ struct said {
 };
 
 struct made {
-    bool     has_sound;
     char     text[CHAT_TEXT_CAP];
     int      n_packet;
     size_t   len;
@@ -143,11 +142,10 @@ static void encode(struct chat_line *l)
     struct made *m = l->made_out;
     int64_t      t0_ns = os_now_ns();
 
-    m->has_sound = l->said_in->has_sound;
     m->n_packet = 0;
     m->len = 0;
     memcpy(m->text, l->said_in->text, sizeof m->text);
-    if (m->has_sound) {
+    if (l->said_in->has_sound) {
         memcpy(l->rest + l->n_rest, l->said_in->pcm, (size_t)l->frame_size * sizeof *l->rest);
         l->n_rest += l->frame_size;
         encode_rest(l, m);
@@ -382,9 +380,7 @@ const struct chat_said *chat_line_pop(struct chat_line *l)
     if (ring_count(l->said) > 0)
         mailbox_wake(l->codec->doors);
     const uint8_t *p = (const uint8_t *)(m->size + l->max_packet);
-    *view = (struct chat_said){
-        .text = m->text, .has_sound = m->has_sound, .n_packet = m->n_packet, .n_48k = l->n_48k
-    };
+    *view = (struct chat_said){ .text = m->text, .n_packet = m->n_packet, .n_48k = l->n_48k };
     for (int i = 0; i < m->n_packet; p += m->size[i++])
         view->packet[i] = bytes_of(p, m->size[i]);
     return view;

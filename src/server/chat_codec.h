@@ -49,9 +49,8 @@ void chat_line_say(struct chat_line *l, const float *frame, const char *text);
 
 /* What a step has become: packets of packet_smp samples each, and its words. */
 struct chat_said {
-    const char  *text; /* "" when there are none */
-    bool         has_sound;
-    int          n_packet; /* 0 with sound too, while a packet is not full */
+    const char  *text;     /* "" when there are none */
+    int          n_packet; /* 0 without sound, and while a packet is not full */
     int          n_48k;    /* duration of each at 48 kHz */
     struct bytes packet[]; /* [n_packet] */
 };

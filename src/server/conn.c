@@ -96,10 +96,6 @@ struct server_state *conn_server(const struct conn *c)
 {
     return c->server;
 }
-int conn_port(const struct conn *c)
-{
-    return c->host.port;
-}
 bool conn_is_backed_up(const struct conn *c)
 {
     return c->out.n_byte > OUT_MAX / 2;

@@ -46,7 +46,6 @@ bool conn_output_done(struct conn *c);
 
 /* For rooms and routes. */
 struct server_state *conn_server(const struct conn *c);
-int                  conn_port(const struct conn *c);
 
 void    conn_send(struct conn *c, struct bytes message);        /* binary */
 void    conn_end(struct conn *c, int code, const char *reason); /* close frame, then the socket */

@@ -144,10 +144,7 @@ static void begin_talk(struct engine *e, struct talk *t)
     t->n_step = 0;
     sentencepiece_stream_init(&t->words, duplex_tokenizer(e->duplex));
     duplex_reset(e->duplex, t->lane, &t->options.gen);
-    atomic_store(&t->n_in, 0);
-    atomic_store(&t->n_out, 0);
     atomic_store(&t->step_p50_ns, 0);
-    atomic_store(&t->step_p95_ns, 0);
     atomic_store(&t->lag_ns, 0);
     /* The caller may have left again in the meantime. */
     int opening = LANE_OPENING;
@@ -216,7 +213,6 @@ static void gather_lane(struct engine *e, struct talk *t, struct gather *g, int6
     if (!t->has_pending && ring_pop(t->mic, t->pending, 1)) {
         t->has_pending = true;
         t->last_mic_ns = t->pending->at_ns;
-        atomic_fetch_add(&t->n_in, 1);
     }
     if (!t->has_pending) {
         int64_t due_ns = t->last_mic_ns + e->frame_ns;
@@ -257,7 +253,6 @@ static void note_step_time(struct talk *t, int64_t ns)
     memcpy(sorted, t->step_ns, (size_t)n * sizeof *sorted);
     qsort(sorted, (size_t)n, sizeof *sorted, compare_ns);
     atomic_store(&t->step_p50_ns, sorted[n / 2]);
-    atomic_store(&t->step_p95_ns, sorted[n * 95 / 100]);
 }
 
 /* The words that a token adds, cut at a whole character when they do not fit an event. */
@@ -287,10 +282,8 @@ static void deliver(struct engine *e, struct talk *t, const struct duplex_frame 
     };
 
     write_words(ev.text, sizeof ev.text, &t->words, f->text_now, e->pad_id);
-    if (f->has_sound) {
+    if (f->has_sound)
         must(ring_push(t->speaker, f->speaker, 1) == 1); /* gather_lane saw room for it */
-        atomic_fetch_add(&t->n_out, 1);
-    }
     must(ring_push(t->events, &ev, 1) == 1);
     note_step_time(t, tick_ns);
     t->n_step++;
@@ -413,7 +406,6 @@ static enum err load(struct engine *e)
     e->info.frame_size = codec->frame_size;
     e->info.frame_rate_hz = codec->frame_rate_hz;
     e->info.n_q = lm->n_q;
-    e->info.dep_q = lm->dep_q;
     e->info.max_delay = lm->max_delay;
     e->info.defaults = duplex_defaults(e->duplex);
     os_mutex_unlock(e->lock);

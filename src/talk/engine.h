@@ -26,7 +26,7 @@ struct engine_info {
     bool              is_full;
     int               n_talk, n_lane;
     /* valid when the model is loaded */
-    int                   rate_hz, frame_size, n_q, dep_q, max_delay;
+    int                   rate_hz, frame_size, n_q, max_delay;
     double                frame_rate_hz;
     char                  model[128]; /* the folder's last name */
     struct lm_gen_options defaults;

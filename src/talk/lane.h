@@ -50,7 +50,7 @@ struct talk {
     /* both */
     atomic_int   state; /* enum lane_state; FREE -> OPENING under the engine's lock */
     atomic_int   err;   /* engine -> caller: why the talk is over */
-    atomic_llong n_in, n_out, step_p50_ns, step_p95_ns, lag_ns;
+    atomic_llong step_p50_ns, lag_ns;
 };
 
 /* Engine side: what talk_open needs. A free lane that is OPENING now, or why not. */

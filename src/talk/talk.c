@@ -70,12 +70,7 @@ enum err talk_status(const struct talk *t)
 void talk_figures(const struct talk *t, struct talk_figures *out)
 {
     *out = (struct talk_figures){
-        .n_in = atomic_load(&t->n_in),
-        .n_out = atomic_load(&t->n_out),
         .step_p50_ns = atomic_load(&t->step_p50_ns),
-        .step_p95_ns = atomic_load(&t->step_p95_ns),
         .lag_ns = atomic_load(&t->lag_ns),
-        .mic_queue = (int)ring_count(t->mic),
-        .speaker_queue = (int)ring_count(t->speaker),
     };
 }

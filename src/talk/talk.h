@@ -49,9 +49,8 @@ bool talk_pop_sound(struct talk *t, float *frame);
 /* Not OK once the engine has ended the talk (model failure, nobody took its sound). */
 enum err talk_status(const struct talk *t);
 struct talk_figures {
-    int64_t n_in, n_out; /* frames */
-    int64_t step_p50_ns, step_p95_ns, lag_ns;
-    int     mic_queue, speaker_queue;
+    int64_t step_p50_ns; /* of the last steps */
+    int64_t lag_ns;      /* of the last one */
 };
 void talk_figures(const struct talk *t, struct talk_figures *out);
 
