@@ -127,7 +127,7 @@ static void encode_rest(struct chat_line *l, struct made *m)
         size_t   len = 0;
         enum err err = opus_enc_step(l->enc, to + m->len, &len, l->rest + at, l->packet_smp);
         if (err) {
-            log_error("sound not sent: %s", err_text(err));
+            log_error("sound not sent reason=%s", err_text(err));
             continue;
         }
         m->size[m->n_packet++] = (uint16_t)len;

@@ -144,7 +144,7 @@ static bool make_room(struct host *h)
 
     if (!s)
         return false;
-    log_warn("a silent connection was closed for a new one: %d are open", h->n_session);
+    log_warn("silent connection closed for a new one open=%d", h->n_session);
     lws_set_timeout(s->wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_SYNC);
     return true;
 }
@@ -173,13 +173,13 @@ static void accept_all(struct host *h, const struct listener *l)
         if (fd < 0) {
             /* Out of descriptors: who waits outside would wake us again and again. */
             if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
-                log_warn("no connection accepted: %s", strerror(errno));
+                log_warn("no connection accepted reason=%s", strerror(errno));
                 set_accepting(h, false);
             }
             return;
         }
         if (h->n_session >= CONN_MAX && !make_room(h)) {
-            log_warn("connection refused: %d are open", h->n_session);
+            log_warn("connection refused open=%d", h->n_session);
             close(fd);
         } else {
             adopt(h, fd, l);

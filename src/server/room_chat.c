@@ -31,7 +31,7 @@ static void send_out(struct chat_room *r)
     if (buf_err(&r->out) == OK)
         conn_send(r->conn, buf_view(&r->out));
     else
-        log_error("message not sent: %s", err_text(buf_err(&r->out)));
+        log_error("message not sent reason=%s", err_text(buf_err(&r->out)));
     buf_clear(&r->out);
 }
 
@@ -68,8 +68,9 @@ static void on_message(void *state, bool is_binary, struct bytes message)
 
     if (!is_binary || moshi_chat_read(&kind, &payload, message) != OK || kind != MOSHI_CHAT_AUDIO)
         return;
-    if (ogg_in_feed(r->ogg_in, payload) != OK)
-        log_warn("sound dropped: %s", err_text(ERR_LIMIT));
+    enum err err = ogg_in_feed(r->ogg_in, payload);
+    if (err)
+        log_warn("sound dropped reason=%s", err_text(err));
     pump(r);
 }
 
@@ -80,7 +81,7 @@ static void send_step(struct chat_room *r, const struct chat_said *said)
     for (int i = 0; i < said->n_packet; i++) {
         enum err err = ogg_out_packet(r->ogg_out, &r->out, said->packet[i], said->n_48k);
         if (err)
-            log_error("sound not sent: %s", err_text(err));
+            log_error("sound not sent reason=%s", err_text(err));
     }
     if (said->n_packet > 0)
         send_out(r);
@@ -189,7 +190,7 @@ static void begin(void *state)
     moshi_chat_write_kind(&r->out, MOSHI_CHAT_AUDIO);
     enum err err = ogg_out_head(r->ogg_out, &r->out, HEAD_RATE_HZ, "Parley");
     if (err)
-        log_error("Ogg head not sent: %s", err_text(err));
+        log_error("Ogg head not sent reason=%s", err_text(err));
     send_out(r);
 }
 

@@ -37,7 +37,7 @@ struct packet_room {
 static void send_out(struct packet_room *r, enum err err)
 {
     if (err)
-        log_error("packet not sent: %s", err_text(err));
+        log_error("packet not sent reason=%s", err_text(err));
     else
         conn_send(r->conn, buf_view(&r->out));
     buf_clear(&r->out);

@@ -311,7 +311,7 @@ static void tick(struct engine *e, int n_ready)
     int64_t tick_ns = os_now_ns() - t0_ns;
     metric_observe_ns(M_TICK_SECONDS, tick_ns);
     if (err) {
-        log_error("a step failed: %s", err_text(err));
+        log_error("step failed reason=%s", err_text(err));
         set_state(e, ENGINE_DEGRADED, err, err_text(err));
     }
     for (int a = 0; a < n_ready; a++) {
@@ -423,7 +423,7 @@ static void engine_main(void *arg)
     if (err == ERR_INTERRUPTED || (err && atomic_load(&e->is_stopping))) {
         log_info("loading was given up model=%s", e->info.model);
     } else if (err) {
-        log_error("no talks: %s", err_text(err));
+        log_error("no talks reason=%s", err_text(err));
         set_state(e, ENGINE_DEGRADED, err, err_text(err));
     } else {
         set_state(e, ENGINE_READY, OK, "");
