@@ -401,7 +401,8 @@ static bool read_frame(struct conn *c, struct bytes in)
     return true;
 }
 
-/* Who asks faster than it reads the answers waits, in a room when the room says so. */
+/* A client that asks faster than it reads its answers is made to wait; in a room, when the room
+ * says so. */
 static bool is_waiting(const struct conn *c)
 {
     return c->phase == CONN_WS ? c->is_paused : c->phase == CONN_HTTP && conn_is_backed_up(c);
@@ -443,8 +444,8 @@ void conn_pause(struct conn *c, bool on)
     c->is_paused = on;
 }
 
-/* What the room did may have ended its pause, or its connection: of that one all is read, or its
- * close would become a reset. */
+/* After a room callback: resume reading if its pause ended; free the room if it ended the
+ * connection. That one is read to its end, too, or its close would become a reset. */
 static void settle(struct conn *c, bool was_paused)
 {
     if (was_paused && !is_waiting(c))
@@ -469,7 +470,7 @@ bool conn_on_tick(struct conn *c, int64_t now_ns)
 
     if (c->phase == CONN_WS) {
         if (c->server->is_draining)
-            conn_end(c, WS_CODE_GOING_AWAY, "the server is going down");
+            conn_end(c, WS_CODE_GOING_AWAY, "the server is shutting down");
         else
             c->room->on_tick(c->room_state, now_ns);
         settle(c, was_paused);

@@ -117,7 +117,7 @@ enum err engine_take_lane(struct talk **out, struct engine *e, const struct talk
     else if (e->info.state == ENGINE_DEGRADED)
         err = err_set(ERR_FORMAT, "%s", e->info.reason);
     else if (e->is_draining)
-        err = err_set(ERR_AGAIN, "the server is going down");
+        err = err_set(ERR_AGAIN, "the server is shutting down");
     for (int i = 0; !err && !t && i < e->info.n_lane; i++)
         if (atomic_load_explicit(&e->lanes[i].state, memory_order_acquire) == LANE_FREE)
             t = &e->lanes[i];
@@ -303,7 +303,7 @@ static void tick(struct engine *e, int n_ready)
     for (int a = 0; a < n_ready; a++) {
         int32_t token;
         if (ring_pop(e->lanes[e->lane[a]].forced, &token, 1) && token < e->n_text)
-            e->frame[a].forced_text = token; /* an id that is no word is nobody's wish */
+            e->frame[a].forced_text = token; /* ids beyond the vocabulary are ignored */
     }
     mem_forbid(true);
     enum err err = duplex_step(e->duplex, &s, e->frame);
@@ -546,7 +546,7 @@ void engine_info(struct engine *e, struct engine_info *out)
         set_reason(out, "all talks are taken");
     if (is_draining && out->state == ENGINE_READY) {
         out->state = ENGINE_DRAINING;
-        set_reason(out, "the server is going down");
+        set_reason(out, "the server is shutting down");
     }
     out->retry_after_s = retry_after_s(out->state);
 }

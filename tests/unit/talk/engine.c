@@ -89,7 +89,7 @@ TEST(a_draining_engine_lets_talks_end_and_opens_none)
     engine_drain(e);
     engine_info(e, &info);
     CHECK_INT(info.state, ENGINE_DRAINING);
-    CHECK_STR(info.reason, "the server is going down");
+    CHECK_STR(info.reason, "the server is shutting down");
     CHECK(talk_open(&late, e, &to) == ERR_AGAIN);
     fixture_talk(&said[0], t, 1, 10);
     talk_close(&t);
