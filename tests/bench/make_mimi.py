@@ -71,21 +71,25 @@ def quantizer(out):
             out[q + "embedding_sum"] = [BINS, BOOK_DIM], 0.5
 
 
+def tensors():
+    """-> name: shape, deviation (None: ones)"""
+    out = {}
+    seanet(out)
+    transformer(out, "encoder_transformer")
+    transformer(out, "decoder_transformer")
+    out["downsample.conv.conv.conv.weight"] = [DIM, DIM, 4], (4 * DIM) ** -0.5
+    out["upsample.convtr.convtr.convtr.weight"] = [DIM, 1, 4], 0.7
+    quantizer(out)
+    return out
+
+
 def main():
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {}
-    seanet(tensors)
-    transformer(tensors, "encoder_transformer")
-    transformer(tensors, "decoder_transformer")
-    tensors["downsample.conv.conv.conv.weight"] = [DIM, DIM, 4], (4 * DIM) ** -0.5
-    tensors["upsample.convtr.convtr.convtr.weight"] = [DIM, 1, 4], 0.7
-    quantizer(tensors)
-
     rng = random.Random(1)
     noise = [rng.gauss(0, 1) for _ in range(65537)]          # a prime length: rows do not repeat
     header, at = {}, 0
-    for name, (shape, _) in tensors.items():
+    for name, (shape, _) in tensors().items():
         size = 4
         for n in shape:
             size *= n
@@ -95,7 +99,7 @@ def main():
     text += b" " * (-len(text) % 8)
     with open(folder / "mimi.safetensors", "wb") as f:
         f.write(struct.pack("<Q", len(text)) + text)
-        for name, (shape, scale) in tensors.items():
+        for name, (shape, scale) in tensors().items():
             left = (header[name]["data_offsets"][1] - header[name]["data_offsets"][0]) // 4
             part = array("f", [1.0] * 65537 if scale is None else [scale * x for x in noise])
             while left > 0:
