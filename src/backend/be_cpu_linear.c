@@ -22,6 +22,14 @@
 
 enum form { FORM_F32, FORM_I8, FORM_BF16 };
 
+/* What becomes of a sum: y = sum, y += sum, y = act(sum[:H]) * sum[H:]. */
+enum after { AFTER_STORE, AFTER_ADD, AFTER_GATE };
+
+/* [from, to) of vectors, rows, blocks or units. */
+struct range {
+    int from, to;
+};
+
 /* Vectors as the kernel reads them; [n_vec] of the form's own. */
 struct ready {
     const float    **f32;
@@ -32,7 +40,7 @@ struct ready {
 struct linear {
     float *const        *y;
     const float *const  *x;
-    float *const        *sum; /* where the kernel writes: y, or scratch that goes into y */
+    float *const        *sum; /* where the kernel writes: y when it is stored, else scratch */
     int                  n_vec;
     const struct weight *w;
     const float         *bias;
@@ -48,8 +56,8 @@ struct linear {
     atomic_int   next;
     struct ahead own; /* where the threads begin to read */
     /* behind */
-    bool     is_glu; /* y = act(sum[:H]) * sum[H:] */
-    enum act act;
+    enum after after;
+    enum act   act; /* of a gate */
 };
 
 static bool is_tiles(const struct weight *w)
@@ -74,21 +82,28 @@ static bool has_before(const struct linear *j)
     return j->norm || j->form != FORM_F32;
 }
 
-static void run_kernel(const struct linear *j, const struct ready *in, int m0, int m1, int row0,
-                       int row1)
+static struct range slice_of(int n, int i, int n_thread)
+{
+    struct range r;
+    be_cpu_slice(&r.from, &r.to, n, i, n_thread);
+    return r;
+}
+
+static void run_kernel(const struct linear *j, const struct ready *in, struct range vecs,
+                       struct range rows)
 {
     const struct weight *w = j->w;
-    float *const        *y = j->sum + m0;
-    const float *const  *x = (in ? in->f32 : j->x) + m0;
-    int                  n = m1 - m0;
+    float *const        *y = j->sum + vecs.from;
+    const float *const  *x = (in ? in->f32 : j->x) + vecs.from;
+    int                  n = vecs.to - vecs.from, row0 = rows.from, row1 = rows.to;
     struct quant_shape   s = { w->n_out, w->n_in, bits_of(w), w->group };
     if (j->form == FORM_I8) {
-        (s.bits == 8 ? kern.linear_q8t_i8 : kern.linear_q4t_i8)(y, in->i8 + m0, n, w->data, s, row0,
-                                                                row1);
+        (s.bits == 8 ? kern.linear_q8t_i8 : kern.linear_q4t_i8)(y, in->i8 + vecs.from, n, w->data,
+                                                                s, row0, row1);
         return;
     }
     if (j->form == FORM_BF16) {
-        kern.linear_bf16_bf16(y, in->bf16 + m0, n, w->data, w->n_in, row0, row1);
+        kern.linear_bf16_bf16(y, in->bf16 + vecs.from, n, w->data, w->n_in, row0, row1);
         return;
     }
     switch (w->dtype) {
@@ -101,11 +116,11 @@ static void run_kernel(const struct linear *j, const struct ready *in, int m0, i
     }
 }
 
-/* Makes vectors [m0, m1) ready; i: the thread. */
-static void make_ready(const struct linear *j, const struct ready *out, int m0, int m1, int i)
+/* Makes vectors ready; i: the thread. */
+static void make_ready(const struct linear *j, const struct ready *out, struct range vecs, int i)
 {
     int n_in = j->w->n_in;
-    for (int m = m0; m < m1; m++) {
+    for (int m = vecs.from; m < vecs.to; m++) {
         const float *x = j->x[m];
         if (j->norm) {
             float *to = j->form == FORM_F32 ? (float *)out->f32[m]
@@ -126,52 +141,58 @@ static void make_ready(const struct linear *j, const struct ready *out, int m0, 
 static void ready_slice(void *arg, int i, int n)
 {
     const struct linear *j = arg;
-    int                  m0, m1;
-    be_cpu_slice(&m0, &m1, j->n_vec, i, n);
-    make_ready(j, j->ready, m0, m1, i);
+    make_ready(j, j->ready, slice_of(j->n_vec, i, n), i);
 }
 
-/* sum = sum * row_scale + bias, in rows [row0, row1) */
-static void dress(const struct linear *j, float *sum, int row0, int row1)
+/* sum = sum * row_scale + bias, in these rows. */
+static void dress(const struct linear *j, float *sum, struct range rows)
 {
     const float *scale = j->w->row_scale;
     if (scale)
-        for (int r = row0; r < row1; r++)
+        for (int r = rows.from; r < rows.to; r++)
             sum[r] *= scale[r];
     if (j->bias)
-        kern.add_f32(sum + row0, j->bias + row0, row1 - row0);
+        kern.add_f32(sum + rows.from, j->bias + rows.from, rows.to - rows.from);
 }
 
-static void run_rows(const struct linear *j, const struct ready *in, int m0, int m1, int row0,
-                     int row1)
+static void run_rows(const struct linear *j, const struct ready *in, struct range vecs,
+                     struct range rows)
 {
-    run_kernel(j, in, m0, m1, row0, row1);
+    run_kernel(j, in, vecs, rows);
     if (j->w->row_scale || j->bias)
-        for (int m = m0; m < m1; m++)
-            dress(j, j->sum[m], row0, row1);
+        for (int m = vecs.from; m < vecs.to; m++)
+            dress(j, j->sum[m], rows);
 }
 
-/* Vectors [m0, m1) and blocks of rows; a gate's rows go with the rows that they gate. */
-static void run_blocks(const struct linear *j, const struct ready *in, int m0, int m1, int block0,
-                       int block1)
+/* Numbers of a y. */
+static int n_row(const struct linear *j)
 {
-    int n_row = j->is_glu ? j->w->n_out / 2 : j->w->n_out;
-    int row0 = block0 * BLOCK, row1 = block1 * BLOCK < n_row ? block1 * BLOCK : n_row;
-    run_rows(j, in, m0, m1, row0, row1);
-    if (j->is_glu)
-        run_rows(j, in, m0, m1, n_row + row0, n_row + row1);
-    for (int m = m0; m < m1 && j->sum != j->y; m++) {
-        float *sum = j->sum[m] + row0, *y = j->y[m] + row0;
-        if (j->is_glu)
-            kern.glu_f32(y, sum, sum + n_row, row1 - row0, j->act);
-        else
-            kern.add_f32(y, sum, row1 - row0);
-    }
+    return j->after == AFTER_GATE ? j->w->n_out / 2 : j->w->n_out;
 }
 
 static int n_block(const struct linear *j)
 {
-    return ((j->is_glu ? j->w->n_out / 2 : j->w->n_out) + BLOCK - 1) / BLOCK;
+    return (n_row(j) + BLOCK - 1) / BLOCK;
+}
+
+/* A gate's rows go with the rows that they gate. */
+static void run_blocks(const struct linear *j, const struct ready *in, struct range vecs,
+                       struct range blocks)
+{
+    int          half = n_row(j), end = blocks.to * BLOCK;
+    struct range rows = { blocks.from * BLOCK, end < half ? end : half };
+    run_rows(j, in, vecs, rows);
+    if (j->after == AFTER_STORE)
+        return;
+    if (j->after == AFTER_GATE)
+        run_rows(j, in, vecs, (struct range){ half + rows.from, half + rows.to });
+    for (int m = vecs.from; m < vecs.to; m++) {
+        float *sum = j->sum[m] + rows.from, *y = j->y[m] + rows.from;
+        if (j->after == AFTER_GATE)
+            kern.glu_f32(y, sum, sum + half, rows.to - rows.from, j->act);
+        else
+            kern.add_f32(y, sum, rows.to - rows.from);
+    }
 }
 
 static int n_unit(const struct linear *j)
@@ -179,15 +200,16 @@ static int n_unit(const struct linear *j)
     return (n_block(j) + UNIT - 1) / UNIT;
 }
 
-static void run_units(const struct linear *j, const struct ready *in, int from, int to)
+static void run_units(const struct linear *j, const struct ready *in, struct range units)
 {
-    int n = n_block(j);
-    run_blocks(j, in, 0, j->n_vec, from * UNIT, to * UNIT < n ? to * UNIT : n);
+    int          n = n_block(j), end = units.to * UNIT;
+    struct range blocks = { units.from * UNIT, end < n ? end : n };
+    run_blocks(j, in, (struct range){ 0, j->n_vec }, blocks);
 }
 
 /* Claims the next piece: ever smaller ones, so that all threads end at once though one be slower
  * or its processor taken away, and long ones at first, because streams are slow to start. */
-static bool take_piece(struct linear *j, int *from, int *to, int n_thread)
+static bool take_piece(struct linear *j, struct range *units, int n_thread)
 {
     int n = n_unit(j), at = atomic_load_explicit(&j->next, memory_order_relaxed), size;
     do {
@@ -198,17 +220,16 @@ static bool take_piece(struct linear *j, int *from, int *to, int n_thread)
             return false;
     } while (!atomic_compare_exchange_weak_explicit(&j->next, &at, at + size, memory_order_relaxed,
                                                     memory_order_relaxed));
-    *from = at;
-    *to = at + size;
+    *units = (struct range){ at, at + size };
     return true;
 }
 
 static void run_pieces(struct linear *j, const struct ready *in, int i, int n_thread)
 {
-    int from = i * j->share, to = from + j->share;
+    struct range units = { i * j->share, (i + 1) * j->share };
     do
-        run_units(j, in, from, to);
-    while (take_piece(j, &from, &to, n_thread));
+        run_units(j, in, units);
+    while (take_piece(j, &units, n_thread));
 }
 
 /* Blocks of rows are dealt out, or vectors where there are plenty, or both. Every result is one
@@ -221,22 +242,21 @@ static void linear_slice(void *arg, int i, int n)
     int n_row_part = n / n_part; /* threads that share one part of the vectors */
     if (i >= n_part * n_row_part)
         return;
-    int m0, m1, block0, block1;
-    be_cpu_slice(&m0, &m1, j->n_vec, i / n_row_part, n_part);
-    be_cpu_slice(&block0, &block1, n_blk, i % n_row_part, n_row_part);
-    if (m0 >= m1 || block0 >= block1)
+    struct range vecs = slice_of(j->n_vec, i / n_row_part, n_part);
+    struct range blocks = slice_of(n_blk, i % n_row_part, n_row_part);
+    if (vecs.from >= vecs.to || blocks.from >= blocks.to)
         return;
     const struct ready *in = !has_before(j) ? NULL : j->is_each ? &j->ready[i] : j->ready;
     if (j->is_each) {
         size_t at = 0;
         while (at < FIRST_SIZE && be_ahead_ask(&j->own, i, &at))
             continue;
-        make_ready(j, in, m0, m1, i);
+        make_ready(j, in, vecs, i);
     }
     if (n_part == 1 && n > 1 && j->share)
         run_pieces(j, in, i, n);
     else
-        run_blocks(j, in, m0, m1, block0, block1);
+        run_blocks(j, in, vecs, blocks);
 }
 
 /* Bytes of a row of the matrix, in tiles of its part of them. */
@@ -326,6 +346,7 @@ void be_cpu_linear_vecs(struct be *be, float *const *y, const float *const *x, i
                         const struct weight *w, const float *bias, bool add)
 {
     struct linear j = { .y = y, .x = x, .sum = y, .n_vec = n_vec, .w = w, .bias = bias };
+    j.after = add ? AFTER_ADD : AFTER_STORE;
     if (add)
         j.sum = new_rows(be, n_vec, (size_t)w->n_out * sizeof(float));
     if (!be->err)
@@ -354,6 +375,7 @@ void be_cpu_linear_add(struct be *be, struct tensor *y, const struct tensor *x,
                        const struct weight *w)
 {
     struct linear j = linear_of(be, y, x, w);
+    j.after = AFTER_ADD;
     j.sum = new_rows(be, x->n_row, (size_t)w->n_out * sizeof(float));
     if (!be->err)
         run_linear(be, &j);
@@ -375,10 +397,10 @@ void be_cpu_glu_linear(struct be *be, struct tensor *y, const struct tensor *x,
     j.norm = n;
     j.act = act;
     j.sum = new_rows(be, x->n_row, (size_t)w->n_out * sizeof(float));
-    j.is_glu = !is_tiles(w) || w->n_out / 2 % QUANT_ROWS == 0;
     if (be->err)
         return;
-    if (j.is_glu) {
+    if (!is_tiles(w) || w->n_out / 2 % QUANT_ROWS == 0) {
+        j.after = AFTER_GATE;
         run_linear(be, &j);
         return;
     }
