@@ -82,11 +82,6 @@ void be_close(struct be **be)
     *be = NULL;
 }
 
-const char *be_name(const struct be *be)
-{
-    return be->row->name;
-}
-
 int be_thread_count(const struct be *be)
 {
     return be->n_thread;

@@ -35,12 +35,11 @@ struct be_options {
                               processor */
 };
 
-enum err    be_open(struct be **out, const struct be_options *o) MUST_CHECK;
-void        be_close(struct be **be);
-const char *be_name(const struct be *be);
-int         be_thread_count(const struct be *be);
-bool        be_is_exact(const struct be *be);
-enum dtype  be_kv_dtype(const struct be *be); /* what kv_open() is to be given */
+enum err   be_open(struct be **out, const struct be_options *o) MUST_CHECK;
+void       be_close(struct be **be);
+int        be_thread_count(const struct be *be);
+bool       be_is_exact(const struct be *be);
+enum dtype be_kv_dtype(const struct be *be); /* what kv_open() is to be given */
 
 /* Activations. */
 struct tensor {

@@ -20,10 +20,6 @@ static inline void be_cpu_slice(int *from, int *to, int n, int i, int n_thread)
     *to = (int)((int64_t)n * (i + 1) / n_thread);
 }
 
-/* y[m] = w x[m] (+ bias): all vectors; y[m] has n_out floats. add: y += instead of y =. */
-void be_cpu_linear_vecs(struct be *be, float *const *y, const float *const *x, int n_vec,
-                        const struct weight *w, const float *bias, bool add);
-
 void be_cpu_linear(struct be *be, struct tensor *y, const struct tensor *x, const struct weight *w);
 void be_cpu_linear_add(struct be *be, struct tensor *y, const struct tensor *x,
                        const struct weight *w);

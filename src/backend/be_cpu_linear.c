@@ -342,17 +342,6 @@ static void run_linear(struct be *be, struct linear *j)
                      &j->own);
 }
 
-void be_cpu_linear_vecs(struct be *be, float *const *y, const float *const *x, int n_vec,
-                        const struct weight *w, const float *bias, bool add)
-{
-    struct linear j = { .y = y, .x = x, .sum = y, .n_vec = n_vec, .w = w, .bias = bias };
-    j.after = add ? AFTER_ADD : AFTER_STORE;
-    if (add)
-        j.sum = new_rows(be, n_vec, (size_t)w->n_out * sizeof(float));
-    if (!be->err)
-        run_linear(be, &j);
-}
-
 /* What a product of tensors has: y, x, w and its bias. */
 static struct linear linear_of(struct be *be, const struct tensor *y, const struct tensor *x,
                                const struct weight *w)

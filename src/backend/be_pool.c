@@ -193,11 +193,6 @@ void be_pool_close(struct be_pool **out)
     *out = NULL;
 }
 
-int be_pool_count(const struct be_pool *p)
-{
-    return p->n;
-}
-
 static void enter(struct be_pool *p)
 {
     atomic_store_explicit(&p->is_in_region, 1, memory_order_relaxed);

@@ -22,7 +22,6 @@ typedef void (*be_pool_fn)(void *arg, int i, int n);
 /* n_thread counts the posting thread: 1 starts none. */
 enum err be_pool_open(struct be_pool **out, int n_thread) MUST_CHECK;
 void     be_pool_close(struct be_pool **p);
-int      be_pool_count(const struct be_pool *p);
 void     be_pool_begin(struct be_pool *p);
 void     be_pool_end(struct be_pool *p);
 /* One region around several: begin and end inside change nothing. */

@@ -97,7 +97,6 @@ void os_touch(void *p, size_t len);
 enum err os_random(void *p, size_t len) MUST_CHECK;
 bool     os_is_terminal(int fd);
 int      os_terminal_width(void);
-int64_t  os_peak_rss_bytes(void);
 /* SIGINT and SIGTERM set *flag to the signal's number and call wake(arg), which must be
  * async-signal-safe; NULL: none. */
 void os_on_stop_signals(volatile atomic_int *flag, void (*wake)(void *), void *arg);

@@ -110,9 +110,3 @@ enum err os_random(void *p, size_t len)
     }
     return OK;
 }
-
-int64_t os_peak_rss_bytes(void)
-{
-    struct rusage use;
-    return getrusage(RUSAGE_SELF, &use) == 0 ? (int64_t)use.ru_maxrss * 1024 : 0;
-}

@@ -20,13 +20,6 @@ static inline uint32_t float_bits(float f)
     return u;
 }
 
-static inline float float_load(const void *p)
-{
-    float f;
-    memcpy(&f, p, sizeof f);
-    return f;
-}
-
 static inline uint16_t half_load(const void *p)
 {
     uint16_t h;

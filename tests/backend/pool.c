@@ -25,7 +25,6 @@ static void run_jobs(int n_thread, int n_region, int n_job)
     memset(&j, 0, sizeof j);
     j.n_slice = n_thread;
     CHECK(be_pool_open(&p, n_thread) == OK);
-    CHECK_INT(be_pool_count(p), n_thread);
     for (int r = 0; r < n_region; r++) {
         be_pool_begin(p);
         for (int k = 0; k < n_job; k++) {
