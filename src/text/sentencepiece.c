@@ -229,8 +229,6 @@ enum err sentencepiece_decode(const struct sentencepiece *s, struct buf *out, co
     return err ? err : buf_err(out);
 }
 
-/* Questions. */
-
 static const struct sentencepiece_entry *entry(const struct sentencepiece *s, int id)
 {
     static const struct sentencepiece_entry none;
@@ -240,37 +238,6 @@ static const struct sentencepiece_entry *entry(const struct sentencepiece *s, in
 struct bytes sentencepiece_piece(const struct sentencepiece *s, int id)
 {
     return entry(s, id)->text;
-}
-
-int sentencepiece_find(const struct sentencepiece *s, struct bytes piece)
-{
-    int id = sentencepiece_index_find(&s->m.reserved, piece);
-    return id >= 0 ? id : sentencepiece_index_find(&s->m.words, piece);
-}
-
-bool sentencepiece_is_control(const struct sentencepiece *s, int id)
-{
-    return entry(s, id)->kind == SENTENCEPIECE_CONTROL;
-}
-
-bool sentencepiece_is_unknown(const struct sentencepiece *s, int id)
-{
-    return entry(s, id)->kind == SENTENCEPIECE_UNKNOWN;
-}
-
-bool sentencepiece_is_byte(const struct sentencepiece *s, int id)
-{
-    return entry(s, id)->kind == SENTENCEPIECE_BYTE;
-}
-
-bool sentencepiece_is_user_defined(const struct sentencepiece *s, int id)
-{
-    return entry(s, id)->kind == SENTENCEPIECE_USER_DEFINED;
-}
-
-bool sentencepiece_is_unused(const struct sentencepiece *s, int id)
-{
-    return entry(s, id)->kind == SENTENCEPIECE_UNUSED;
 }
 
 /* Words as they are spoken. */

@@ -4,7 +4,7 @@
  * Unigram, BPE, word and char models with the file's own normaliser, byte fallback, user-defined
  * and control pieces; the same ids and the same text as the sentencepiece library gives. An open
  * tokenizer is read-only: any number of threads may use it at once. Encode and decode allocate;
- * the queries and the stream do not.
+ * questions and the stream do not.
  */
 #ifndef TEXT_SENTENCEPIECE_H
 #define TEXT_SENTENCEPIECE_H
@@ -40,15 +40,9 @@ enum err sentencepiece_encode_new(const struct sentencepiece *s, int **ids, int 
 enum err sentencepiece_decode(const struct sentencepiece *s, struct buf *out, const int *ids, int n)
     MUST_CHECK;
 
-/* One piece as the file has it (U+2581 for a blank), borrowed; empty for an id that is not there,
- * for which every question is answered with false. */
+/* One piece as the file has it (U+2581 for a blank), borrowed; empty for an id that is not
+ * there. */
 struct bytes sentencepiece_piece(const struct sentencepiece *s, int id);
-int          sentencepiece_find(const struct sentencepiece *s, struct bytes piece); /* -1: none */
-bool         sentencepiece_is_control(const struct sentencepiece *s, int id);
-bool         sentencepiece_is_unknown(const struct sentencepiece *s, int id);
-bool         sentencepiece_is_byte(const struct sentencepiece *s, int id);
-bool         sentencepiece_is_user_defined(const struct sentencepiece *s, int id);
-bool         sentencepiece_is_unused(const struct sentencepiece *s, int id);
 
 /* Words as they are spoken: one id in, the text to print now out.
  *
