@@ -112,7 +112,7 @@ __attribute__((unused)) static void check_int(long long x, long long want, const
 __attribute__((unused)) static void check_str(const char *x, const char *want, const char *what,
                                               const char *file, int line)
 {
-    char text[1024];
+    char text[2048];
 
     snprintf(text, sizeof text, "%s is \"%s\", not \"%s\"", what, x ? x : "(null)", want);
     check_that(x && strcmp(x, want) == 0, text, file, line);

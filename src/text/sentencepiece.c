@@ -294,9 +294,3 @@ size_t sentencepiece_stream_step(struct sentencepiece_stream *st, int id,
     }
     return n_out;
 }
-
-size_t sentencepiece_stream_flush(struct sentencepiece_stream *st,
-                                  char                         out[SENTENCEPIECE_STREAM_MAX])
-{
-    return release(st, out, true);
-}

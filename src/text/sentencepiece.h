@@ -48,8 +48,9 @@ struct bytes sentencepiece_piece(const struct sentencepiece *s, int id);
  *
  * The piece with U+2581 as a blank, the first one's too; control pieces as the file has them
  * ("</s>"): the caller leaves out the ids it does not want seen. Byte pieces (<0xE2>) are
- * gathered until the UTF-8 character is whole; what cannot become one is U+FFFD. One thread at a
- * time; allocates nothing, so the engine thread may step it. */
+ * gathered until the UTF-8 character is whole; what cannot become one is U+FFFD, and what is still
+ * held when the ids end was never said. One thread at a time; allocates nothing, so the engine
+ * thread may step it. */
 struct sentencepiece_stream {
     const struct sentencepiece *s;
     uint8_t                     held[4]; /* bytes of a character that is not whole yet */
@@ -65,8 +66,5 @@ void sentencepiece_stream_init(struct sentencepiece_stream *st, const struct sen
  * not there gives nothing. */
 size_t sentencepiece_stream_step(struct sentencepiece_stream *st, int id,
                                  char out[SENTENCEPIECE_STREAM_MAX]);
-/* The end: what is still held comes out as U+FFFD; ready for the next text. */
-size_t sentencepiece_stream_flush(struct sentencepiece_stream *st,
-                                  char                         out[SENTENCEPIECE_STREAM_MAX]);
 
 #endif
