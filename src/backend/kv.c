@@ -89,13 +89,6 @@ void kv_age(struct kv *kv, int lane, int64_t n)
     kv->n_warm[lane] = n_block(kv);
 }
 
-/* The block of a head's slot. */
-static uint8_t *block_at(const struct kv *kv, uint8_t *ring, int lane, int head, int slot)
-{
-    return ring + (size_t)lane * kv->lane_size + (size_t)head * kv->head_size +
-           (size_t)(slot / KV_BLOCK) * kv->block_size;
-}
-
 /* A factor for the row and its numbers in int8. */
 static void round_row(int8_t *q, float *factor, const float *x, int n)
 {
@@ -110,8 +103,7 @@ static void round_row(int8_t *q, float *factor, const float *x, int n)
 
 static void write_row(const struct kv *kv, uint8_t *block, int row, const float *x)
 {
-    size_t   at = (size_t)row * (size_t)kv->d_head;
-    uint8_t *to = block + at * dtype_size(kv->dtype);
+    uint8_t *to = block + (size_t)row * kv->row_size;
     if (kv->dtype == DT_F32)
         memcpy(to, x, (size_t)kv->d_head * sizeof *x);
     else if (kv->dtype == DT_BF16)
@@ -119,14 +111,15 @@ static void write_row(const struct kv *kv, uint8_t *block, int row, const float 
     else {
         float factor;
         round_row((int8_t *)to, &factor, x, kv->d_head);
-        memcpy(block + KV_BLOCK * (size_t)kv->d_head + (size_t)row * sizeof factor, &factor,
+        memcpy(block + KV_BLOCK * kv->row_size + (size_t)row * sizeof factor, &factor,
                sizeof factor);
     }
 }
 
 void kv_write(struct kv *kv, int lane, int head, int64_t pos, const float *k, const float *v)
 {
-    int slot = (int)(pos % kv->n_slot);
-    write_row(kv, block_at(kv, kv->k, lane, head, slot), slot % KV_BLOCK, k);
-    write_row(kv, block_at(kv, kv->v, lane, head, slot), slot % KV_BLOCK, v);
+    int    slot = (int)(pos % kv->n_slot);
+    size_t at = kv_block_at(kv, lane, head, slot);
+    write_row(kv, kv->k + at, slot % KV_BLOCK, k);
+    write_row(kv, kv->v + at, slot % KV_BLOCK, v);
 }

@@ -46,14 +46,20 @@ void kv_age(struct kv *kv, int lane, int64_t n);
 /* k, v [d_head] of one head become those of a position. */
 void kv_write(struct kv *kv, int lane, int head, int64_t pos, const float *k, const float *v);
 
-/* The rows of one ring, keys or values, from a slot of a head on. */
+/* Where in a ring, of keys or of values, the block of a head's slot begins. */
+static inline size_t kv_block_at(const struct kv *kv, int lane, int head, int slot)
+{
+    return (size_t)lane * kv->lane_size + (size_t)head * kv->head_size +
+           (size_t)(slot / KV_BLOCK) * kv->block_size;
+}
+
+/* The rows of one ring from a slot of a head on. */
 static inline struct kern_rows kv_rows(const struct kv *kv, const uint8_t *ring, int lane, int head,
                                        int slot)
 {
     size_t         row = (size_t)(slot % KV_BLOCK);
-    const uint8_t *p = ring + (size_t)lane * kv->lane_size + (size_t)head * kv->head_size +
-                       (size_t)(slot / KV_BLOCK) * kv->block_size;
-    const float *factor = (const float *)(const void *)(p + KV_BLOCK * kv->row_size) + row;
+    const uint8_t *p = ring + kv_block_at(kv, lane, head, slot);
+    const float   *factor = (const float *)(const void *)(p + KV_BLOCK * kv->row_size) + row;
     return (struct kern_rows){ kv->dtype, p + row * kv->row_size,
                                kv->dtype == DT_I8 ? factor : NULL, NULL, 0 };
 }
