@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* os: what we ask of the operating system. Bodies in os_posix.c and os_linux.c. */
+/* os: what we ask of the operating system. Files are in os_file.c, folders in os_dir.c, pipes in
+ * os_stream.c, what only Linux has in os_linux.c, what a processor has of its own in os_x86.c,
+ * os_arm.c or os_generic_cpu.c, all else in os_posix.c. */
 #ifndef BASE_OS_H
 #define BASE_OS_H
 
@@ -28,7 +30,7 @@ void     os_map_close(struct os_map *m);
 /* Advice about len bytes inside a mapping; nothing breaks where the system does not take it. */
 void os_map_fill(const void *p, size_t len); /* waits until they are in memory: no faults later */
 void os_map_drop(const void *p, size_t len); /* nobody reads them soon; whole pages only */
-/* A whole regular file of at most max_len bytes appended to b. */
+/* A whole regular file appended to b; ERR_LIMIT when it is longer than b may still grow. */
 enum err os_read_file(struct buf *b, const char *path) MUST_CHECK;
 
 /* A file that appears whole under its name or not at all: written beside it, renamed by commit.
@@ -70,7 +72,7 @@ struct os_thread;
 enum err os_thread_start(struct os_thread **out, const char *name, void (*fn)(void *), void *arg)
     MUST_CHECK;
 void os_thread_join(struct os_thread **t);
-void os_thread_is_idle(void);  /* calling thread: after everyone else */
+void os_lower_priority(void);  /* calling thread: after everyone else */
 void os_flush_denormals(void); /* calling thread: denormals are zero, in and out */
 /* Processors the process was given, >= 1: the first call of these three looks, whatever is pinned
  * later. */

@@ -222,7 +222,7 @@ static enum err open_shared(struct os_out *o, int fd)
     if (o->fd < 0)
         return fail_with(errno == EBADF ? ENOENT : errno, o->path);
     o->is_shared = true;
-    /* What is added at the end cannot be gone back to. */
+    /* Opened with O_APPEND: cannot be rewound. */
     o->base = fcntl(o->fd, F_GETFL) & O_APPEND ? -1 : lseek(o->fd, 0, SEEK_CUR);
     return OK;
 }

@@ -72,7 +72,7 @@ void os_unpin(void)
         return;
 }
 
-void os_thread_is_idle(void)
+void os_lower_priority(void)
 {
     setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 19); /* Linux has it for each thread */
 }

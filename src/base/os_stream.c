@@ -11,8 +11,8 @@
 #define LAST_NS 250000000LL /* what a reader gets after the signal: Ctrl-C ends all in a second */
 #define CHUNK   ((size_t)4096) /* a pipe that is ready takes that much without waiting */
 
-/* Waits until fd is ready. False: a stop signal came, and last_ns have passed since *end_ns was set
- * by it; 0: not yet. What is wrong with fd is told by the call that follows. */
+/* True when fd is ready. False when last_ns have passed since a stop signal; *end_ns keeps that
+ * deadline (0: no signal yet). What is wrong with fd is told by the call that follows. */
 static bool wait_ready(int fd, short events, int64_t last_ns, int64_t *end_ns)
 {
     struct pollfd p = { .fd = fd, .events = events };

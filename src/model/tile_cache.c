@@ -456,7 +456,7 @@ static void writer_main(void *arg)
     struct tile_cache *c = arg;
     int64_t            t0_ns = os_now_ns();
 
-    os_thread_is_idle();
+    os_lower_priority();
     os_unpin(); /* who loads may be pinned to the processor where it computes */
     enum err err = write_file(c);
     if (err == ERR_INTERRUPTED)
