@@ -26,8 +26,8 @@ static enum err open_row(struct be *be, const struct be_options *o)
     if (err)
         return err;
     if (strcmp(name, "cuda") == 0)
-        return err_set(ERR_HARDWARE, "this Parley was built without cuda: use --device cpu");
-    return err_set(ERR_USAGE, "unknown device '%s': use auto, cpu or cuda", name);
+        return err_set(ERR_HARDWARE, "this Parley was built without cuda: use the device cpu");
+    return err_set(ERR_USAGE, "unknown device '%s'", name);
 }
 
 static enum err choose_kv(struct be *be, const char *name)
@@ -45,8 +45,7 @@ static enum err choose_kv(struct be *be, const char *name)
             be->kv_dtype = known[i].dtype;
             return OK;
         }
-    return err_set(ERR_USAGE, "unknown kind of keys and values '%s': use auto, f32, bf16 or int8",
-                   name);
+    return err_set(ERR_USAGE, "unknown kind of keys and values '%s'", name);
 }
 
 enum err be_open(struct be **out, const struct be_options *o)

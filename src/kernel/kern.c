@@ -46,7 +46,7 @@ static bool passes(int i)
 
 static enum err choose_named(int *out, const char *name)
 {
-    char known[128] = "";
+    char known[128] = AUTO;
     for (int i = 0; isas[i].kern; i++) {
         size_t at = strlen(known);
         snprintf(known + at, sizeof known - at, ", %s", isas[i].kern->name);
@@ -62,8 +62,7 @@ static enum err choose_named(int *out, const char *name)
                            name);
         return OK;
     }
-    return err_set(ERR_USAGE, "unknown instruction set '%s': PARLEY_CPU is one of auto%s", name,
-                   known);
+    return err_set(ERR_USAGE, "unknown instruction set '%s'; known: %s", name, known);
 }
 
 enum err kern_choose(const char *name)
@@ -100,7 +99,7 @@ static const char *why_of(int i)
         return i < in_use ? "works; a better one is in use" : "works; not in use";
     for (int j = i + 1; isas[j].kern; j++)
         if (is_supported(j) && verdict[j] != WRONG)
-            return "in use: forced by PARLEY_CPU";
+            return "in use: chosen by name";
     return "in use: best of this CPU";
 }
 

@@ -155,13 +155,12 @@ struct kern {
 #undef K
 };
 
-/* The table in use: the best that this CPU has and that passed its self-test, or what PARLEY_CPU
- * forces. Chosen by kern_choose(); "c" before that. Any thread after kern_choose(). */
+/* The table in use: what kern_choose() chose; "c" before that. Any thread after kern_choose(). */
 extern struct kern kern;
 
-/* name: NULL or "auto" picks; else that instruction set: ERR_USAGE for an unknown name (the
- * sentence lists the known ones), ERR_HARDWARE when the CPU lacks it. Call once, before threads
- * start. */
+/* name: NULL or "auto" picks the best that this CPU has and that passes its self-test; else that
+ * instruction set: ERR_USAGE for an unknown name (the sentence lists the known ones), ERR_HARDWARE
+ * when the CPU lacks it. Call once, before threads start. */
 enum err kern_choose(const char *name) MUST_CHECK;
 
 /* Row in isas[] of the table in use. Any thread after kern_choose(). */
