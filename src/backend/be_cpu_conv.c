@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Convolutions in channels-last form (spec/performance.md 6.6). A window of a conv without
- * dilation is contiguous, so the kernels read it where it lies; only the windows that reach back
- * into the state are joined. Streaming and one long call give the same bits: each output is the
- * same sum. */
+/* Convolutions in channels-last form (docs/performance.md, "How it computes"). A window of a conv
+ * without dilation is contiguous, so the kernels read it where it lies; only the windows that reach
+ * back into the state are joined. Streaming and one long call give the same bits: each output is
+ * the same sum. */
 #include <string.h>
 
 #include "backend/be_cpu.h"

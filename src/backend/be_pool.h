@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* be_pool: threads that run slices of one job after the other (spec/performance.md 6.7).
+/* be_pool: threads that run slices of one job after the other.
  *
  * Inside a region (begin .. end) the workers spin between jobs, so a job costs under a microsecond
  * to post; after the region they spin a little longer and sleep. Where threads are more than

@@ -20,7 +20,8 @@ struct rope {
 struct attend {
     int         n_head;  /* query heads; key/value heads are kv->n_head, repeated consecutively */
     int         context; /* key k is visible to query q iff 0 <= q - k < context ... */
-    bool        frame_rule; /* ... and k > e - context, e the last position of this step (4.3) */
+    bool        frame_rule; /* ... and k > e - context, e the last position of this step:
+                               docs/models/mimi.md, "Transformers" */
     float       scale;
     struct rope rope; /* turns queries and keys first; positions go on from kv->n_seen */
 };

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* quant: affine 8- and 4-bit matrices in tiles of 16 rows x 64 columns (spec/performance.md 6.1).
+/* quant: affine 8- and 4-bit matrices in tiles of 16 rows x 64 columns (why: docs/performance.md,
+ * "How it computes").
  *
  * A matrix [n_out, n_in] is quantised along n_in in groups of 32 or 64: w = scale * q + bias with q
- * unsigned (MLX's definition, spec/moshi-family.md 7.1). Rows are padded to a multiple of 16 and
+ * unsigned, as MLX's mx.quantize defines it. Rows are padded to a multiple of 16 and
  * columns to a multiple of 64 with q = 0, scale = 0, bias = 0. The tiles of one 16-row block follow
  * each other along n_in; blocks follow each other along n_out.
  *

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* moshi_chat: the messages of Kyutai's /api/chat as functions of bytes (spec/moshi-family.md
- * 9.1-9.4). */
+/* moshi_chat: the messages of Kyutai's /api/chat as functions of bytes (docs/protocol.md, "Kyutai
+ * chat"). */
 #ifndef WIRE_MOSHI_CHAT_H
 #define WIRE_MOSHI_CHAT_H
 

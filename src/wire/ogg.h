@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* ogg: Ogg/Opus streams in memory (libogg), the way Kyutai's clients need them (RFC 3533, RFC
- * 7845, spec/moshi-family.md 9.2, 9.3): OpusHead is page 0, OpusTags page 1, then one packet a
+ * 7845; docs/protocol.md, "Kyutai chat"): OpusHead is page 0, OpusTags page 1, then one packet a
  * page, granules in 48 kHz units. One thread at a time.
  */
 #ifndef WIRE_OGG_H

@@ -523,7 +523,7 @@ static void multiply_tiny(void *arg, int i)
         atomic_fetch_add(&d->n_kept, 1);
 }
 
-/* Denormals cost a frame more than half of its time: spec/performance.md, finding 7. */
+/* Denormals once cost a frame more than half of its time. */
 TEST(denormals_are_zero_on_every_thread)
 {
     struct be      *be = scene_open(5);
