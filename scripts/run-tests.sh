@@ -3,7 +3,7 @@
 # run-tests.sh BUILD TEST...: runs test programs (tests/check.h, TAP on stdout) one after the other.
 # Prints `ok name`, `FAIL name file:line ...` and `skip name: reason`, then each skipped test once
 # more, and ends with `N passed, N failed, N skipped`. TEST_FILTER keeps the tests whose name
-# contains it, V=1 shows what the programs print.
+# contains it; that none does is a failure. V=1 shows what the programs print.
 set -u
 LC_ALL=C
 export LC_ALL
@@ -71,6 +71,10 @@ for test in "$@"; do
     if [ -n "${V:-}" ] || grep -q '^FAIL ' "$out.lines"; then tail -n 60 "$out.err" >&2; fi
     rm -f "$out" "$out.err" "$out.lines"
 done
+
+if [ ! -s "$results" ]; then
+    echo "FAIL no test ran${TEST_FILTER:+: none has $TEST_FILTER in its name}" | tee "$results"
+fi
 
 n_ok=$(grep -c '^ok ' "$results")
 n_fail=$(grep -c '^FAIL ' "$results")

@@ -159,8 +159,10 @@ int main(int argc, char **argv)
         if (argc < 2 || strstr(check_tests[i].name, argv[1]))
             chosen[n++] = (struct CMUnitTest){ check_tests[i].name, check_run, NULL, NULL,
                                                &check_tests[i] };
-    if (n == 0)
+    if (n == 0) { /* other programs may have one: scripts/run-tests.sh minds when none does */
+        printf("1..0 # no test has %s in its name\n", argc < 2 ? "anything" : argv[1]);
         return 0;
+    }
     enum err err = kern_choose(getenv("PARLEY_CPU")); /* NULL: the best */
     if (err) {
         printf("Bail out! %s\n", err_text(err));
