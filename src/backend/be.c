@@ -8,6 +8,8 @@
 
 #define DUMMY_SIZE (16 << 20) /* virtual until touched, and only after a failure */
 
+const struct step be_one_lane = { 1, &(const int){ 0 } };
+
 /* The row of a device's name; "auto" is the first that opens. */
 static enum err open_row(struct be *be, const struct be_options *o)
 {

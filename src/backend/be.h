@@ -71,6 +71,7 @@ struct step {
     int        n_lane;
     const int *lane; /* [n_lane], ascending, no doubles */
 };
+extern const struct step be_one_lane; /* lane 0 alone */
 
 void               be_begin(struct be *be, const struct step *s);
 enum err           be_end(struct be *be) MUST_CHECK;

@@ -149,11 +149,11 @@ TEST(a_lane_does_not_feel_the_lanes_beside_it)
     struct attend a = { 2, 6, false, 0.4f, { ROPE_INTERLEAVED, 10000, 1 } };
     struct kv     alone, among;
     float         mine[20][48], heard[20][16];
-    int           all[] = { 0, 1, 2 }, zero = 0;
+    int           all[] = { 0, 1, 2 };
     CHECK(kv_open(&alone, 1, 2, 8, 6, DT_F32) == OK && kv_open(&among, 3, 2, 8, 6, DT_F32) == OK);
     scene_fill(mine[0], 20 * 48);
     for (int s = 0; s < 20; s++) {
-        be_begin(be, &(struct step){ 1, &zero });
+        be_begin(be, &be_one_lane);
         struct tensor *x = be_scratch(be, 1, 48), *y = be_scratch(be, 1, 16);
         memcpy(x->p, mine[s], sizeof mine[s]);
         op_attend(be, y, x, &alone, &a);
@@ -183,11 +183,10 @@ TEST(steps_of_one_and_of_many_are_the_same_bits)
     struct attend a = { 2, 9, false, 0.4f, { ROPE_HALVES, 500, 1 } };
     struct kv     one, many;
     float         x[24][48], y[24][16];
-    int           zero = 0;
     CHECK(kv_open(&one, 1, 2, 8, 12, DT_F32) == OK && kv_open(&many, 1, 2, 8, 12, DT_F32) == OK);
     scene_fill(x[0], 24 * 48);
     for (int s = 0; s < 24; s++) {
-        be_begin(be, &(struct step){ 1, &zero });
+        be_begin(be, &be_one_lane);
         struct tensor *in = be_scratch(be, 1, 48), *out = be_scratch(be, 1, 16);
         memcpy(in->p, x[s], sizeof x[s]);
         op_attend(be, out, in, &one, &a);
@@ -195,7 +194,7 @@ TEST(steps_of_one_and_of_many_are_the_same_bits)
         CHECK(be_end(be) == OK);
     }
     for (int s = 0; s < 24; s += 4) {
-        be_begin(be, &(struct step){ 1, &zero });
+        be_begin(be, &be_one_lane);
         struct tensor *in = be_scratch(be, 4, 48), *out = be_scratch(be, 4, 16);
         memcpy(in->p, x[s], 4 * sizeof x[s]);
         op_attend(be, out, in, &many, &a);
@@ -254,9 +253,8 @@ TEST(rope_of_no_kind_changes_nothing)
     struct be    *be = scene_open(1);
     struct kv     kv;
     struct attend a = { .n_head = 1, .context = 2, .scale = 1 };
-    int           lane = 0;
     CHECK(kv_open(&kv, 1, 1, 7, 2, DT_F32) == OK);
-    be_begin(be, &(struct step){ 1, &lane });
+    be_begin(be, &be_one_lane);
     struct tensor *x = scene_tensor(be, 1, 21), *y = be_like(be, x);
     memcpy(y->p, x->p, 21 * sizeof(float));
     op_attend(be, be_scratch(be, 1, 7), x, &kv, &a);

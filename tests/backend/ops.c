@@ -72,8 +72,7 @@ static void linear_scene(struct be *be, float *out, size_t *n, const void *arg)
 {
     const struct linear_case *c = arg;
     struct matrix             m = make_matrix(c->dtype, c->n_out, c->n_in, c->group, c->is_dressed);
-    int                       lane = 0;
-    be_begin(be, &(struct step){ 1, &lane });
+    be_begin(be, &be_one_lane);
     struct tensor *x = scene_tensor(be, c->n_row, c->n_in), *y = be_scratch(be, c->n_row, c->n_out);
     op_linear(be, y, x, &m.w);
     scene_put(out, n, y);
@@ -110,10 +109,9 @@ TEST(a_row_does_not_feel_the_rows_beside_it)
     struct be    *be = scene_open(2);
     struct matrix m = make_matrix(DT_BF16, 50, 70, 0, true);
     float        *x = scene_floats(40 * 70), alone[50];
-    int           lane = 0;
     for (int n = 1; n <= 40; n += 3)
         for (int r = 0; r < n; r++) {
-            be_begin(be, &(struct step){ 1, &lane });
+            be_begin(be, &be_one_lane);
             struct tensor  in = { 1, 70, x + r * 70 }, all = { n, 70, x }, y1 = { 1, 50, alone };
             struct tensor *y = be_scratch(be, n, 50);
             op_linear(be, &y1, &in, &m.w);
@@ -132,11 +130,11 @@ static void fused_scene(struct be *be, float *out, size_t *n, const void *arg)
     const struct linear_case *c = arg;
     struct matrix             m = make_matrix(c->dtype, c->n_out, c->n_in, c->group, c->is_dressed);
     float      *nw = scene_floats((size_t)c->n_in), *nb = scene_floats((size_t)c->n_in);
-    int         lane = 0, half = c->n_out / 2;
+    int         half = c->n_out / 2;
     struct norm norms[] = { { .kind = NORM_NONE },
                             { NORM_RMS, 1e-8f, c->n_in, nw, NULL },
                             { NORM_LAYER, 1e-5f, c->n_in, nw, nb } };
-    be_begin(be, &(struct step){ 1, &lane });
+    be_begin(be, &be_one_lane);
     struct tensor *x = scene_tensor(be, c->n_row, c->n_in), *h = be_like(be, x);
     for (int k = 0; k < 3; k++) {
         struct tensor *want = be_scratch(be, c->n_row, c->n_out), *got = be_like(be, want);
@@ -180,9 +178,8 @@ static void fast_scene(struct be *be, float *out, size_t *n, const void *arg)
 {
     const struct linear_case *c = arg;
     struct matrix             m = make_matrix(c->dtype, c->n_out, c->n_in, c->group, c->is_dressed);
-    int                       lane = 0;
     CHECK(!be_is_exact(be));
-    be_begin(be, &(struct step){ 1, &lane });
+    be_begin(be, &be_one_lane);
     struct tensor *x = scene_tensor(be, c->n_row, c->n_in), *y = be_scratch(be, c->n_row, c->n_out);
     struct tensor *alone = be_scratch(be, 1, c->n_out);
     op_linear(be, y, x, &m.w);
@@ -220,11 +217,11 @@ TEST(fast_linear_is_near_and_does_not_feel_its_company)
 
 static void rows_scene(struct be *be, float *out, size_t *n, const void *arg)
 {
-    int         n_row = ((const int *)arg)[0], n_col = ((const int *)arg)[1], lane = 0;
+    int         n_row = ((const int *)arg)[0], n_col = ((const int *)arg)[1];
     float      *w = scene_floats((size_t)n_col), *b = scene_floats((size_t)n_col);
     struct norm rms = { NORM_RMS, 1e-8f, n_col, w, NULL };
     struct norm layer = { NORM_LAYER, 1e-5f, n_col, w, b }, none = { .kind = NORM_NONE };
-    be_begin(be, &(struct step){ 1, &lane });
+    be_begin(be, &be_one_lane);
     struct tensor *x = scene_tensor(be, n_row, n_col), *y = be_like(be, x);
     struct tensor *u = scene_tensor(be, n_row, 2 * n_col);
     op_norm(be, y, x, &rms);
@@ -272,11 +269,10 @@ TEST(norms_are_right)
 {
     struct be  *be = scene_open(1);
     float       w[37], b[37];
-    int         lane = 0;
     struct norm rms = { NORM_RMS, 1e-2f, 37, w, NULL }, layer = { NORM_LAYER, 1e-2f, 37, w, b };
     scene_fill(w, 37);
     scene_fill(b, 37);
-    be_begin(be, &(struct step){ 1, &lane });
+    be_begin(be, &be_one_lane);
     struct tensor *x = scene_tensor(be, 2, 37), *y = be_like(be, x), *z = be_like(be, x);
     op_norm(be, y, x, &rms);
     op_norm(be, z, x, &layer);
@@ -303,10 +299,9 @@ TEST(embeddings_come_from_any_table)
     static const enum dtype dtypes[] = { DT_F32, DT_BF16, DT_F16, DT_Q8T, DT_Q4T };
     static const int32_t    ids[] = { 0, -1, 18, 7, -1 };
     struct be              *be = scene_open(2);
-    int                     lane = 0;
     for (int d = 0; d < 5; d++) {
         struct matrix m = make_matrix(dtypes[d], 19, 64, 32, false);
-        be_begin(be, &(struct step){ 1, &lane });
+        be_begin(be, &be_one_lane);
         struct tensor *y = scene_tensor(be, 5, 64), *z = scene_tensor(be, 5, 64),
                       *z0 = be_like(be, z);
         memcpy(z0->p, z->p, 5 * 64 * sizeof(float));
@@ -328,8 +323,7 @@ TEST(an_id_out_of_range_is_an_error_and_the_first_one_is_kept)
     struct be    *be = scene_open(2);
     struct matrix m = make_matrix(DT_F32, 19, 8, 0, false);
     int32_t       id = 19;
-    int           lane = 0;
-    be_begin(be, &(struct step){ 1, &lane });
+    be_begin(be, &be_one_lane);
     struct tensor *y = scene_tensor(be, 1, 8);
     float          before = y->p[0];
     op_embed(be, y, &m.w, &id);
@@ -339,7 +333,7 @@ TEST(an_id_out_of_range_is_an_error_and_the_first_one_is_kept)
     CHECK(y->p[0] == before);
     CHECK(be_scratch(be, 3, 5)->n_row == 3);
     CHECK(be_end(be) == ERR_USAGE);
-    be_begin(be, &(struct step){ 1, &lane });
+    be_begin(be, &be_one_lane);
     y = be_scratch(be, 1, 8);
     op_embed(be, y, &m.w, &id);
     CHECK(y->p[0] == m.plain[0]);
@@ -358,7 +352,6 @@ TEST(composed_ops_give_what_own_ops_give)
     struct norm          norm = { NORM_LAYER, 1e-5f, 20, m.plain, m.plain + 20 };
     int32_t              ids[3] = { 4, -1, 29 };
     float                want[5][3 * 40];
-    int                  lane = 0;
     poor.linear_add = NULL;
     poor.norm_linear = NULL;
     poor.glu_linear = NULL;
@@ -367,7 +360,7 @@ TEST(composed_ops_give_what_own_ops_give)
     for (int turn = 0; turn < 2; turn++) {
         be->row = turn ? &poor : rich;
         scene_seed = 9;
-        be_begin(be, &(struct step){ 1, &lane });
+        be_begin(be, &be_one_lane);
         struct tensor *x = scene_tensor(be, 3, 20), *y = scene_tensor(be, 3, 30);
         struct tensor *u = scene_tensor(be, 3, 40), *g = be_scratch(be, 3, 20);
         struct tensor *e = scene_tensor(be, 3, 20), *nl = be_like(be, y);
@@ -427,11 +420,10 @@ static enum err step_without_memory(void)
 {
     struct be        *be;
     struct be_options o = { .device = "cpu", .n_thread = 2 };
-    int               lane = 0;
     enum err          err = be_open(&be, &o);
     if (err)
         return err;
-    be_begin(be, &(struct step){ 1, &lane });
+    be_begin(be, &be_one_lane);
     struct tensor *x = be_scratch(be, 300, 400), *y = be_like(be, x),
                   *z = be_scratch(be, 2000, 400);
     memset(x->p, 0, 300 * 400 * sizeof(float));
@@ -499,9 +491,8 @@ TEST(parallel_runs_each_part_once)
     for (int t = 0; t < 4; t++) {
         struct be        *be = scene_open(scene_threads[t]);
         static atomic_int calls[100];
-        int               lane = 0;
         memset(calls, 0, sizeof calls);
-        be_begin(be, &(struct step){ 1, &lane });
+        be_begin(be, &be_one_lane);
         for (int n = 0; n <= 100; n += 10)
             be_parallel(be, count_calls, calls, n);
         CHECK(be_end(be) == OK);
@@ -528,8 +519,7 @@ TEST(denormals_are_zero_on_every_thread)
 {
     struct be      *be = scene_open(5);
     struct denormal d = { .tiny = 0x1p-126f };
-    int             lane = 0;
-    be_begin(be, &(struct step){ 1, &lane });
+    be_begin(be, &be_one_lane);
     be_parallel(be, multiply_tiny, &d, 100);
     CHECK(be_end(be) == OK);
     CHECK_INT(d.n_kept, 0);
