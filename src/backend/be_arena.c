@@ -51,6 +51,14 @@ void be_arena_fini(struct be_arena *a)
     free_blocks(&a->next);
 }
 
+static void note_most(struct be_arena *a)
+{
+    size_t used = 0;
+    for (const struct be_arena_block *b = a->block; b; b = b->older)
+        used += b->used;
+    a->most = used > a->most ? used : a->most;
+}
+
 void *be_arena_take(struct be_arena *a, size_t size)
 {
     size = round_up(size ? size : 1);
@@ -65,20 +73,33 @@ void *be_arena_take(struct be_arena *a, size_t size)
     }
     void *p = a->block->p + a->block->used;
     a->block->used += size;
+    note_most(a);
     return p;
+}
+
+struct be_arena_mark be_arena_mark(const struct be_arena *a)
+{
+    return (struct be_arena_mark){ a->block, a->block ? a->block->used : 0 };
+}
+
+/* Blocks that came since stay, and are empty: they are there for what follows. */
+void be_arena_back(struct be_arena *a, struct be_arena_mark m)
+{
+    struct be_arena_block *b = a->block;
+    for (; b && b != m.block; b = b->older)
+        b->used = 0;
+    if (b)
+        b->used = m.used;
 }
 
 void be_arena_settle(struct be_arena *a)
 {
-    size_t used = 0;
     if (!a->block || !a->block->older)
         return;
-    for (struct be_arena_block *b = a->block; b; b = b->older)
-        used += b->used;
     free_blocks(&a->next);
-    a->next = new_block(used); /* without one we go on with several */
+    a->next = new_block(a->most); /* without one we go on with several */
     if (a->next)
-        os_touch(a->next->p, used);
+        os_touch(a->next->p, a->most);
 }
 
 void be_arena_reset(struct be_arena *a)
@@ -92,4 +113,5 @@ void be_arena_reset(struct be_arena *a)
         free_blocks(&a->block->older);
     if (a->block)
         a->block->used = 0;
+    a->most = 0;
 }

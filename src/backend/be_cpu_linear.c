@@ -353,49 +353,64 @@ static struct linear linear_of(struct be *be, const struct tensor *y, const stru
     return j;
 }
 
+/* What a product takes of the step's memory ends with it: else a step would need it once for each
+ * matrix of a model, and one lane more of it than several. */
+
 void be_cpu_linear(struct be *be, struct tensor *y, const struct tensor *x, const struct weight *w)
 {
-    struct linear j = linear_of(be, y, x, w);
+    struct be_arena_mark mark = be_arena_mark(&be->arena);
+    struct linear        j = linear_of(be, y, x, w);
     if (!be->err)
         run_linear(be, &j);
+    be_arena_back(&be->arena, mark);
 }
 
 void be_cpu_linear_add(struct be *be, struct tensor *y, const struct tensor *x,
                        const struct weight *w)
 {
-    struct linear j = linear_of(be, y, x, w);
+    struct be_arena_mark mark = be_arena_mark(&be->arena);
+    struct linear        j = linear_of(be, y, x, w);
     j.after = AFTER_ADD;
     j.sum = new_rows(be, x->n_row, (size_t)w->n_out * sizeof(float));
     if (!be->err)
         run_linear(be, &j);
+    be_arena_back(&be->arena, mark);
 }
 
 void be_cpu_norm_linear(struct be *be, struct tensor *y, const struct tensor *x,
                         const struct norm *n, const struct weight *w)
 {
-    struct linear j = linear_of(be, y, x, w);
+    struct be_arena_mark mark = be_arena_mark(&be->arena);
+    struct linear        j = linear_of(be, y, x, w);
     j.norm = n;
     if (!be->err)
         run_linear(be, &j);
+    be_arena_back(&be->arena, mark);
+}
+
+/* The gated rows begin inside a block of tiles: product and gate one after the other. */
+static void run_linear_then_glu(struct be *be, struct linear *j)
+{
+    struct tensor y = { j->n_vec, j->w->n_out / 2, j->y[0] },
+                  u = { j->n_vec, j->w->n_out, j->sum[0] };
+    j->y = j->sum;
+    run_linear(be, j);
+    op_glu(be, &y, &u, j->act);
 }
 
 void be_cpu_glu_linear(struct be *be, struct tensor *y, const struct tensor *x,
                        const struct norm *n, const struct weight *w, enum act act)
 {
-    struct linear j = linear_of(be, y, x, w);
+    struct be_arena_mark mark = be_arena_mark(&be->arena);
+    struct linear        j = linear_of(be, y, x, w);
     j.norm = n;
     j.act = act;
     j.sum = new_rows(be, x->n_row, (size_t)w->n_out * sizeof(float));
-    if (be->err)
-        return;
-    if (!is_tiles(w) || w->n_out / 2 % QUANT_ROWS == 0) {
+    if (!be->err && is_tiles(w) && w->n_out / 2 % QUANT_ROWS) {
+        run_linear_then_glu(be, &j);
+    } else if (!be->err) {
         j.after = AFTER_GATE;
         run_linear(be, &j);
-        return;
     }
-    /* The gated rows begin inside a block of tiles: one after the other. */
-    struct tensor u = { x->n_row, w->n_out, j.sum[0] };
-    j.y = j.sum;
-    run_linear(be, &j);
-    op_glu(be, y, &u, act);
+    be_arena_back(&be->arena, mark);
 }

@@ -435,6 +435,32 @@ static enum err step_without_memory(void)
     return err;
 }
 
+/* A step of one lane makes its vector ready once for each thread: with many threads, many layers
+ * and few lanes that was more than a step of all lanes took. */
+TEST(a_step_of_one_lane_takes_no_more_than_one_of_two)
+{
+    scene_is_fast = true;
+    struct be    *be = scene_open(24);
+    struct matrix m = make_matrix(DT_Q4T, 64, 512, 64, false);
+    scene_is_fast = false;
+    size_t n_forbidden = mem_forbidden_count();
+    for (int n_lane = 2; n_lane >= 1; n_lane--) {
+        struct step s = { n_lane, (const int[]){ 0, 1 } };
+        mem_forbid(n_lane == 1);
+        for (int again = 0; again < 2; again++) {
+            be_begin(be, &s);
+            struct tensor *x = scene_tensor(be, n_lane, 512);
+            for (int layer = 0; layer < 200; layer++)
+                op_linear(be, be_scratch(be, n_lane, 64), x, &m.w);
+            CHECK(be_end(be) == OK);
+        }
+        mem_forbid(false);
+    }
+    CHECK(mem_forbidden_count() == n_forbidden);
+    free_matrix(&m);
+    be_close(&be);
+}
+
 TEST(out_of_memory_inside_a_step_is_told_once)
 {
     CHECK_OOM(step_without_memory());
