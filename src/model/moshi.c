@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "model/moshi_impl.h"
-#include "model/moshi_key.h"
 
 /* Open, close. */
 
@@ -87,7 +86,7 @@ enum err moshi_open(struct moshi **out, const struct model_files *f, const struc
     }
     for (int i = 0; i < m->n_lane; i++)
         moshi_reset(m, i);
-    moshi_key_warn_unknown(f->config, f->config_path);
+    moshi_config_warn_unknown(f);
     *out = m;
     return OK;
 }

@@ -2,7 +2,7 @@
 /* moshi_config: config.json of the Moshi family, read with the reference's defaults.
  *
  * Every number is checked against a range and against the others before anybody allocates from it;
- * each violation is one sentence that names the key (ERR_FORMAT). Unknown keys are warned about.
+ * each violation is one sentence that names the key (ERR_FORMAT).
  */
 #ifndef MODEL_MOSHI_CONFIG_H
 #define MODEL_MOSHI_CONFIG_H
@@ -72,6 +72,8 @@ struct moshi_config {
 };
 
 enum err moshi_config_read(struct moshi_config *out, const struct model_files *f) MUST_CHECK;
+/* Into the log: keys of the file that nobody reads. */
+void moshi_config_warn_unknown(const struct model_files *f);
 
 /* Largest valid text id: text_card, or the largest pair of two streams. */
 int32_t moshi_config_max_text(const struct moshi_config *c);

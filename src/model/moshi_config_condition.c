@@ -34,53 +34,55 @@ static const char *default_value(const char *model_type, const char *name)
     return NULL;
 }
 
-static void read_lut(struct moshi_condition *m, struct moshi_key *r, const char *model_type)
+static void read_lut(struct moshi_condition *m, struct config_key *r, const char *model_type)
 {
-    const char   *tokenizer = moshi_key_str(r, "tokenizer", "");
-    const json_t *values = moshi_key_value(r, "possible_values");
+    const char   *tokenizer = config_key_str(r, "tokenizer", "");
+    const json_t *values = config_key_value(r, "possible_values");
     const char   *dflt = default_value(model_type, m->name);
 
-    m->n_bin = (int)moshi_key_int(r, "n_bins", 0, 1, MAX_BIN);
+    m->n_bin = config_key_int(r, "n_bins", 0, 1, MAX_BIN);
     if (m->n_bin == 0)
-        moshi_key_fail(r, "conditioner '%s' has no 'n_bins'", m->name);
+        config_key_fail(r, "conditioner '%s' has no 'n_bins'", m->name);
     if (!r->err && strcmp(tokenizer, "noop") != 0)
-        moshi_key_fail(r, "conditioner '%s': tokenizer '%.30s' is not known", m->name, tokenizer);
+        config_key_fail(r, "conditioner '%s': tokenizer '%.30s' is not known", m->name, tokenizer);
     if (values && (!json_is_array(values) || json_array_size(values) > (size_t)m->n_bin))
-        moshi_key_fail(r, "conditioner '%s': 'possible_values' is no list of at most %d", m->name,
-                       m->n_bin);
+        config_key_fail(r, "conditioner '%s': 'possible_values' is no list of at most %d", m->name,
+                        m->n_bin);
     m->n_value = values ? (int)json_array_size(values) : m->n_bin;
     if (dflt && values)
         m->dflt = value_index(values, dflt);
 }
 
-static void read_condition(struct moshi_condition *m, const struct moshi_key *top, const char *name,
-                           const json_t *v, int dim, const char *model_type, enum err *err)
+static void read_condition(struct moshi_condition *m, const struct config_key *top,
+                           const char *name, const json_t *v, int dim, const char *model_type,
+                           enum err *err)
 {
-    struct moshi_key r = *top;
-    const char      *type;
+    struct config_key r = *top;
+    const char       *type;
 
     r.obj = v;
     if (strlen(name) >= sizeof m->name || strlen(name) == 0 || strchr(name, '.'))
-        moshi_key_fail(&r, "conditioner '%.70s': not a name of 1 to %d characters", name,
-                       MOSHI_CONDITION_NAME_CAP - 1);
+        config_key_fail(&r, "conditioner '%.70s': not a name of 1 to %d characters", name,
+                        MOSHI_CONDITION_NAME_CAP - 1);
     else
         memcpy(m->name, name, strlen(name) + 1);
     m->dflt = -1;
-    type = moshi_key_str(&r, "type", "");
+    type = config_key_str(&r, "type", "");
     m->is_lut = strcmp(type, "lut") == 0;
     if (!m->is_lut && strcmp(type, "tensor") != 0)
-        moshi_key_fail(&r, "conditioner '%.60s' is of type '%.30s', not lut or tensor", name, type);
-    if (!r.err && !json_is_object(moshi_key_value(&r, type)))
-        moshi_key_fail(&r, "conditioner '%s' has no object '%s'", m->name, type);
+        config_key_fail(&r, "conditioner '%.60s' is of type '%.30s', not lut or tensor", name,
+                        type);
+    if (!r.err && !json_is_object(config_key_value(&r, type)))
+        config_key_fail(&r, "conditioner '%s' has no object '%s'", m->name, type);
     if (!r.err) {
-        r.obj = moshi_key_value(&r, type);
-        m->dim = (int)moshi_key_int(&r, "dim", 0, 1, MAX_WIDTH);
+        r.obj = config_key_value(&r, type);
+        m->dim = config_key_int(&r, "dim", 0, 1, MAX_WIDTH);
         if (m->dim == 0)
-            moshi_key_fail(&r, "conditioner '%s' has no 'dim'", m->name);
-        m->has_projection = moshi_key_bool(&r, "force_linear", true) || m->dim != dim;
-        m->has_padding = moshi_key_bool(&r, "learn_padding", true);
-        if (moshi_key_bool(&r, "output_bias", false))
-            moshi_key_fail(&r, "conditioner '%s': 'output_bias' is not supported", m->name);
+            config_key_fail(&r, "conditioner '%s' has no 'dim'", m->name);
+        m->has_projection = config_key_bool(&r, "force_linear", true) || m->dim != dim;
+        m->has_padding = config_key_bool(&r, "learn_padding", true);
+        if (config_key_bool(&r, "output_bias", false))
+            config_key_fail(&r, "conditioner '%s': 'output_bias' is not supported", m->name);
         if (m->is_lut)
             read_lut(m, &r, model_type);
     }
@@ -88,13 +90,13 @@ static void read_condition(struct moshi_condition *m, const struct moshi_key *to
 }
 
 /* Names of the list under key as indices into cond. */
-static void read_fused(int *out, int *n_out, struct moshi_key *r, const char *key,
+static void read_fused(int *out, int *n_out, struct config_key *r, const char *key,
                        const struct moshi_config *c)
 {
-    const json_t *list = moshi_key_value(r, key);
+    const json_t *list = config_key_value(r, key);
 
     if (list && !json_is_array(list))
-        moshi_key_fail(r, "'fuser': '%s' must be a list of names", key);
+        config_key_fail(r, "'fuser': '%s' must be a list of names", key);
     for (size_t i = 0; !r->err && i < json_array_size(list); i++) {
         const char *name = json_string_value(json_array_get(list, i));
         int         at = -1;
@@ -102,59 +104,51 @@ static void read_fused(int *out, int *n_out, struct moshi_key *r, const char *ke
             if (strcmp(c->cond[k].name, name) == 0)
                 at = k;
         if (at < 0 || *n_out == MOSHI_MAX_CONDITION) {
-            moshi_key_fail(r, "'fuser': '%s' names '%.60s', which is no conditioner", key,
-                           name ? name : "something else");
+            config_key_fail(r, "'fuser': '%s' names '%.60s', which is no conditioner", key,
+                            name ? name : "something else");
             return;
         }
         out[(*n_out)++] = at;
     }
 }
 
-static void read_fuser(struct moshi_config *c, struct moshi_key *top)
+static void read_fuser(struct moshi_config *c, struct config_key *top)
 {
-    struct moshi_key r = *top;
+    struct config_key r = config_key_section(top, "fuser");
 
-    r.obj = moshi_key_value(top, "fuser");
     if (!r.obj)
         return;
-    if (!json_is_object(r.obj)) {
-        moshi_key_fail(top, "'fuser' must be an object");
-        return;
-    }
-    if (json_array_size(moshi_key_value(&r, "prepend")) > 0)
-        moshi_key_fail(&r, "'fuser': 'prepend' is not supported, only 'sum' and 'cross'");
+    if (json_array_size(config_key_value(&r, "prepend")) > 0)
+        config_key_fail(&r, "'fuser': 'prepend' is not supported, only 'sum' and 'cross'");
     read_fused(c->sum, &c->n_sum, &r, "sum", c);
     read_fused(c->cross, &c->n_cross, &r, "cross", c);
-    c->has_cross_pos = moshi_key_bool(&r, "cross_attention_pos_emb", false);
-    c->cross_pos_scale = (float)moshi_key_num(&r, "cross_attention_pos_emb_scale", 1, -1e6, 1e6);
+    c->has_cross_pos = config_key_bool(&r, "cross_attention_pos_emb", false);
+    c->cross_pos_scale = (float)config_key_num(&r, "cross_attention_pos_emb_scale", 1, -1e6, 1e6);
     if (c->has_cross_pos && c->n_cross && (c->main.dim % 2 != 0 || c->main.dim < 4))
-        moshi_key_fail(&r, "'cross_attention_pos_emb' needs an even width of 4 or more");
+        config_key_fail(&r, "'cross_attention_pos_emb' needs an even width of 4 or more");
     top->err = r.err;
 }
 
-void moshi_config_read_conditions(struct moshi_config *c, struct moshi_key *r,
+void moshi_config_read_conditions(struct moshi_config *c, struct config_key *r,
                                   const char *model_type)
 {
-    const json_t *all = moshi_key_value(r, "conditioners");
-    const char   *name;
-    json_t       *v;
+    struct config_key all = config_key_section(r, "conditioners");
+    const char       *name;
+    json_t           *v;
 
-    if (all && !json_is_object(all)) {
-        moshi_key_fail(r, "'conditioners' must be an object");
-        return;
-    }
-    json_object_foreach((json_t *)(uintptr_t)all, name, v)
+    r->err = all.err;
+    json_object_foreach((json_t *)(uintptr_t)all.obj, name, v)
     {
         if (c->n_cond == MOSHI_MAX_CONDITION)
-            moshi_key_fail(r, "'conditioners' has more than %d entries", MOSHI_MAX_CONDITION);
+            config_key_fail(r, "'conditioners' has more than %d entries", MOSHI_MAX_CONDITION);
         if (!r->err)
             read_condition(&c->cond[c->n_cond++], r, name, v, c->main.dim, model_type, &r->err);
     }
     if (!r->err)
         read_fuser(c, r);
     if (c->has_cross && c->n_cross == 0)
-        moshi_key_fail(r, "'cross_attention' is true, but the fuser names no condition for it");
+        config_key_fail(r, "'cross_attention' is true, but the fuser names no condition for it");
     if (!c->has_cross && c->n_cross > 0)
-        moshi_key_fail(
+        config_key_fail(
             r, "'fuser' names conditions for a cross-attention that the model does not have");
 }

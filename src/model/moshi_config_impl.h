@@ -4,11 +4,11 @@
 #ifndef MODEL_MOSHI_CONFIG_IMPL_H
 #define MODEL_MOSHI_CONFIG_IMPL_H
 
+#include "model/config_key.h"
 #include "model/moshi_config.h"
-#include "model/moshi_key.h"
 
 /* conditioners and fuser, once the widths are known */
-void moshi_config_read_conditions(struct moshi_config *c, struct moshi_key *r,
+void moshi_config_read_conditions(struct moshi_config *c, struct config_key *r,
                                   const char *model_type);
 
 #endif
