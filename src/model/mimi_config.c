@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "base/log.h"
+#include "model/config_key.h"
 #include "model/mimi_config_hf.h"
 
 /* Bounds of what is worth believing; whatever passes is checked against the weights' shapes. */
@@ -17,98 +17,17 @@ enum {
     MAX_FRAME = 1 << 20,
     MAX_ACTIVATION = 1 << 26, /* numbers of the widest layer in a frame */
 };
+#define MAX_SCALE 1e6
 
-/* One section; the first error is kept. */
-struct reader {
-    const json_t *obj;
-    const char   *what; /* the file */
-    enum err      err;
-};
-
-static int get_int(struct reader *r, const char *key, int dflt, int min, int max)
+static struct config_key section(const struct config_key *top, const char *key,
+                                 const char *const *known)
 {
-    int64_t v = dflt;
+    struct config_key r = config_key_section(top, key);
 
-    if (!r->err)
-        r->err = json_get_int(&v, r->obj, key, dflt, min, max, r->what);
-    return (int)v;
-}
-
-static double get_num(struct reader *r, const char *key, double dflt)
-{
-    double v = dflt;
-
-    if (!r->err)
-        r->err = json_get_num(&v, r->obj, key, dflt, r->what);
-    return v;
-}
-
-static bool get_bool(struct reader *r, const char *key, bool dflt)
-{
-    bool v = dflt;
-
-    if (!r->err)
-        r->err = json_get_bool(&v, r->obj, key, dflt, r->what);
-    return v;
-}
-
-static const char *get_str(struct reader *r, const char *key, const char *dflt)
-{
-    const char *v = dflt;
-
-    if (!r->err)
-        r->err = json_get_str(&v, r->obj, key, dflt, r->what);
-    return v;
-}
-
-static void refuse(struct reader *r, const char *key, const char *want)
-{
-    if (!r->err)
-        r->err = err_set(ERR_FORMAT, "%s: '%s' must be %s", r->what, key, want);
-}
-
-struct choice {
-    const char *name;
-    int         value;
-};
-
-static int get_choice(struct reader *r, const char *key, const char *dflt, const struct choice *c)
-{
-    const char *name = get_str(r, key, dflt);
-
-    for (; c->name; c++)
-        if (strcmp(c->name, name) == 0)
-            return c->value;
-    if (!r->err)
-        r->err = err_set(ERR_FORMAT, "%s: '%s' is \"%.40s\", which is not known", r->what, key,
-                         name);
-    return 0;
-}
-
-/* Keys that nobody reads may change what the model is: said once for each. */
-static void warn_unknown(const struct reader *r, const char *const *known)
-{
-    const char *key;
-    json_t     *v;
-
-    json_object_foreach((json_t *)(uintptr_t)r->obj, key, v)
-    {
-        int i = 0;
-        while (known[i] && strcmp(known[i], key) != 0)
-            i++;
-        if (!known[i])
-            log_warn("unknown key ignored file=%s key=%.80s", r->what, key);
-    }
-}
-
-static struct reader section(struct reader *top, const char *key, const char *const *known)
-{
-    struct reader r = { json_object_get(top->obj, key), top->what, top->err };
-
-    if (!r.err && !json_is_object(r.obj))
-        refuse(&r, key, "an object");
+    if (!r.obj)
+        config_key_want(&r, key, "an object");
     if (!r.err)
-        warn_unknown(&r, known);
+        config_key_warn_unknown(r.obj, r.what, known, NULL);
     return r;
 }
 
@@ -134,7 +53,7 @@ static const char *const seanet_keys[] = { "channels",
                                            "disable_norm_outer_blocks",
                                            NULL };
 
-static const struct choice seanet_acts[] = {
+static const struct config_choice seanet_acts[] = {
     { "ELU", ACT_ELU },
     { "ReLU", ACT_RELU },
     { "LeakyReLU", ACT_LEAKY_RELU },
@@ -147,28 +66,24 @@ static const struct choice seanet_acts[] = {
     { "Identity", ACT_NONE },
     { NULL, 0 },
 };
-static const struct choice pads[] = { { "constant", CONV_PAD_ZERO },
-                                      { "replicate", CONV_PAD_REPLICATE },
-                                      { NULL, 0 } };
-static const struct choice norms[] = { { "none", 0 }, { "weight_norm", 0 }, { NULL, 0 } };
+static const struct config_choice pads[] = { { "constant", CONV_PAD_ZERO },
+                                             { "replicate", CONV_PAD_REPLICATE },
+                                             { NULL, 0 } };
+static const struct config_choice norms[] = { { "none", 0 }, { "weight_norm", 0 }, { NULL, 0 } };
 
 /* Our activations have their usual parameters and no others. */
-static void check_act_params(struct reader *r)
+static void check_act_params(struct config_key *r)
 {
-    struct reader p = { json_object_get(r->obj, "activation_params"), r->what, r->err };
+    struct config_key p = config_key_section(r, "activation_params");
 
-    if (!p.obj || json_is_null(p.obj) || p.err)
-        return;
-    if (!json_is_object(p.obj))
-        refuse(r, "activation_params", "an object");
-    else if (get_num(&p, "alpha", 1) != 1 || get_num(&p, "negative_slope", 0.01) != 0.01 ||
-             strcmp(get_str(&p, "approximate", "none"), "none") != 0)
-        refuse(r, "activation_params", "the activation's usual ones");
-    if (p.err)
-        r->err = p.err;
+    if (config_key_num(&p, "alpha", 1, -MAX_SCALE, MAX_SCALE) != 1 ||
+        config_key_num(&p, "negative_slope", 0.01, -MAX_SCALE, MAX_SCALE) != 0.01 ||
+        strcmp(config_key_str(&p, "approximate", "none"), "none") != 0)
+        config_key_want(&p, "activation_params", "the activation's usual ones");
+    r->err = p.err;
 }
 
-static void read_ratios(struct reader *r, struct seanet_shape *s)
+static void read_ratios(struct config_key *r, struct seanet_shape *s)
 {
     static const int dflt[] = { 8, 5, 4, 2 };
     int64_t          hop = 1;
@@ -178,55 +93,53 @@ static void read_ratios(struct reader *r, struct seanet_shape *s)
     s->n_ratio = 4;
     memcpy(s->ratio, dflt, sizeof dflt);
     if (json_object_get(r->obj, "ratios"))
-        r->err = json_get_ints(s->ratio, &s->n_ratio, SEANET_MAX_RATIO, r->obj, "ratios", r->what);
-    if (r->err == ERR_LIMIT || (!r->err && s->n_ratio < 1)) {
-        r->err = OK;
-        refuse(r, "ratios", "1 to 12 whole numbers");
-    }
+        s->n_ratio = config_key_ints(r, s->ratio, SEANET_MAX_RATIO, "ratios");
+    if (s->n_ratio < 1)
+        config_key_want(r, "ratios", "1 to 12 whole numbers");
     for (int i = 0; i < s->n_ratio && !r->err; i++) {
         hop *= s->ratio[i];
         if (s->ratio[i] < 1 || s->ratio[i] > MAX_RATIO || hop > MAX_FRAME)
-            refuse(r, "ratios", "positive, their product at most 1048576");
+            config_key_want(r, "ratios", "positive, their product at most 1048576");
     }
     s->hop = (int)hop;
 }
 
-static void check_seanet(struct reader *r, const struct seanet_shape *s)
+static void check_seanet(struct config_key *r, const struct seanet_shape *s)
 {
     int64_t dilation = 1;
 
     for (int j = 1; j < s->n_block && !r->err; j++) {
         dilation *= s->dilation_base;
         if (dilation * s->residual_kernel > MAX_DILATION)
-            refuse(r, "dilation_base", "smaller for so many residual layers");
+            config_key_want(r, "dilation_base", "smaller for so many residual layers");
     }
     if (!r->err && s->n_filter / s->compress < 1)
-        refuse(r, "compress", "at most n_filters");
+        config_key_want(r, "compress", "at most n_filters");
     if (!r->err && ((int64_t)s->n_filter << s->n_ratio) > MAX_WIDTH)
-        refuse(r, "n_filters", "smaller for so many ratios");
+        config_key_want(r, "n_filters", "smaller for so many ratios");
 }
 
-static enum err read_seanet(struct seanet_shape *s, struct reader *top)
+static enum err read_seanet(struct seanet_shape *s, struct config_key *top)
 {
-    struct reader r = section(top, "seanet", seanet_keys);
+    struct config_key r = section(top, "seanet", seanet_keys);
 
-    s->d_latent = get_int(&r, "dimension", 128, 1, MAX_WIDTH);
-    s->n_filter = get_int(&r, "n_filters", 32, 1, MAX_WIDTH);
-    s->n_block = get_int(&r, "n_residual_layers", 3, 0, SEANET_MAX_BLOCK);
-    s->compress = get_int(&r, "compress", 2, 1, MAX_WIDTH);
-    s->dilation_base = get_int(&r, "dilation_base", 2, 1, MAX_DILATION);
-    s->kernel = get_int(&r, "kernel_size", 7, 1, MAX_KERNEL);
-    s->residual_kernel = get_int(&r, "residual_kernel_size", 3, 1, MAX_KERNEL);
-    s->last_kernel = get_int(&r, "last_kernel_size", 7, 1, MAX_KERNEL);
-    s->has_skip_conv = !get_bool(&r, "true_skip", true);
-    s->act = (enum act)get_choice(&r, "activation", "ELU", seanet_acts);
-    s->pad = (enum conv_pad)get_choice(&r, "pad_mode", "reflect", pads);
-    get_choice(&r, "norm", "none", norms); /* the file's names say where it is */
+    s->d_latent = config_key_int(&r, "dimension", 128, 1, MAX_WIDTH);
+    s->n_filter = config_key_int(&r, "n_filters", 32, 1, MAX_WIDTH);
+    s->n_block = config_key_int(&r, "n_residual_layers", 3, 0, SEANET_MAX_BLOCK);
+    s->compress = config_key_int(&r, "compress", 2, 1, MAX_WIDTH);
+    s->dilation_base = config_key_int(&r, "dilation_base", 2, 1, MAX_DILATION);
+    s->kernel = config_key_int(&r, "kernel_size", 7, 1, MAX_KERNEL);
+    s->residual_kernel = config_key_int(&r, "residual_kernel_size", 3, 1, MAX_KERNEL);
+    s->last_kernel = config_key_int(&r, "last_kernel_size", 7, 1, MAX_KERNEL);
+    s->has_skip_conv = !config_key_bool(&r, "true_skip", true);
+    s->act = (enum act)config_key_choice(&r, "activation", "ELU", seanet_acts);
+    s->pad = (enum conv_pad)config_key_choice(&r, "pad_mode", "reflect", pads);
+    config_key_choice(&r, "norm", "none", norms); /* the file's names say where it is */
     check_act_params(&r);
-    if (get_int(&r, "channels", 1, 1, 64) != 1)
-        refuse(&r, "channels", "1");
-    if (!get_bool(&r, "causal", false))
-        refuse(&r, "causal", "true");
+    if (config_key_int(&r, "channels", 1, 1, 64) != 1)
+        config_key_want(&r, "channels", "1");
+    if (!config_key_bool(&r, "causal", false))
+        config_key_want(&r, "causal", "true");
     read_ratios(&r, s);
     check_seanet(&r, s);
     return r.err;
@@ -245,21 +158,21 @@ static const char *const rvq_keys[] = { "dimension",
                                         "replaced_usage_ratio",
                                         NULL };
 
-static enum err read_rvq(struct rvq_shape *s, struct reader *top, int d_latent)
+static enum err read_rvq(struct rvq_shape *s, struct config_key *top, int d_latent)
 {
-    struct reader r = section(top, "quantizer", rvq_keys);
+    struct config_key r = section(top, "quantizer", rvq_keys);
 
     s->d_latent = d_latent;
-    s->dim = get_int(&r, "dimension", 128, 1, MAX_WIDTH);
-    s->n_bin = get_int(&r, "bins", 1024, 1, 1 << 20);
-    s->n_q = get_int(&r, "n_q", 8, 2, RVQ_MAX_LEVEL);
-    s->n_semantic = get_int(&r, "n_q_semantic", 1, 1, RVQ_MAX_LEVEL);
+    s->dim = config_key_int(&r, "dimension", 128, 1, MAX_WIDTH);
+    s->n_bin = config_key_int(&r, "bins", 1024, 1, 1 << 20);
+    s->n_q = config_key_int(&r, "n_q", 8, 2, RVQ_MAX_LEVEL);
+    s->n_semantic = config_key_int(&r, "n_q_semantic", 1, 1, RVQ_MAX_LEVEL);
     if (s->n_semantic >= s->n_q)
-        refuse(&r, "n_q_semantic", "less than n_q");
-    if (get_int(&r, "input_dimension", s->dim, 1, MAX_WIDTH) != d_latent)
-        refuse(&r, "input_dimension", "the dimension of seanet");
-    if (get_int(&r, "output_dimension", s->dim, 1, MAX_WIDTH) != d_latent)
-        refuse(&r, "output_dimension", "the dimension of seanet");
+        config_key_want(&r, "n_q_semantic", "less than n_q");
+    if (config_key_int(&r, "input_dimension", s->dim, 1, MAX_WIDTH) != d_latent)
+        config_key_want(&r, "input_dimension", "the dimension of seanet");
+    if (config_key_int(&r, "output_dimension", s->dim, 1, MAX_WIDTH) != d_latent)
+        config_key_want(&r, "output_dimension", "the dimension of seanet");
     return r.err;
 }
 
@@ -286,118 +199,85 @@ static const char *const transformer_keys[] = { "d_model",
                                                 "checkpointing",
                                                 NULL };
 
-enum { POS_NONE, POS_SIN, POS_ROPE, POS_SIN_ROPE, POS_ROPE_CONCAT };
-static const struct choice positions[] = { { "none", POS_NONE },
-                                           { "sin", POS_SIN },
-                                           { "rope", POS_ROPE },
-                                           { "sin_rope", POS_SIN_ROPE },
-                                           { "rope_concat", POS_ROPE_CONCAT },
-                                           { NULL, 0 } };
-
-static void read_position(struct reader *r, struct transformer_shape *s)
+static void read_position(struct config_key *r, struct transformer_shape *s)
 {
-    int kind = get_choice(r, "positional_embedding", "sin", positions);
-
-    s->has_sin = kind == POS_SIN || kind == POS_SIN_ROPE;
-    s->rope = kind == POS_ROPE_CONCAT                    ? ROPE_HALVES
-              : kind == POS_ROPE || kind == POS_SIN_ROPE ? ROPE_INTERLEAVED
-                                                         : ROPE_NONE;
-    s->max_period = (float)get_num(r, "max_period", 10000);
-    s->sin_scale = (float)get_num(r, "positional_scale", 1);
-    if (!(s->max_period > 0))
-        refuse(r, "max_period", "positive");
+    config_key_position(r, &s->rope, &s->has_sin, "positional_embedding");
+    s->max_period = (float)config_key_num(r, "max_period", 10000, 1e-3, 1e12);
+    s->sin_scale = (float)config_key_num(r, "positional_scale", 1, -MAX_SCALE, MAX_SCALE);
     if (s->rope != ROPE_NONE && s->d_model / s->n_head % 2)
-        refuse(r, "num_heads", "such that a head's width is even");
+        config_key_want(r, "num_heads", "such that a head's width is even");
     if (s->has_sin && (s->d_model % 2 || s->d_model < 4))
-        refuse(r, "d_model", "even and at least 4");
+        config_key_want(r, "d_model", "even and at least 4");
 }
 
 enum { LAYER_NORM, LAYER_NORM_F32, RMS_NORM, RMS_NORM_F32 };
-static const struct choice layer_norms[] = { { "layer_norm", LAYER_NORM },
-                                             { "layer_norm_f32", LAYER_NORM_F32 },
-                                             { "rms_norm", RMS_NORM },
-                                             { "rms_norm_f32", RMS_NORM_F32 },
-                                             { NULL, 0 } };
-enum { NO_GATING = -1 };
-static const struct choice gatings[] = { { "none", NO_GATING },
-                                         { "sigmoid", ACT_SIGMOID },
-                                         { "tanh", ACT_TANH },
-                                         { "relu", ACT_RELU },
-                                         { "leaky_relu", ACT_LEAKY_RELU },
-                                         { "elu", ACT_ELU },
-                                         { "gelu", ACT_GELU },
-                                         { "silu", ACT_SILU },
-                                         { "mish", ACT_MISH },
-                                         { "softsign", ACT_SOFTSIGN },
-                                         { "identity", ACT_NONE },
-                                         { NULL, 0 } };
+static const struct config_choice layer_norms[] = { { "layer_norm", LAYER_NORM },
+                                                    { "layer_norm_f32", LAYER_NORM_F32 },
+                                                    { "rms_norm", RMS_NORM },
+                                                    { "rms_norm_f32", RMS_NORM_F32 },
+                                                    { NULL, 0 } };
 
-static void read_layer(struct reader *r, struct transformer_shape *s)
+static void read_layer(struct config_key *r, struct transformer_shape *s)
 {
-    int norm = get_choice(r, "norm", "layer_norm", layer_norms);
-    int gating = get_choice(r, "gating", "none", gatings);
-    int d_ff = get_int(r, "dim_feedforward", 2048, 1, 1 << 20);
+    int norm = config_key_choice(r, "norm", "layer_norm", layer_norms);
+    int d_ff = config_key_int(r, "dim_feedforward", 2048, 1, 1 << 20);
 
     s->norm = norm == LAYER_NORM || norm == LAYER_NORM_F32 ? NORM_LAYER : NORM_RMS;
     s->norm_eps = norm == LAYER_NORM || norm == RMS_NORM ? 1e-5f : 1e-8f;
-    s->is_gated = gating != NO_GATING;
-    s->act = s->is_gated ? (enum act)gating : ACT_GELU;
+    config_key_gating(r, &s->act, &s->is_gated, "gating");
     s->d_hidden = !s->is_gated ? d_ff : d_ff == 4 * s->d_model ? 21 * s->d_model / 8 : 2 * d_ff / 3;
     if (s->d_hidden < 1)
-        refuse(r, "dim_feedforward", "larger");
+        config_key_want(r, "dim_feedforward", "larger");
     json_t *scale = r->err ? NULL : json_object_get(r->obj, "layer_scale");
     s->has_layer_scale = json_is_number(scale);
     if (scale && !json_is_number(scale) && !json_is_null(scale))
-        refuse(r, "layer_scale", "a number or null");
+        config_key_want(r, "layer_scale", "a number or null");
 }
 
-static void check_outputs(struct reader *r, int d_latent)
+static void check_outputs(struct config_key *r, int d_latent)
 {
-    int out = 0, n = 0;
+    int out = 0;
 
-    if (get_int(r, "input_dimension", 0, 0, MAX_WIDTH) != d_latent)
-        refuse(r, "input_dimension", "the dimension of seanet");
-    if (!r->err)
-        r->err = json_get_ints(&out, &n, 1, r->obj, "output_dimensions", r->what);
-    if (r->err == ERR_LIMIT || (!r->err && (n != 1 || out != d_latent))) {
-        r->err = OK;
-        refuse(r, "output_dimensions", "one number, the dimension of seanet");
-    }
+    if (config_key_int(r, "input_dimension", 0, 0, MAX_WIDTH) != d_latent)
+        config_key_want(r, "input_dimension", "the dimension of seanet");
+    if (config_key_ints(r, &out, 1, "output_dimensions") != 1 || out != d_latent)
+        config_key_want(r, "output_dimensions", "one number, the dimension of seanet");
 }
 
-static enum err read_transformer(struct transformer_shape *s, struct reader *top, int d_latent)
+static enum err read_transformer(struct transformer_shape *s, struct config_key *top, int d_latent)
 {
-    struct reader r = section(top, "transformer", transformer_keys);
-    int           kv_repeat;
+    struct config_key r = section(top, "transformer", transformer_keys);
+    int               kv_repeat;
 
     s->d_io = d_latent;
-    s->d_model = get_int(&r, "d_model", 0, 1, MAX_WIDTH);
-    s->n_head = get_int(&r, "num_heads", 0, 1, MAX_WIDTH);
-    s->n_layer = get_int(&r, "num_layers", 0, 1, 1024);
-    s->context = get_int(&r, "context", 0, 1, 1 << 20);
-    kv_repeat = get_int(&r, "kv_repeat", 1, 1, MAX_WIDTH);
+    s->d_model = config_key_int(&r, "d_model", 0, 1, MAX_WIDTH);
+    s->n_head = config_key_int(&r, "num_heads", 0, 1, MAX_WIDTH);
+    s->n_layer = config_key_int(&r, "num_layers", 0, 1, 1024);
+    s->context = config_key_int(&r, "context", 0, 1, 1 << 20);
+    kv_repeat = config_key_int(&r, "kv_repeat", 1, 1, MAX_WIDTH);
     if (!r.err && s->d_model < 1)
-        refuse(&r, "d_model", "given");
+        config_key_want(&r, "d_model", "given");
     if (!r.err && (s->n_head < 1 || s->d_model % s->n_head))
-        refuse(&r, "num_heads", "given and a divisor of d_model");
+        config_key_want(&r, "num_heads", "given and a divisor of d_model");
     if (!r.err && s->n_head % kv_repeat)
-        refuse(&r, "kv_repeat", "a divisor of num_heads");
+        config_key_want(&r, "kv_repeat", "a divisor of num_heads");
     if (!r.err && (s->n_layer < 1 || s->context < 1))
-        refuse(&r, s->n_layer < 1 ? "num_layers" : "context", "given");
+        config_key_want(&r, s->n_layer < 1 ? "num_layers" : "context", "given");
     if (r.err)
         return r.err;
     s->n_kv_head = s->n_head / kv_repeat;
     read_layer(&r, s);
     read_position(&r, s);
     check_outputs(&r, d_latent);
-    if (!get_bool(&r, "causal", false))
-        refuse(&r, "causal", "true");
-    if (!get_bool(&r, "conv_layout", false))
-        refuse(&r, "conv_layout", "true");
-    if (get_int(&r, "weights_per_step", 0, 0, MAX_WIDTH) != 0)
-        refuse(&r, "weights_per_step", "0 in a codec");
-    if (get_bool(&r, "cross_attention", false) || get_bool(&r, "skip_self_attn", false))
-        refuse(&r, "cross_attention, skip_self_attn", "false in a codec");
+    if (!config_key_bool(&r, "causal", false))
+        config_key_want(&r, "causal", "true");
+    if (!config_key_bool(&r, "conv_layout", false))
+        config_key_want(&r, "conv_layout", "true");
+    if (config_key_int(&r, "weights_per_step", 0, 0, MAX_WIDTH) != 0)
+        config_key_want(&r, "weights_per_step", "0 in a codec");
+    if (config_key_bool(&r, "cross_attention", false) ||
+        config_key_bool(&r, "skip_self_attn", false))
+        config_key_want(&r, "cross_attention, skip_self_attn", "false in a codec");
     return r.err;
 }
 
@@ -463,22 +343,21 @@ static enum err read_sections(struct mimi_config *c, const json_t *config, const
 {
     static const char *const keys[] = { "sample_rate", "channels",    "frame_rate", "seanet",
                                         "quantizer",   "transformer", NULL };
-    struct reader            r = { config, what, OK };
+    struct config_key        r;
     enum err                 err;
 
-    warn_unknown(&r, keys);
-    c->rate_hz = get_int(&r, "sample_rate", 24000, 1, 768000);
-    c->frame_rate_hz = get_num(&r, "frame_rate", 12.5);
-    if (get_int(&r, "channels", 1, 1, 64) != 1)
-        refuse(&r, "channels", "1");
-    if (!(c->frame_rate_hz > 0) || !isfinite(c->frame_rate_hz))
-        refuse(&r, "frame_rate", "positive");
+    config_key_init(&r, config, what);
+    config_key_warn_unknown(config, what, keys, NULL);
+    c->rate_hz = config_key_int(&r, "sample_rate", 24000, 1, 768000);
+    c->frame_rate_hz = config_key_num(&r, "frame_rate", 12.5, 1e-9, 1e9);
+    if (config_key_int(&r, "channels", 1, 1, 64) != 1)
+        config_key_want(&r, "channels", "1");
     err = r.err ? r.err : read_seanet(&c->seanet, &r);
     if (!err)
         err = read_rvq(&c->rvq, &r, c->seanet.d_latent);
     if (!err)
         err = read_transformer(&c->transformer, &r, c->seanet.d_latent);
-    return err ? err : set_frame(c, what);
+    return err ? err : set_frame(c, r.what);
 }
 
 enum err mimi_config_read(struct mimi_config *out, const struct model_files *f)

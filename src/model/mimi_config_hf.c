@@ -3,6 +3,8 @@
 
 #include <stddef.h>
 
+#include "model/config_key.h"
+
 /* From a key of transformers to one of ours; what is left out has the default there. */
 struct row {
     const char *from, *section, *to, *dflt;
@@ -67,69 +69,67 @@ static json_t *member(const json_t *config, const char *key, const char *dflt)
     return v && !json_is_null(v) ? json_incref(v) : json_loads(dflt, JSON_DECODE_ANY, NULL);
 }
 
-static enum err check_default(const json_t *config, const struct row *r, const char *what)
+static void check_default(struct config_key *r, const struct row *row)
 {
-    json_t *have = member(config, r->from, r->dflt),
-           *want = json_loads(r->dflt, JSON_DECODE_ANY, NULL);
+    json_t *have = member(r->obj, row->from, row->dflt),
+           *want = json_loads(row->dflt, JSON_DECODE_ANY, NULL);
     bool is_same = json_is_number(have) && json_is_number(want)
                        ? json_number_value(have) == json_number_value(want)
                        : json_equal(have, want);
 
     json_decref(have);
     json_decref(want);
-    return is_same ? OK : err_set(ERR_FORMAT, "%s: '%s' must be %s", what, r->from, r->dflt);
+    if (!is_same)
+        config_key_want(r, row->from, row->dflt);
 }
 
 /* Members that follow from several others. */
-static enum err derive(json_t *out, const json_t *config, const char *what)
+static void derive(json_t *out, struct config_key *r)
 {
-    json_t  *seanet = json_object_get(out, "seanet"), *t = json_object_get(out, "transformer");
-    json_t  *ratios = json_object_get(seanet, "ratios");
-    double   rate = json_number_value(json_object_get(out, "sample_rate"));
-    int64_t  n_head, n_kv, head_dim, hidden;
-    bool     has_shortcut;
-    enum err err = json_get_int(&n_head, t, "num_heads", 8, 1, 65536, what);
+    json_t *seanet = json_object_get(out, "seanet"), *t = json_object_get(out, "transformer");
+    json_t *ratios = json_object_get(seanet, "ratios");
+    double  rate = json_number_value(json_object_get(out, "sample_rate"));
+    int     n_head = config_key_int(r, "num_attention_heads", 8, 1, 65536);
+    int     hidden = config_key_int(r, "hidden_size", 512, 1, 65536);
+    int     n_kv = config_key_int(r, "num_key_value_heads", n_head, 1, n_head);
+    int     head_dim = config_key_int(r, "head_dim", hidden / n_head, 1, 65536);
+    bool    has_shortcut = config_key_bool(r, "use_conv_shortcut", false);
 
-    if (!err)
-        err = json_get_int(&hidden, t, "d_model", 512, 1, 65536, what);
-    if (!err)
-        err = json_get_int(&n_kv, config, "num_key_value_heads", n_head, 1, n_head, what);
-    if (!err)
-        err = json_get_int(&head_dim, config, "head_dim", hidden / n_head, 1, 65536, what);
-    if (!err)
-        err = json_get_bool(&has_shortcut, config, "use_conv_shortcut", false, what);
-    if (err)
-        return err;
-    if (head_dim * n_head != hidden || n_head % n_kv)
-        return err_set(ERR_FORMAT, "%s: the widths of the attention heads do not fit", what);
+    if (r->err)
+        return;
+    if (head_dim != hidden / n_head || hidden % n_head || n_head % n_kv)
+        config_key_fail(r, "the widths of the attention heads do not fit");
     for (size_t i = 0; i < json_array_size(ratios); i++)
         rate /= json_number_value(json_array_get(ratios, i));
-    if (json_is_null(json_object_get(out, "frame_rate")))
-        err = json_object_set_new(out, "frame_rate", json_real(rate / 2)) ? ERR_FORMAT : OK;
-    if (!err && (json_object_set_new(t, "kv_repeat", json_integer(n_head / n_kv)) ||
-                 json_object_set_new(seanet, "true_skip", json_boolean(!has_shortcut)) ||
-                 json_object_set_new(t, "output_dimensions", json_pack("[I]", (json_int_t)hidden))))
-        err = ERR_NOMEM;
-    return err ? err_set(err, "%s: not a codec's config", what) : OK;
+    if (json_is_null(json_object_get(out, "frame_rate")) &&
+        json_object_set_new(out, "frame_rate", json_real(rate / 2)))
+        config_key_fail(r, "'sampling_rate' and 'upsampling_ratios' give no frame rate");
+    if (json_object_set_new(t, "kv_repeat", json_integer(n_head / n_kv)) ||
+        json_object_set_new(seanet, "true_skip", json_boolean(!has_shortcut)) ||
+        json_object_set_new(t, "output_dimensions", json_pack("[i]", hidden)))
+        r->err = err_set(ERR_NOMEM, "%s: out of memory", r->what);
 }
 
-enum err mimi_config_hf_translate(json_t **out, const json_t *config, const char *what)
+enum err mimi_config_hf_translate(json_t **out, const json_t *config, const char *path)
 {
-    json_t  *j = json_loads(fixed, 0, NULL);
-    enum err err = j ? OK : err_set(ERR_NOMEM, "%s: out of memory", what);
+    struct config_key r;
+    json_t           *j = json_loads(fixed, 0, NULL);
 
-    for (size_t i = 0; i < sizeof defaults / sizeof *defaults && !err; i++)
-        err = check_default(config, &defaults[i], what);
-    for (size_t i = 0; i < sizeof rows / sizeof *rows && !err; i++) {
+    config_key_init(&r, config, path);
+    if (!j)
+        r.err = err_set(ERR_NOMEM, "%s: out of memory", r.what);
+    for (size_t i = 0; i < sizeof defaults / sizeof *defaults; i++)
+        check_default(&r, &defaults[i]);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows && !r.err; i++) {
         json_t *section = rows[i].section ? json_object_get(j, rows[i].section) : j;
         if (json_object_set_new(section, rows[i].to, member(config, rows[i].from, rows[i].dflt)))
-            err = err_set(ERR_NOMEM, "%s: out of memory", what);
+            r.err = err_set(ERR_NOMEM, "%s: out of memory", r.what);
     }
-    if (!err)
-        err = derive(j, config, what);
-    if (err)
+    if (!r.err)
+        derive(j, &r);
+    if (r.err)
         json_decref(j);
     else
         *out = j;
-    return err;
+    return r.err;
 }

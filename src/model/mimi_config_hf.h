@@ -11,6 +11,6 @@
 bool mimi_config_hf_is(const json_t *config);
 /* The same facts under the names of mimi_config.json. The caller owns *out. ERR_FORMAT: something
  * that the codec has no other name for differs from the published one. */
-enum err mimi_config_hf_translate(json_t **out, const json_t *config, const char *what) MUST_CHECK;
+enum err mimi_config_hf_translate(json_t **out, const json_t *config, const char *path) MUST_CHECK;
 
 #endif
