@@ -27,7 +27,7 @@ static bool is_resampled(const struct mimi *m)
     return m->config.stride > 1;
 }
 
-static void load_encoder(struct mimi *m, bool is_hf)
+static void load_encoder(struct mimi *m, const struct source *from)
 {
     const struct mimi_config *c = &m->config;
     const struct conv         down = { .n_in = c->seanet.d_latent,
@@ -38,15 +38,14 @@ static void load_encoder(struct mimi *m, bool is_hf)
                                        .groups = 1,
                                        .pad = CONV_PAD_REPLICATE };
 
-    seanet_load_encoder(&m->encoder, m->weights, m->arena, m->be, &c->seanet, is_hf);
-    transformer_load(&m->encoder_transformer, m->weights, m->arena, m->be, &c->transformer,
-                     "encoder_transformer", is_hf);
+    seanet_load_encoder(&m->encoder, from, &c->seanet);
+    transformer_load(&m->encoder_transformer, from, &c->transformer, "encoder_transformer");
     if (is_resampled(m))
-        conv_layer_load(&m->down, m->weights, m->arena, m->be, &down, false,
-                        is_hf ? "downsample.conv" : "downsample.conv.conv.conv");
+        conv_layer_load(&m->down, from, &down, false,
+                        from->is_hf ? "downsample.conv" : "downsample.conv.conv.conv");
 }
 
-static void load_decoder(struct mimi *m, bool is_hf)
+static void load_decoder(struct mimi *m, const struct source *from)
 {
     const struct mimi_config *c = &m->config;
     int                       d = c->seanet.d_latent;
@@ -58,27 +57,30 @@ static void load_decoder(struct mimi *m, bool is_hf)
                                      .groups = d,
                                      .is_transposed = true };
 
-    seanet_load_decoder(&m->decoder, m->weights, m->arena, m->be, &c->seanet, is_hf);
-    transformer_load(&m->decoder_transformer, m->weights, m->arena, m->be, &c->transformer,
-                     "decoder_transformer", is_hf);
+    seanet_load_decoder(&m->decoder, from, &c->seanet);
+    transformer_load(&m->decoder_transformer, from, &c->transformer, "decoder_transformer");
     if (is_resampled(m))
-        conv_layer_load(&m->up, m->weights, m->arena, m->be, &up, false,
-                        is_hf ? "upsample.conv" : "upsample.convtr.convtr.convtr");
+        conv_layer_load(&m->up, from, &up, false,
+                        from->is_hf ? "upsample.conv" : "upsample.convtr.convtr.convtr");
 }
 
 /* A decoder takes any number of codebooks, an encoder gives n_codebook. */
 static void load_parts(struct mimi *m, enum mimi_parts parts)
 {
-    bool is_hf = weights_has(m->weights, "encoder.layers.0.conv.weight") ||
-                 weights_has(m->weights, "decoder.layers.0.conv.weight");
+    struct weights     *w = m->weights;
+    const struct source from = { .w = w,
+                                 .arena = m->arena,
+                                 .be = m->be,
+                                 .is_hf = weights_has(w, "encoder.layers.0.conv.weight") ||
+                                          weights_has(w, "decoder.layers.0.conv.weight") };
     int n_table = m->parts & MIMI_DECODER ? m->info.n_codebook_max : m->info.n_codebook;
     int n_search = m->parts & MIMI_ENCODER ? m->info.n_codebook : 0;
 
-    rvq_load(&m->rvq, m->weights, m->arena, m->be, &m->config.rvq, n_table, n_search, is_hf);
+    rvq_load(&m->rvq, &from, &m->config.rvq, n_table, n_search);
     if (parts & MIMI_ENCODER)
-        load_encoder(m, is_hf);
+        load_encoder(m, &from);
     if (parts & MIMI_DECODER)
-        load_decoder(m, is_hf);
+        load_decoder(m, &from);
 }
 
 static enum err open_states(struct mimi *m, int n_lane)

@@ -126,14 +126,6 @@ static void turn_depthwise(float *p, const float *from, struct stored s)
             p[(size_t)k * (size_t)s.n0 + (size_t)i] = *from++;
 }
 
-static void *take(struct weights *w, struct arena *arena, size_t size)
-{
-    void *p = arena_take(arena, size);
-    if (!p)
-        weights_fail(w, err_set(ERR_NOMEM, "%s: out of memory", weights_path(w)));
-    return p;
-}
-
 static enum dtype pick_dtype(const struct be *be)
 {
     return be_is_exact(be) ? DT_F32 : DT_BF16;
@@ -152,31 +144,33 @@ static void *panels_room(struct weight *kept, char key[KEY_CAP], struct weights 
     return to;
 }
 
-static void load_dense(struct conv *c, struct weights *w, struct be *be, const char *name)
+static void load_dense(struct conv *c, const struct source *from, const char *name)
 {
-    struct weight kept;
-    char          key[KEY_CAP];
+    struct weights *w = from->w;
+    struct weight   kept;
+    char            key[KEY_CAP];
 
     c->w.n_out = (c->is_transposed ? c->stride : 1) * c->n_out;
     c->w.n_in = conv_n_tap(c) * c->n_in;
-    c->w.dtype = pick_dtype(be);
+    c->w.dtype = pick_dtype(from->be);
     void *to = panels_room(&kept, key, w, &c->w, name);
     if (!to && !weights_is_rehearsal(w))
         return;
     weights_scratch(w, true);
     const float *p = load_stored(w, stored_shape(c), name);
     if (p) {
-        pack(be, c, to, p);
+        pack(from->be, c, to, p);
         weights_made(w, &kept, to, key);
     }
     weights_scratch(w, false);
 }
 
-static void load_taps(struct conv *c, struct weights *w, struct arena *arena, const char *name)
+static void load_taps(struct conv *c, const struct source *from, const char *name)
 {
     struct stored s = stored_shape(c);
-    const float  *p = load_stored(w, s, name);
-    float *taps = p ? take(w, arena, (size_t)c->kernel * (size_t)c->n_out * sizeof *p) : NULL;
+    const float  *p = load_stored(from->w, s, name);
+    size_t        n = mem_size((size_t)c->kernel, (size_t)c->n_out);
+    float        *taps = p ? source_take(from, n, sizeof *taps) : NULL;
 
     if (taps)
         turn_depthwise(taps, p, s);
@@ -184,15 +178,14 @@ static void load_taps(struct conv *c, struct weights *w, struct arena *arena, co
 }
 
 /* One for each phase of a transposed conv. */
-static const float *load_bias(const struct conv *c, struct weights *w, struct arena *arena,
-                              const char *name)
+static const float *load_bias(const struct conv *c, const struct source *from, const char *name)
 {
-    const float *bias = weights_vector(w, c->n_out, "%s.bias", name);
+    const float *bias = weights_vector(from->w, c->n_out, "%s.bias", name);
     size_t       n = (size_t)c->n_out, n_copy = c->is_transposed ? (size_t)c->stride : 1;
 
     if (!bias || n_copy == 1)
         return bias;
-    float *all = take(w, arena, mem_size(n_copy, n * sizeof *all));
+    float *all = source_take(from, n_copy, n * sizeof *all);
     for (size_t i = 0; i < n_copy && all; i++)
         memcpy(all + i * n, bias, n * sizeof *all);
     return all;
@@ -233,15 +226,16 @@ static void pack_matrix(void *arg, int block)
     }
 }
 
-void conv_layer_of_matrix(struct conv *c, struct weights *w, struct be *be, const struct weight *m,
+void conv_layer_of_matrix(struct conv *c, const struct source *from, const struct weight *m,
                           const char *name)
 {
-    struct matrix job = { .from = m, .w = { .n_out = m->n_out, .n_in = m->n_in } };
-    struct weight kept;
-    char          key[KEY_CAP];
+    struct weights *w = from->w;
+    struct matrix   job = { .from = m, .w = { .n_out = m->n_out, .n_in = m->n_in } };
+    struct weight   kept;
+    char            key[KEY_CAP];
 
     must(m->dtype == DT_F32 || m->dtype == DT_BF16 || m->dtype == DT_F16);
-    job.w.dtype = m->dtype == DT_BF16 ? DT_BF16 : pick_dtype(be);
+    job.w.dtype = m->dtype == DT_BF16 ? DT_BF16 : pick_dtype(from->be);
     job.to = panels_room(&kept, key, w, &job.w, name);
     *c = (struct conv){ .n_in = m->n_in,
                         .n_out = m->n_out,
@@ -252,21 +246,32 @@ void conv_layer_of_matrix(struct conv *c, struct weights *w, struct be *be, cons
                         .w = job.w,
                         .is_fine = true };
     if (job.to) {
-        be_parallel(be, pack_matrix, &job, panel_count(m->n_out));
+        be_parallel(from->be, pack_matrix, &job, panel_count(m->n_out));
         weights_made(w, &kept, job.to, key);
     }
     weights_leave(w, m, job.to != NULL);
 }
 
-void conv_layer_load(struct conv_layer *l, struct weights *w, struct arena *arena, struct be *be,
-                     const struct conv *c, bool has_bias, const char *name)
+void conv_layer_linear(struct conv *c, const struct source *from, int n_out, int n_in,
+                       const char *prefix, const char *name)
+{
+    struct weight m;
+    char          own[192];
+
+    snprintf(own, sizeof own, "%s.%s", prefix, name);
+    weights_matrix(from->w, &m, n_out, n_in, "%s.weight", own);
+    conv_layer_of_matrix(c, from, &m, own);
+}
+
+void conv_layer_load(struct conv_layer *l, const struct source *from, const struct conv *c,
+                     bool has_bias, const char *name)
 {
     l->conv = *c;
     if (c->groups > 1)
-        load_taps(&l->conv, w, arena, name);
+        load_taps(&l->conv, from, name);
     else
-        load_dense(&l->conv, w, be, name);
-    l->conv.bias = has_bias ? load_bias(c, w, arena, name) : NULL;
+        load_dense(&l->conv, from, name);
+    l->conv.bias = has_bias ? load_bias(c, from, name) : NULL;
 }
 
 enum err conv_layer_open(struct conv_layer *l, int n_lane)

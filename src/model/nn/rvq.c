@@ -54,16 +54,12 @@ static void load_table(struct weight *table, struct weights *w, const struct rvq
 }
 
 /* The rows as the search will see them: distances to what is rounded are compared fairly. */
-static void load_score(struct conv *score, struct weights *w, struct arena *arena, struct be *be,
-                       const struct weight *table, const char *name)
+static void load_score(struct conv *score, const struct source *from, const struct weight *table,
+                       const char *name)
 {
-    conv_layer_of_matrix(score, w, be, table, name);
-    float *bias = arena_take(arena, (size_t)table->n_out * sizeof *bias);
-    if (!bias) {
-        weights_fail(w, err_set(ERR_NOMEM, "%s: out of memory", weights_path(w)));
-        return;
-    }
-    for (int i = 0; i < table->n_out; i++) {
+    conv_layer_of_matrix(score, from, table, name);
+    float *bias = source_take(from, (size_t)table->n_out, sizeof *bias);
+    for (int i = 0; bias && i < table->n_out; i++) {
         const float *e = (const float *)table->data + (size_t)i * (size_t)table->n_in;
         double       sum = 0;
         for (int k = 0; k < table->n_in; k++) {
@@ -75,58 +71,44 @@ static void load_score(struct conv *score, struct weights *w, struct arena *aren
     score->bias = bias;
 }
 
-static void load_linear(struct conv *c, struct weights *w, struct be *be, int n_out, int n_in,
-                        const char *half, const char *name)
-{
-    struct weight m;
-    char          own[192];
-
-    snprintf(own, sizeof own, "%s.%s", half, name);
-    weights_matrix(w, &m, n_out, n_in, "%s.weight", own);
-    conv_layer_of_matrix(c, w, be, &m, own);
-}
-
 /* How many levels of a half are used and searched. */
 struct wanted {
     int n_used, n_search;
 };
 
-static void load_half(struct rvq_half *h, struct weights *w, struct arena *arena, struct be *be,
-                      const struct rvq_shape *s, struct wanted n, const char *name, bool is_hf)
+static void load_half(struct rvq_half *h, const struct source *from, const struct rvq_shape *s,
+                      struct wanted n, const char *name)
 {
-    char book[128];
+    const char *layers = from->is_hf ? "%s.layers.%d.codebook" : "%s.vq.layers.%d._codebook";
+    char        book[128];
 
-    load_linear(&h->in, w, be, s->dim, s->d_latent, name, "input_proj");
-    load_linear(&h->out, w, be, s->d_latent, s->dim, name, "output_proj");
+    conv_layer_linear(&h->in, from, s->dim, s->d_latent, name, "input_proj");
+    conv_layer_linear(&h->out, from, s->d_latent, s->dim, name, "output_proj");
     if (!h->table)
-        h->table = arena_take(arena, (size_t)h->n_level * sizeof *h->table);
+        h->table = source_take(from, (size_t)h->n_level, sizeof *h->table);
     if (!h->score)
-        h->score = arena_take(arena, (size_t)h->n_level * sizeof *h->score);
-    if (!h->table || !h->score) {
-        weights_fail(w, err_set(ERR_NOMEM, "%s: out of memory", weights_path(w)));
-        return;
-    }
-    for (int i = 0; i < h->n_level; i++) {
-        snprintf(book, sizeof book, is_hf ? "%s.layers.%d.codebook" : "%s.vq.layers.%d._codebook",
-                 name, i);
-        load_table(&h->table[i], w, s, book, i < n.n_used);
-        if (h->table[i].data && i < n.n_search && !be_is_exact(be))
-            load_score(&h->score[i], w, arena, be, &h->table[i], book);
+        h->score = source_take(from, (size_t)h->n_level, sizeof *h->score);
+    for (int i = 0; h->table && h->score && i < h->n_level; i++) {
+        snprintf(book, sizeof book, layers, name, i);
+        load_table(&h->table[i], from->w, s, book, i < n.n_used);
+        if (h->table[i].data && i < n.n_search && !be_is_exact(from->be))
+            load_score(&h->score[i], from, &h->table[i], book);
     }
 }
 
-void rvq_load(struct rvq *q, struct weights *w, struct arena *arena, struct be *be,
-              const struct rvq_shape *s, int n_level, int n_search, bool is_hf)
+void rvq_load(struct rvq *q, const struct source *from, const struct rvq_shape *s, int n_level,
+              int n_search)
 {
+    struct wanted first = { n_level, n_search };
+    struct wanted rest = { n_level - s->n_semantic, n_search - s->n_semantic };
+
     q->shape = *s;
     q->first.n_level = s->n_semantic;
     q->rest.n_level = s->n_q - s->n_semantic;
-    load_half(&q->first, w, arena, be, s, (struct wanted){ n_level, n_search },
-              is_hf ? "quantizer.semantic_residual_vector_quantizer" : "quantizer.rvq_first",
-              is_hf);
-    load_half(&q->rest, w, arena, be, s,
-              (struct wanted){ n_level - s->n_semantic, n_search - s->n_semantic },
-              is_hf ? "quantizer.acoustic_residual_vector_quantizer" : "quantizer.rvq_rest", is_hf);
+    load_half(&q->first, from, s, first,
+              from->is_hf ? "quantizer.semantic_residual_vector_quantizer" : "quantizer.rvq_first");
+    load_half(&q->rest, from, s, rest,
+              from->is_hf ? "quantizer.acoustic_residual_vector_quantizer" : "quantizer.rvq_rest");
 }
 
 /* Encoding. */

@@ -30,9 +30,9 @@ struct rvq {
 };
 
 /* Takes all weights and computes the vectors of the first n_level codebooks, of which the first
- * n_search will be searched. Failures are held by w. */
-void rvq_load(struct rvq *q, struct weights *w, struct arena *arena, struct be *be,
-              const struct rvq_shape *shape, int n_level, int n_search, bool is_hf);
+ * n_search will be searched. Failures are held by the source's w. */
+void rvq_load(struct rvq *q, const struct source *from, const struct rvq_shape *shape, int n_level,
+              int n_search);
 
 /* latent [n_lane, d_latent]; codes[a]: n_q codes out. */
 void rvq_encode(struct be *be, const struct rvq *q, const struct tensor *latent,

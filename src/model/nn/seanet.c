@@ -5,27 +5,24 @@
 
 /* The layers of one end, numbered as the file numbers them: activations count, without weights. */
 struct loader {
-    struct weights            *w;
-    struct arena              *arena;
-    struct be                 *be;
+    const struct source       *from;
     const struct seanet_shape *shape;
     const char                *part; /* "encoder", "decoder" */
-    bool                       is_hf;
     int                        index;
 };
 
 static void load_conv(struct loader *ld, struct conv_layer *l, struct conv c, const char *inner)
 {
     char        name[128];
-    const char *kind = ld->is_hf ? "conv" : c.is_transposed ? "convtr.convtr" : "conv.conv";
+    const char *kind = ld->from->is_hf ? "conv" : c.is_transposed ? "convtr.convtr" : "conv.conv";
 
-    snprintf(name, sizeof name, "%s.%s.%d.%s%s", ld->part, ld->is_hf ? "layers" : "model",
+    snprintf(name, sizeof name, "%s.%s.%d.%s%s", ld->part, ld->from->is_hf ? "layers" : "model",
              ld->index, inner, kind);
     c.groups = 1;
     c.dilation = c.dilation ? c.dilation : 1;
     c.stride = c.stride ? c.stride : 1;
     c.pad = ld->shape->pad;
-    conv_layer_load(l, ld->w, ld->arena, ld->be, &c, true, name);
+    conv_layer_load(l, ld->from, &c, true, name);
 }
 
 static void load_blocks(struct loader *ld, struct seanet_stage *stage, int n)
@@ -50,20 +47,16 @@ static void load_blocks(struct loader *ld, struct seanet_stage *stage, int n)
 
 static bool take_stages(struct seanet *net, struct loader *ld)
 {
-    size_t size = (size_t)ld->shape->n_ratio * sizeof *net->stage;
-
     net->shape = *ld->shape;
     if (!net->stage)
-        net->stage = arena_take(ld->arena, size);
-    if (!net->stage)
-        weights_fail(ld->w, err_set(ERR_NOMEM, "%s: out of memory", weights_path(ld->w)));
+        net->stage = source_take(ld->from, (size_t)ld->shape->n_ratio, sizeof *net->stage);
     return net->stage != NULL;
 }
 
-void seanet_load_encoder(struct seanet *net, struct weights *w, struct arena *arena, struct be *be,
-                         const struct seanet_shape *s, bool is_hf)
+void seanet_load_encoder(struct seanet *net, const struct source *from,
+                         const struct seanet_shape *s)
 {
-    struct loader ld = { w, arena, be, s, "encoder", is_hf, 0 };
+    struct loader ld = { from, s, "encoder", 0 };
     int           n = s->n_filter;
 
     if (!take_stages(net, &ld))
@@ -84,10 +77,10 @@ void seanet_load_encoder(struct seanet *net, struct weights *w, struct arena *ar
               (struct conv){ .n_in = n, .n_out = s->d_latent, .kernel = s->last_kernel }, "");
 }
 
-void seanet_load_decoder(struct seanet *net, struct weights *w, struct arena *arena, struct be *be,
-                         const struct seanet_shape *s, bool is_hf)
+void seanet_load_decoder(struct seanet *net, const struct source *from,
+                         const struct seanet_shape *s)
 {
-    struct loader ld = { w, arena, be, s, "decoder", is_hf, 0 };
+    struct loader ld = { from, s, "decoder", 0 };
     int           n = s->n_filter << s->n_ratio;
 
     if (!take_stages(net, &ld))

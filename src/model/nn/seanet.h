@@ -39,11 +39,12 @@ struct seanet {
 };
 
 /* Takes the weights of the encoder or the decoder: PREFIX.0 ..., "PREFIX.%d.conv.conv" in the
- * codec's own naming, "PREFIX.%d.conv" in that of transformers. Failures are held by w. */
-void seanet_load_encoder(struct seanet *net, struct weights *w, struct arena *arena, struct be *be,
-                         const struct seanet_shape *shape, bool is_hf);
-void seanet_load_decoder(struct seanet *net, struct weights *w, struct arena *arena, struct be *be,
-                         const struct seanet_shape *shape, bool is_hf);
+ * codec's own naming, "PREFIX.%d.conv" in that of transformers. Failures are held by the source's
+ * w. */
+void     seanet_load_encoder(struct seanet *net, const struct source *from,
+                             const struct seanet_shape *shape);
+void     seanet_load_decoder(struct seanet *net, const struct source *from,
+                             const struct seanet_shape *shape);
 enum err seanet_open(struct seanet *net, int n_lane) MUST_CHECK;
 void     seanet_close(struct seanet *net); /* zeroed is fine */
 void     seanet_reset(struct seanet *net, int lane);

@@ -7,14 +7,6 @@
 
 #include "base/mem.h"
 
-/* What a stack is loaded from. */
-struct source {
-    struct weights *w;
-    struct arena   *arena;
-    struct be      *be;
-    bool            is_hf;
-};
-
 /* Names of one layer's tensors in the two namings. %s is the layer's prefix. */
 struct names {
     const char *layers, *norm1, *norm2, *scale1, *scale2, *up, *down;
@@ -59,26 +51,13 @@ static void join_qkv(struct weight *out, const struct source *from,
     *out = (struct weight){ .dtype = DT_F32, .n_out = s->d_model + 2 * n_kv, .n_in = s->d_model };
     if (weights_err(w) || weights_is_rehearsal(w))
         return;
-    p = arena_take(from->arena, mem_size((size_t)out->n_out, (size_t)s->d_model * sizeof *p));
+    p = source_take(from, (size_t)out->n_out, (size_t)s->d_model * sizeof *p);
     out->data = p;
-    if (!p)
-        weights_fail(w, err_set(ERR_NOMEM, "%s: out of memory", weights_path(w)));
     for (int i = 0; i < 3 && p; i++) {
         size_t n = (size_t)n_out[i] * (size_t)s->d_model;
         memcpy(p, rows[i], n * sizeof *p);
         p += n;
     }
-}
-
-static void load_linear(struct conv *c, const struct source *from, int n_out, int n_in,
-                        const char *prefix, const char *name)
-{
-    struct weight m;
-    char          own[192];
-
-    snprintf(own, sizeof own, "%s.%s", prefix, name);
-    weights_matrix(from->w, &m, n_out, n_in, "%s.weight", own);
-    conv_layer_of_matrix(c, from->w, from->be, &m, own);
 }
 
 static void load_attention(struct transformer_layer *l, const struct source *from,
@@ -101,8 +80,8 @@ static void load_attention(struct transformer_layer *l, const struct source *fro
     else
         weights_matrix(w, &m, n_qkv, d, "%s.self_attn.%s", prefix, in);
     snprintf(name, sizeof name, "%s.self_attn.in_proj", prefix);
-    conv_layer_of_matrix(&l->qkv, w, from->be, &m, name);
-    load_linear(&l->out, from, d, d, prefix, out);
+    conv_layer_of_matrix(&l->qkv, from, &m, name);
+    conv_layer_linear(&l->out, from, d, d, prefix, out);
 }
 
 static void load_layer(struct transformer_layer *l, const struct source *from,
@@ -116,39 +95,36 @@ static void load_layer(struct transformer_layer *l, const struct source *from,
     load_norm(&l->norm1, from->w, s, prefix, n->norm1);
     load_norm(&l->norm2, from->w, s, prefix, n->norm2);
     load_attention(l, from, s, prefix);
-    load_linear(&l->up, from, s->is_gated ? 2 * s->d_hidden : s->d_hidden, d, prefix, up);
-    load_linear(&l->down, from, d, s->d_hidden, prefix, down);
+    conv_layer_linear(&l->up, from, s->is_gated ? 2 * s->d_hidden : s->d_hidden, d, prefix, up);
+    conv_layer_linear(&l->down, from, d, s->d_hidden, prefix, down);
     if (s->has_layer_scale) {
         l->out.scale = weights_vector(from->w, d, "%s.%s.scale", prefix, n->scale1);
         l->down.scale = weights_vector(from->w, d, "%s.%s.scale", prefix, n->scale2);
     }
 }
 
-void transformer_load(struct transformer *t, struct weights *w, struct arena *arena, struct be *be,
-                      const struct transformer_shape *s, const char *name, bool is_hf)
+void transformer_load(struct transformer *t, const struct source *from,
+                      const struct transformer_shape *s, const char *name)
 {
-    const struct source from = { w, arena, be, is_hf };
-    char                prefix[96];
+    char prefix[96];
 
     t->shape = *s;
-    if (is_hf && s->rope == ROPE_INTERLEAVED)
+    if (from->is_hf && s->rope == ROPE_INTERLEAVED)
         t->shape.rope = ROPE_HALVES; /* its rows of queries and keys are permuted to match */
     if (!t->layer)
-        t->layer = arena_take(arena, (size_t)s->n_layer * sizeof *t->layer);
+        t->layer = source_take(from, (size_t)s->n_layer, sizeof *t->layer);
     if (!t->sin_row)
-        t->sin_row = arena_take(arena, (size_t)s->d_model * sizeof *t->sin_row);
-    if (!t->layer || !t->sin_row) {
-        weights_fail(w, err_set(ERR_NOMEM, "%s: out of memory", weights_path(w)));
+        t->sin_row = source_take(from, (size_t)s->d_model, sizeof *t->sin_row);
+    if (!t->layer || !t->sin_row)
         return;
-    }
     if (s->d_io != s->d_model) {
-        load_linear(&t->proj_in, &from, s->d_model, s->d_io, name, "input_proj");
-        load_linear(&t->proj_out, &from, s->d_io, s->d_model, name, "output_projs.0");
+        conv_layer_linear(&t->proj_in, from, s->d_model, s->d_io, name, "input_proj");
+        conv_layer_linear(&t->proj_out, from, s->d_io, s->d_model, name, "output_projs.0");
     }
     for (int i = 0; i < s->n_layer; i++) {
-        snprintf(prefix, sizeof prefix, "%s.%s.%d", name, (is_hf ? &hf_names : &own_names)->layers,
-                 i);
-        load_layer(&t->layer[i], &from, s, prefix);
+        snprintf(prefix, sizeof prefix, "%s.%s.%d", name,
+                 (from->is_hf ? &hf_names : &own_names)->layers, i);
+        load_layer(&t->layer[i], from, s, prefix);
     }
 }
 

@@ -40,9 +40,9 @@ struct transformer {
 
 /* Takes the weights under NAME ("encoder_transformer"), in the codec's own naming or in that of
  * transformers, whose queries and keys are turned for half-split rotation. Failures are held by
- * w. */
-void transformer_load(struct transformer *t, struct weights *w, struct arena *arena, struct be *be,
-                      const struct transformer_shape *shape, const char *name, bool is_hf);
+ * the source's w. */
+void     transformer_load(struct transformer *t, const struct source *from,
+                          const struct transformer_shape *shape, const char *name);
 enum err transformer_open(struct transformer *t, int n_lane, enum dtype kv_dtype) MUST_CHECK;
 void     transformer_close(struct transformer *t); /* zeroed is fine */
 void     transformer_reset(struct transformer *t, int lane);
