@@ -61,7 +61,7 @@ static enum err open_way(struct way *w, const struct bench_setup *s, int which)
     if (!err && !w->files->is_codec_only)
         err = moshi_open(&w->lm, w->files, &mo);
     if (!err && which != STORED)
-        err = mimi_open(&w->codec, w->files, &mo, MIMI_BOTH, 0);
+        err = mimi_open(&w->codec, w->files, &mo, MIMI_BOTH);
     return err;
 }
 

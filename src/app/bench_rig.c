@@ -85,7 +85,7 @@ static enum err open_lm(struct rig *r, const struct model_options *mo)
 
 static enum err open_codec(struct rig *r, const struct model_options *mo)
 {
-    enum err err = mimi_open(&r->codec, r->files, mo, MIMI_BOTH, 0);
+    enum err err = mimi_open(&r->codec, r->files, mo, MIMI_BOTH);
 
     if (err)
         return err;

@@ -96,7 +96,7 @@ static enum err open_codec(struct mimi **m, struct model_files **files, struct b
     if (!err)
         err = be_open(be, &bo);
     mo.be = *be;
-    return err ? err : mimi_open(m, *files, &mo, parts, 0);
+    return err ? err : mimi_open(m, *files, &mo, parts);
 }
 
 /* --streaming asks for what is always done: the codec has no other way of computing. */

@@ -122,22 +122,17 @@ static enum err count_for_lm(int *out, const struct model_files *f)
     return OK;
 }
 
-static enum err set_info(struct mimi *m, const struct model_files *f, int n_codebook)
+static enum err set_info(struct mimi *m, const struct model_files *f)
 {
     const struct mimi_config *c = &m->config;
-    int                       n = n_codebook;
-    enum err                  err = OK;
+    int                       n = c->rvq.n_q;
+    enum err                  err = f->is_codec_only ? OK : count_for_lm(&n, f);
 
-    if (n == 0 && f->is_codec_only)
-        n = c->rvq.n_q;
-    else if (n == 0)
-        err = count_for_lm(&n, f);
     if (err)
         return err;
     if (n < c->rvq.n_semantic || n > c->rvq.n_q)
-        return err_set(n_codebook ? ERR_USAGE : ERR_FORMAT,
-                       "%s: %d codebooks are asked for, the codec has %d to %d", f->config_path, n,
-                       c->rvq.n_semantic, c->rvq.n_q);
+        return err_set(ERR_FORMAT, "%s: %d codebooks are asked for, the codec has %d to %d",
+                       f->config_path, n, c->rvq.n_semantic, c->rvq.n_q);
     m->info = (struct mimi_info){ .rate_hz = c->rate_hz,
                                   .frame_rate_hz = c->frame_rate_hz,
                                   .frame_size = c->frame_size,
@@ -150,7 +145,7 @@ static enum err set_info(struct mimi *m, const struct model_files *f, int n_code
 
 /* Asks for every name and shape of the whole file; what is wrong is held by the weights. */
 static enum err rehearse(struct mimi **out, const struct model_files *f,
-                         const struct model_options *o, enum mimi_parts parts, int n_codebook)
+                         const struct model_options *o, enum mimi_parts parts)
 {
     struct weights_options wo = { .quant = WEIGHTS_QUANT_NONE,
                                   .is_float_only = true, /* no published codec is quantised */
@@ -167,7 +162,7 @@ static enum err rehearse(struct mimi **out, const struct model_files *f,
     m->parts = parts;
     err = mimi_config_read(&m->config, f);
     if (!err)
-        err = set_info(m, f, n_codebook);
+        err = set_info(m, f);
     if (!err)
         err = arena_open(&m->arena, 4 << 20);
     wo.arena = m->arena;
@@ -181,10 +176,10 @@ static enum err rehearse(struct mimi **out, const struct model_files *f,
 }
 
 enum err mimi_open(struct mimi **out, const struct model_files *f, const struct model_options *o,
-                   enum mimi_parts parts, int n_codebook)
+                   enum mimi_parts parts)
 {
     struct mimi *m = NULL;
-    enum err     err = rehearse(&m, f, o, parts, n_codebook);
+    enum err     err = rehearse(&m, f, o, parts);
 
     if (!err)
         err = weights_perform(m->weights);
@@ -206,7 +201,7 @@ enum err mimi_check(struct mimi_info *out, const struct model_files *f,
                     const struct model_options *o)
 {
     struct mimi *m = NULL;
-    enum err     err = rehearse(&m, f, o, MIMI_BOTH, 0);
+    enum err     err = rehearse(&m, f, o, MIMI_BOTH);
 
     if (!err)
         err = weights_finish(m->weights);

@@ -18,7 +18,7 @@ struct mimi_info {
     int    rate_hz;
     double frame_rate_hz;
     int    frame_size;     /* samples a frame */
-    int    n_codebook;     /* codes a frame: see design 4.3 */
+    int    n_codebook;     /* codes a frame: see mimi_open() */
     int    n_codebook_max; /* in the file */
     int    n_bin;          /* codes are 0 .. n_bin-1 */
     int    d_latent;
@@ -26,10 +26,10 @@ struct mimi_info {
 
 enum mimi_parts { MIMI_ENCODER = 1, MIMI_DECODER = 2, MIMI_BOTH = 3 };
 
-/* n_codebook 0: max(dep_q, n_q - dep_q) of the folder's LM config, all for a codec-only folder.
+/* Codes a frame: max(dep_q, n_q - dep_q) of the folder's LM config, all for a codec-only folder.
  * Weights of a part that is not asked for are checked (names, shapes) but not prepared. */
 enum err mimi_open(struct mimi **out, const struct model_files *f, const struct model_options *o,
-                   enum mimi_parts parts, int n_codebook) MUST_CHECK;
+                   enum mimi_parts parts) MUST_CHECK;
 /* What mimi_open() would refuse but for the numbers, at once and in little memory: for who opens a
  * large model beside it. */
 enum err                mimi_check(struct mimi_info *out, const struct model_files *f,

@@ -77,7 +77,7 @@ static enum err probe(const struct model_files *f, struct probe_io *io,
 
     if (err)
         return err;
-    err = mimi_open(&m, f, o, (pcm ? MIMI_ENCODER : 0) | (codes ? MIMI_DECODER : 0), 0);
+    err = mimi_open(&m, f, o, (pcm ? MIMI_ENCODER : 0) | (codes ? MIMI_DECODER : 0));
     if (!err && pcm)
         err = encode(m, io, pcm);
     if (!err && codes)

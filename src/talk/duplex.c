@@ -179,7 +179,7 @@ enum err duplex_open(struct duplex **out, const struct duplex_options *o)
     if (!err)
         err = moshi_open(&d->lm, d->files, &mo);
     if (!err)
-        err = mimi_open(&d->codec, d->files, &mo, MIMI_BOTH, 0);
+        err = mimi_open(&d->codec, d->files, &mo, MIMI_BOTH);
     if (!err)
         err = lm_gen_open(&d->gen, d->lm, d->n_lane);
     if (!err) {

@@ -208,15 +208,21 @@ TEST(mimi_reads_the_config_of_transformers)
 
 /* Steps. */
 
+/* n_spoken: what a language model beside the codec says and hears, or 0: there is none. */
 static struct mimi *open_mimi(struct be *be, const char *dir, int n_lane, enum mimi_parts parts,
-                              int n_codebook)
+                              int n_spoken)
 {
     struct model_files        *files = NULL;
     struct mimi               *m = NULL;
     const struct model_options o = { .be = be, .n_lane = n_lane };
 
     CHECK(model_files_open(&files, dir) == OK);
-    CHECK(mimi_open(&m, files, &o, parts, n_codebook) == OK);
+    if (n_spoken) {
+        files->is_codec_only = false;
+        CHECK(json_object_set_new(files->config, "n_q", json_integer(2 * n_spoken)) == 0);
+        CHECK(json_object_set_new(files->config, "dep_q", json_integer(n_spoken)) == 0);
+    }
+    CHECK(mimi_open(&m, files, &o, parts) == OK);
     model_files_close(&files);
     return m;
 }
@@ -460,7 +466,7 @@ static void refuse(const char *dir, const char *name)
         struct model_files *files = NULL;
         struct mimi        *m = NULL;
         CHECK(model_files_open(&files, dir) == OK);
-        enum err err = mimi_open(&m, files, &o, (enum mimi_parts)parts, 0);
+        enum err err = mimi_open(&m, files, &o, (enum mimi_parts)parts);
         if (err != ERR_FORMAT || !strstr(err_text(err), name))
             printf("# %s: %s\n", name, err_text(err));
         CHECK(err == ERR_FORMAT && !m);
@@ -516,7 +522,7 @@ static enum err open_with(const char *section, const char *key, const char *valu
     json_t *obj = section ? json_object_get(files->codec_config, section) : files->codec_config;
     CHECK(v && obj);
     CHECK(json_object_set_new(obj, key, v) == 0);
-    enum err err = mimi_open(&m, files, &o, MIMI_BOTH, 0);
+    enum err err = mimi_open(&m, files, &o, MIMI_BOTH);
     if (err && !strstr(err_text(err), "mimi_config.json"))
         printf("# %s %s: %s\n", key, value, err_text(err));
     CHECK(!err || strstr(err_text(err), "mimi_config.json"));
@@ -594,7 +600,7 @@ static enum err open_and_close(struct be *be, struct model_files *files)
 {
     const struct model_options o = { .be = be, .n_lane = 2 };
     struct mimi               *m = NULL;
-    enum err                   err = mimi_open(&m, files, &o, MIMI_BOTH, 0);
+    enum err                   err = mimi_open(&m, files, &o, MIMI_BOTH);
 
     mimi_close(&m);
     return err;

@@ -75,7 +75,7 @@ TEST(a_codec_of_the_published_shape_speaks)
     CHECK(model_shape_open(&files, "mimi") == OK);
     CHECK(files->is_codec_only);
     CHECK(be_open(&mo.be, &bo) == OK);
-    CHECK(mimi_open(&m, files, &mo, MIMI_BOTH, 8) == OK);
+    CHECK(mimi_open(&m, files, &mo, MIMI_BOTH) == OK);
     CHECK_INT(mimi_info(m)->frame_size, 1920);
     for (int i = 0; i < 1920; i++)
         pcm[i] = sinf((float)i * 0.05f);

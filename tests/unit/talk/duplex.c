@@ -76,7 +76,7 @@ TEST(a_lead_in_lets_the_codec_begin_anew)
     bo.is_exact = true;
     CHECK(be_open(&be, &bo) == OK && model_files_open(&files, MODEL) == OK);
     struct model_options mo = { .be = be, .n_lane = 1 };
-    CHECK(moshi_open(&lm, files, &mo) == OK && mimi_open(&codec, files, &mo, MIMI_BOTH, 0) == OK);
+    CHECK(moshi_open(&lm, files, &mo) == OK && mimi_open(&codec, files, &mo, MIMI_BOTH) == OK);
     CHECK(lm_gen_open(&gen, lm, 1) == OK);
     o = lm_gen_defaults(lm);
     o.seed = 9;
