@@ -151,7 +151,7 @@ static enum err rehearse(struct mimi **out, const struct model_files *f,
                                   .is_float_only = true, /* no published codec is quantised */
                                   .is_exact = be_is_exact(o->be),
                                   .load = o->load,
-                                  .noise_seed = f->is_noise };
+                                  .is_noise = f->is_noise };
     struct mimi           *m = mem_zalloc(sizeof *m);
     enum err               err;
 

@@ -394,7 +394,7 @@ enum err moshi_load(struct moshi *m, const struct model_files *f, const struct m
                                   .lora_rank = m->c.lora_rank,
                                   .is_exact = be_is_exact(o->be),
                                   .load = o->load,
-                                  .noise_seed = f->is_noise };
+                                  .is_noise = f->is_noise };
     struct loader          l = { .m = m };
 
     enum err err = weights_open(&m->w, f->lm_path, &wo);

@@ -41,7 +41,7 @@ enum err weights_open(struct weights **out, const char *path, const struct weigh
         err = err_set(ERR_NOMEM, "%s: out of memory", path);
         goto fail;
     }
-    err = o->noise_seed ? OK : source_open(&w->model, path);
+    err = o->is_noise ? OK : source_open(&w->model, path);
     if (!err && o->lora_path)
         err = source_open(&w->lora, o->lora_path);
     if (!err)
@@ -478,7 +478,7 @@ static void finish_matrix(struct weights *w, struct weight *out, const struct we
 static void take_matrix(struct weights *w, struct weight *out, struct weights_part p,
                         const char *name, bool is_linear, bool can_quant)
 {
-    if (w->o.noise_seed) {
+    if (w->o.is_noise) {
         weights_noise_matrix(w, out, name, can_quant);
         return;
     }
@@ -580,7 +580,7 @@ static const struct safetensors_entry *find_named(struct weights *w, char *name,
     if (!format_name(w, name, fmt, args) || w->err)
         return NULL;
     const struct safetensors_entry *e = weights_find(w, name);
-    if (!e && !w->o.noise_seed)
+    if (!e && !w->o.is_noise)
         weights_fail_missing(w, name);
     return e;
 }
@@ -595,7 +595,7 @@ const float *weights_vector(struct weights *w, int n, const char *fmt, ...)
     const struct safetensors_entry *e = find_named(w, name, fmt, args);
     va_end(args);
     if (!e)
-        return w->o.noise_seed && !w->err ? weights_noise_vector(w, n, name) : NULL;
+        return w->o.is_noise && !w->err ? weights_noise_vector(w, n, name) : NULL;
     for (int i = 0; i < e->n_dim; i++)
         n_have *= (size_t)e->n[i];
     if (n_have != (size_t)n) {
@@ -617,7 +617,7 @@ float *weights_floats(struct weights *w, int n0, int n1, int n2, const char *fmt
     const struct safetensors_entry *e = find_named(w, name, fmt, args);
     va_end(args);
     if (!e)
-        return w->o.noise_seed && !w->err ? weights_noise_floats(w, n0, n1, n2, name) : NULL;
+        return w->o.is_noise && !w->err ? weights_noise_floats(w, n0, n1, n2, name) : NULL;
     bool fits = e->n_dim == n_want;
     for (int i = 0; fits && i < n_want; i++) {
         fits = e->n[i] == want[i];

@@ -55,9 +55,9 @@ struct weights_options {
     double             lora_scaling;
     int                lora_rank; /* what the config says; 0: from the tensors */
     bool               is_exact;  /* folded matrices stay f32; else bf16 ones become bf16 again */
-    bool               is_float_only; /* quantised matrices are refused */
-    const struct weights_load *load;  /* or NULL; outlives the weights */
-    uint64_t noise_seed; /* not 0: every tensor is there and is noise, no file is read */
+    bool               is_float_only;    /* quantised matrices are refused */
+    const struct weights_load *load;     /* or NULL; outlives the weights */
+    bool                       is_noise; /* every tensor is there and is noise, no file is read */
 };
 
 struct weights;

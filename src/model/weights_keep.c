@@ -44,7 +44,7 @@ enum err weights_keep_open(struct weights *w)
         w->load = *w->o.load;
     if (!w->load.tile_min)
         w->load.tile_min = WEIGHTS_TILE_MIN;
-    if (!w->load.tile_dir || w->o.noise_seed)
+    if (!w->load.tile_dir || w->o.is_noise)
         return OK;
     const struct tile_cache_options o = { .dir = w->load.tile_dir,
                                           .be = w->o.be,

@@ -9,9 +9,9 @@
 #define FLAT_STD 0.288675f /* of the uniform distribution on one unit: 1 / sqrt(12) */
 
 /* A generator for each tensor and block of rows: the threads make the same numbers. */
-static uint64_t seed_of(const struct weights *w, const char *name, int row0)
+static uint64_t seed_of(const char *name, int row0)
 {
-    uint64_t h = w->o.noise_seed ^ 14695981039346656037u;
+    uint64_t h = 14695981039346656036u;
 
     for (; *name; name++)
         h = (h ^ (uint8_t)*name) * 1099511628211u;
@@ -55,11 +55,10 @@ static uint16_t bf16(float x)
 }
 
 struct noise_job {
-    const struct weights *w;
-    const char           *name;
-    struct quant_shape    s;
-    float                 std;
-    uint8_t              *data;
+    const char        *name;
+    struct quant_shape s;
+    float              std;
+    uint8_t           *data;
 };
 
 /* room holds the words, the scales and the biases of one block. */
@@ -75,7 +74,7 @@ static void fill_tiles(void *arg, int row0, int row1, void *room)
     float     n_code = (float)(1 << block.bits), scale = job->std / (FLAT_STD * n_code);
     size_t    tiles = (size_t)quant_n_tile(block) * quant_tile_size(block.bits, block.group);
 
-    fill_bytes(words, 4 * n * n_word, seed_of(job->w, job->name, row0));
+    fill_bytes(words, 4 * n * n_word, seed_of(job->name, row0));
     for (size_t i = 0; i < n * n_scale; i++) {
         float some = scale * (0.8f + 0.1f * (float)(i % 5)); /* the mean of the squares is 1.02 */
         scales[i] = bf16(some);
@@ -90,7 +89,7 @@ static void fill_bf16(void *arg, int row0, int row1, void *room)
 {
     const struct noise_job *job = arg;
     size_t                  n_in = (size_t)job->s.n_in;
-    uint64_t                seed = seed_of(job->w, job->name, row0);
+    uint64_t                seed = seed_of(job->name, row0);
     uint16_t               *out = (uint16_t *)(void *)job->data + (size_t)row0 * n_in;
 
     for (int r = row0; r < row1; r++, out += n_in) {
@@ -101,7 +100,7 @@ static void fill_bf16(void *arg, int row0, int row1, void *room)
 
 void weights_noise_matrix(struct weights *w, struct weight *out, const char *name, bool can_quant)
 {
-    struct noise_job job = { .w = w, .name = name };
+    struct noise_job job = { .name = name };
     bool             is_tiles = weights_quant_shape(w, &job.s, out->n_out, out->n_in) && can_quant;
     size_t           n_in = (size_t)out->n_in, n = (size_t)out->n_out * n_in;
 
@@ -136,7 +135,7 @@ float *weights_noise_vector(struct weights *w, int n, const char *name)
     for (int i = 0; out && i < n; i++)
         out[i] = is_scale ? 0.01f : 1;
     if (out && is_bias)
-        fill_floats(out, (size_t)n, 0.01f, seed_of(w, name, 0));
+        fill_floats(out, (size_t)n, 0.01f, seed_of(name, 0));
     return out;
 }
 
@@ -152,6 +151,6 @@ float *weights_noise_floats(struct weights *w, int n0, int n1, int n2, const cha
         n_fan = n1 == 1 ? 2 : 2 * (size_t)n0;
     float *out = weights_take(w, mem_size(n, sizeof *out), name);
     if (out)
-        fill_floats(out, n, 1.0f / sqrtf((float)n_fan), seed_of(w, name, 0));
+        fill_floats(out, n, 1.0f / sqrtf((float)n_fan), seed_of(name, 0));
     return out;
 }
