@@ -12,8 +12,9 @@
     "\"gating\": \"silu\", \"norm\": \"rms_norm_f32\", \"positional_embedding\": \"rope\","       \
     "\"depformer_dim\": 1024, \"depformer_num_heads\": 16, \"depformer_multi_linear\": true,"     \
     "\"depformer_pos_emb\": \"none\", \"depformer_weights_per_step\": true"
-#define VOICE_8(d)  #d "," #d "," #d "," #d "," #d "," #d "," #d
-#define VOICE_16(d) VOICE_8(d) "," #d "," VOICE_8(d)
+/* Delays of a voice's codebooks but the first. */
+#define REST_OF_8(d)  #d "," #d "," #d "," #d "," #d "," #d "," #d
+#define REST_OF_16(d) REST_OF_8(d) "," #d "," REST_OF_8(d)
 
 static const struct {
     const char *name, *config;
@@ -22,24 +23,24 @@ static const struct {
                   "\"context\": 3000, \"max_period\": 10000, \"text_card\": 32000,"
                   "\"n_q\": 16, \"dep_q\": 8, \"depformer_num_layers\": 6,"
                   "\"depformer_dim_feedforward\": 4224,"
-                  "\"delays\": [0, 0," VOICE_8(1) ", 0," VOICE_8(1) "]}" },
+                  "\"delays\": [0, 0," REST_OF_8(1) ", 0," REST_OF_8(1) "]}" },
     { "moshi-2b", "{" COMMON ", \"dim\": 2560, \"num_layers\": 24, \"num_heads\": 20,"
                   "\"context\": 3000, \"max_period\": 100000, \"text_card\": 48000,"
                   "\"n_q\": 32, \"dep_q\": 16, \"depformer_num_layers\": 6,"
                   "\"depformer_dim_feedforward\": 4224,"
-                  "\"delays\": [0, 0," VOICE_16(2) ", 0," VOICE_16(2) "]}" },
+                  "\"delays\": [0, 0," REST_OF_16(2) ", 0," REST_OF_16(2) "]}" },
     { "moshi-1b", "{" COMMON ", \"dim\": 2048, \"num_layers\": 16, \"num_heads\": 16,"
                   "\"context\": 1500, \"max_period\": 100000, \"text_card\": 48000,"
                   "\"n_q\": 16, \"dep_q\": 8, \"depformer_num_layers\": 6,"
                   "\"depformer_dim_feedforward\": 4224,"
-                  "\"delays\": [0, 0," VOICE_8(2) ", 0," VOICE_8(2) "]}" },
+                  "\"delays\": [0, 0," REST_OF_8(2) ", 0," REST_OF_8(2) "]}" },
     { "hibiki-2b", "{" COMMON ", \"dim\": 2560, \"num_layers\": 24, \"num_heads\": 20,"
                    "\"context\": 1500, \"max_period\": 100000, \"text_card\": 48000,"
                    "\"n_q\": 32, \"dep_q\": 16, \"depformer_num_layers\": 4,"
                    "\"depformer_dim_feedforward\": 3072, \"depformer_low_rank_embeddings\": 128,"
                    "\"depformer_weights_per_step_schedule\": "
                    "[0, 1, 2, 3, 4, 5, 6, 7, 8, 8, 8, 8, 8, 8, 8, 8],"
-                   "\"delays\": [0, 0," VOICE_16(2) ", 0," VOICE_16(2) "]}" },
+                   "\"delays\": [0, 0," REST_OF_16(2) ", 0," REST_OF_16(2) "]}" },
     { "mimi", "{\"model_type\": \"mimi\"}" },
 };
 
