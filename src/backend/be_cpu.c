@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "backend/weight.h"
 #include "base/os.h"
 
 #define SMALL_FLOP 20000 /* a job below this takes less time than telling others about it */
@@ -198,36 +199,13 @@ static void scale_add(struct be *be, struct tensor *y, const struct tensor *x, c
     be_cpu_run(be, (int64_t)x->n_row * x->n_col, scale_add_rows, &j);
 }
 
-void be_cpu_widen(float *out, const struct weight *w, size_t at, int n)
-{
-    const uint8_t *p = (const uint8_t *)w->data + at * dtype_size(w->dtype);
-    must(w->dtype == DT_F32 || w->dtype == DT_BF16 || w->dtype == DT_F16);
-    if (w->dtype == DT_F32)
-        memcpy(out, p, (size_t)n * sizeof *out);
-    else if (w->dtype == DT_BF16)
-        kern.bf16_to_f32(out, (const uint16_t *)(const void *)p, n);
-    else
-        kern.f16_to_f32(out, (const uint16_t *)(const void *)p, n);
-}
-
-static struct quant_shape shape_of(const struct weight *w)
-{
-    return (struct quant_shape){ w->n_out, w->n_in, w->dtype == DT_Q8T ? 8 : 4, w->group };
-}
-
 /* One row of a table; id < 0 gives zeros. */
 static void embed_row(float *out, const struct weight *table, int32_t id)
 {
-    int n = table->n_in;
     if (id < 0)
-        memset(out, 0, (size_t)n * sizeof *out);
-    else if (table->dtype == DT_Q8T || table->dtype == DT_Q4T)
-        quant_row(out, shape_of(table), table->data, id);
+        memset(out, 0, (size_t)table->n_in * sizeof *out);
     else
-        be_cpu_widen(out, table, (size_t)id * (size_t)n, n);
-    if (id >= 0 && table->row_scale)
-        for (int i = 0; i < n; i++)
-            out[i] *= table->row_scale[id];
+        weight_row(out, table, id);
 }
 
 static void embed(struct be *be, struct tensor *y, const struct weight *table, const int32_t *ids)

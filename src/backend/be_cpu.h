@@ -35,7 +35,4 @@ void be_cpu_attend_cross(struct be *be, struct tensor *y, const struct tensor *q
 void be_cpu_conv(struct be *be, const struct conv_out *out, const struct tensor *x,
                  const struct conv *c, struct conv_state *s);
 
-/* n floats of a matrix from element `at` on, whatever its dtype (not tiles). */
-void be_cpu_widen(float *out, const struct weight *w, size_t at, int n);
-
 #endif

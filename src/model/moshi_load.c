@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "backend/weight.h"
 #include "model/moshi_impl.h"
 #include "model/weights.h"
 
@@ -145,17 +146,7 @@ static void normalise_table(struct loader *l, struct weight *table, const char *
     }
     for (int i = 0; i < table->n_out; i++) {
         float *row = y + (size_t)i * n_in;
-        if (table->dtype == DT_F32)
-            memcpy(row, (const float *)table->data + (size_t)i * n_in, n_in * sizeof *row);
-        else if (table->dtype == DT_BF16)
-            kern.bf16_to_f32(row, (const uint16_t *)table->data + (size_t)i * n_in, table->n_in);
-        else if (table->dtype == DT_F16)
-            kern.f16_to_f32(row, (const uint16_t *)table->data + (size_t)i * n_in, table->n_in);
-        else
-            quant_row(row,
-                      (struct quant_shape){ table->n_out, table->n_in,
-                                            table->dtype == DT_Q4T ? 4 : 8, table->group },
-                      table->data, i);
+        weight_row(row, table, i);
         kern.layer_norm_f32(row, row, gain, bias, table->n_in, 1e-5f);
     }
     *table = (struct weight){

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "backend/weight.h"
 #include "base/mem.h"
 
 /* Stored [n0, n1, kernel]: a convolution has n0 = n_out, n1 = n_in / groups; a transposed one
@@ -198,18 +199,6 @@ struct matrix {
     uint8_t             *to;
 };
 
-static void widen(float *out, const struct weight *m, size_t at, int n)
-{
-    const uint8_t *p = (const uint8_t *)m->data + at * dtype_size(m->dtype);
-
-    if (m->dtype == DT_F32)
-        memcpy(out, p, (size_t)n * sizeof *out);
-    else if (m->dtype == DT_BF16)
-        kern.bf16_to_f32(out, (const uint16_t *)(const void *)p, n);
-    else
-        kern.f16_to_f32(out, (const uint16_t *)(const void *)p, n);
-}
-
 static void pack_matrix(void *arg, int block)
 {
     const struct matrix *m = arg;
@@ -220,7 +209,8 @@ static void pack_matrix(void *arg, int block)
     for (int k0 = 0; k0 < m->w.n_in; k0 += PACK_COLS) {
         int n = k0 + PACK_COLS < m->w.n_in ? PACK_COLS : m->w.n_in - k0;
         for (int r = 0; r < n_row; r++)
-            widen(rows + r * n, m->from, (size_t)(row0 + r) * (size_t)m->w.n_in + (size_t)k0, n);
+            weight_floats(rows + r * n, m->from,
+                          (size_t)(row0 + r) * (size_t)m->w.n_in + (size_t)k0, n);
         panel_pack(m->to + (size_t)block * panel_size(m->w.dtype, m->w.n_in), m->w.dtype, m->w.n_in,
                    rows, n_row, k0, n);
     }
