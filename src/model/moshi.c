@@ -49,9 +49,9 @@ static enum err make_room(struct moshi *m)
     m->cross_k = room(m, n, sizeof *m->cross_k, &err);
     m->cross_v = room(m, n, sizeof *m->cross_v, &err);
     m->cross_n = room(m, n, sizeof *m->cross_n, &err);
-    m->sin_period = moshi_sin_period(m->arena, c->main.dim, c->main.max_period);
+    m->sin_period = sine_period(m->arena, c->main.dim, c->main.max_period);
     if (c->n_depth)
-        m->depth_sin_period = moshi_sin_period(m->arena, c->depth.dim, c->depth.max_period);
+        m->depth_sin_period = sine_period(m->arena, c->depth.dim, c->depth.max_period);
     if (!err && (!m->sin_period || (c->n_depth && !m->depth_sin_period)))
         err = err_set(ERR_NOMEM, "out of memory for positions");
     return err;

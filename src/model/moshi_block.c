@@ -106,26 +106,8 @@ void moshi_set_rows(struct tensor *t, int row0, const float *x, int n)
                (size_t)n_fit * (size_t)t->n_col * sizeof *x);
 }
 
-float *moshi_sin_period(struct arena *a, int dim, float max_period)
-{
-    int    half = dim / 2;
-    float *p = arena_take(a, (size_t)half * sizeof *p);
-
-    for (int i = 0; p && i < half; i++)
-        p[i] = powf(max_period, (float)i / (float)(half - 1));
-    return p;
-}
-
 void moshi_sin_add(struct tensor *x, const int64_t *position, const float *period, float scale)
 {
-    int half = x->n_col / 2;
-
-    for (int r = 0; r < x->n_row; r++) {
-        float *y = x->p + (size_t)r * (size_t)x->n_col;
-        for (int i = 0; i < half; i++) {
-            float phase = (float)position[r] / period[i];
-            y[i] += scale * cosf(phase);
-            y[half + i] += scale * sinf(phase);
-        }
-    }
+    for (int r = 0; r < x->n_row; r++)
+        sine_add(x->p + (size_t)r * (size_t)x->n_col, x->n_col, period, position[r], scale);
 }

@@ -177,7 +177,7 @@ enum err moshi_condition_open(struct moshi *m)
     m->lane = arena_take(m->arena, (size_t)m->n_lane * sizeof *m->lane);
     m->dflt.sum = arena_take(m->arena, dim * sizeof(float));
     if (m->c.has_cross_pos)
-        m->cross_period = moshi_sin_period(m->arena, (int)dim, 10000);
+        m->cross_period = sine_period(m->arena, (int)dim, 10000);
     if (!m->lane || !m->dflt.sum || (m->c.has_cross_pos && !m->cross_period))
         return err_set(ERR_NOMEM, "out of memory for conditions");
     for (int a = 0; a < m->n_lane && !err; a++) {

@@ -6,6 +6,7 @@
 #include "backend/ops.h"
 #include "base/mem.h"
 #include "model/moshi_config.h"
+#include "model/nn/sine.h"
 
 /* A weight, norm or scale that the model does not have: n_out is 0, kind is NORM_NONE, NULL. */
 
@@ -106,9 +107,8 @@ void moshi_embed_add(struct be *be, struct tensor *x, const struct moshi_table *
                      const int32_t *ids, int32_t *room);
 /* Rows row0 .. row0+n-1 = x; a failed scratch tensor may have fewer, which then do not matter. */
 void moshi_set_rows(struct tensor *t, int row0, const float *x, int n);
-/* x += scale * sinusoids of the positions; period: moshi_sin_period(). */
-void   moshi_sin_add(struct tensor *x, const int64_t *position, const float *period, float scale);
-float *moshi_sin_period(struct arena *a, int dim, float max_period); /* NULL: out of memory */
+/* sine_add() for every row. */
+void moshi_sin_add(struct tensor *x, const int64_t *position, const float *period, float scale);
 
 /* moshi_condition.c */
 enum err moshi_condition_open(struct moshi *m); /* the defaults; weights are there */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "model/nn/sine.h"
 
 /* Names of one layer's tensors in the two namings. %s is the layer's prefix. */
 struct names {
@@ -113,9 +114,11 @@ void transformer_load(struct transformer *t, const struct source *from,
         t->shape.rope = ROPE_HALVES; /* its rows of queries and keys are permuted to match */
     if (!t->layer)
         t->layer = source_take(from, (size_t)s->n_layer, sizeof *t->layer);
-    if (!t->sin_row)
-        t->sin_row = source_take(from, (size_t)s->d_model, sizeof *t->sin_row);
-    if (!t->layer || !t->sin_row)
+    if (s->has_sin && !t->sin_period)
+        t->sin_period = sine_period(from->arena, s->d_model, s->max_period);
+    if (s->has_sin && !t->sin_period)
+        weights_fail(from->w, err_set(ERR_NOMEM, "%s: out of memory", weights_path(from->w)));
+    if (!t->layer)
         return;
     if (s->d_io != s->d_model) {
         conv_layer_linear(&t->proj_in, from, s->d_model, s->d_io, name, "input_proj");
@@ -157,29 +160,14 @@ void transformer_warm(struct transformer *t, int lane)
         kv_warm(&t->layer[i].kv, lane, KV_BLOCK);
 }
 
-/* [cos(pos / period^0) ..., sin(pos / period^0) ...], the exponents running from 0 to 1. */
-static void sin_row(const struct transformer *t, int64_t pos)
-{
-    int   half = t->shape.d_model / 2;
-    float p = (float)pos;
-
-    for (int i = 0; i < half; i++) {
-        float phase = p / powf(t->shape.max_period, (float)i / (float)(half - 1));
-        t->sin_row[i] = cosf(phase);
-        t->sin_row[half + i] = sinf(phase);
-    }
-}
-
 static void add_sin(struct be *be, const struct transformer *t, struct tensor *x)
 {
     const struct step *s = be_step(be);
     int                n_step = x->n_row / s->n_lane;
 
-    for (int r = 0; r < x->n_row; r++) {
-        sin_row(t, t->layer[0].kv.n_seen[s->lane[r / n_step]] + r % n_step);
-        kern.axpy_f32(x->p + (size_t)r * (size_t)x->n_col, t->shape.sin_scale, t->sin_row,
-                      x->n_col);
-    }
+    for (int r = 0; r < x->n_row; r++)
+        sine_add(x->p + (size_t)r * (size_t)x->n_col, x->n_col, t->sin_period,
+                 t->layer[0].kv.n_seen[s->lane[r / n_step]] + r % n_step, t->shape.sin_scale);
 }
 
 static void linear(struct be *be, struct tensor *y, const struct tensor *x, const struct conv *c)

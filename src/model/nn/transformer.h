@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* transformer: the codec's stack of attention and feed-forward layers with its projections.
+/* transformer: the codec's stack of attention and feed-forward layers with its projections; the
+ * language model's blocks are moshi_block.c.
  *
  * docs/models/mimi.md, "Transformers". Streaming only: keys live in a ring of `context` positions
- * and a frame writes its own before any of its queries reads (design 4.3).
+ * and a frame writes its own before any of its queries reads.
  */
 #ifndef MODEL_NN_TRANSFORMER_H
 #define MODEL_NN_TRANSFORMER_H
@@ -35,7 +36,7 @@ struct transformer {
     struct transformer_shape  shape;
     struct conv               proj_in, proj_out; /* n_out 0: none */
     struct transformer_layer *layer;             /* [n_layer] */
-    float                    *sin_row;           /* [d_model] */
+    float                    *sin_period;        /* [d_model / 2]; NULL without has_sin */
 };
 
 /* Takes the weights under NAME ("encoder_transformer"), in the codec's own naming or in that of
