@@ -28,6 +28,13 @@ static inline bool bytes_equal(struct bytes a, struct bytes b)
     return a.len == b.len && (a.len == 0 || memcmp(a.p, b.p, a.len) == 0);
 }
 
+static inline bool bytes_str_ends_with(const char *s, const char *end)
+{
+    size_t len = strlen(s), n = strlen(end);
+
+    return len >= n && memcmp(s + len - n, end, n) == 0;
+}
+
 /* n bytes, 1 to 8, at p; the caller has checked that they are there. */
 static inline uint64_t bytes_le(const uint8_t *p, int n)
 {

@@ -15,13 +15,6 @@ static bool claims(const struct model_files *f, const struct safetensors *in, co
 
 /* Conditions. */
 
-static bool has_suffix(const char *s, const char *suffix)
-{
-    size_t n = strlen(s), m = strlen(suffix);
-
-    return n >= m && strcmp(s + n - m, suffix) == 0;
-}
-
 static enum err set_index(struct moshi *m, const struct probe_io *io,
                           const struct safetensors_entry *e, const char *name)
 {
@@ -77,7 +70,7 @@ static enum err set_conditions(struct moshi *m, const struct probe_io *io)
             err = set_index(m, io, e, e->name + skip);
         else if (e->dtype == DT_F32)
             err = set_tensor(m, io, e, e->name + skip);
-        else if (e->dtype != DT_U8 || !has_suffix(e->name, ".mask"))
+        else if (e->dtype != DT_U8 || !bytes_str_ends_with(e->name, ".mask"))
             err = err_set(ERR_USAGE, "%s: tensor '%s' is %s, not I32 or F32",
                           safetensors_path(io->in, e), e->name, dtype_name(e->dtype));
     }

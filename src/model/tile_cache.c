@@ -398,13 +398,6 @@ struct tidy {
     int64_t     oldest_ns;
 };
 
-static bool ends_with(const char *s, const char *end)
-{
-    size_t len = strlen(s), n = strlen(end);
-
-    return len >= n && strcmp(s + len - n, end) == 0;
-}
-
 /* Are the weights still where they were? */
 static bool has_source(const char *path)
 {
@@ -424,13 +417,13 @@ static void tidy_file(void *arg, const char *path)
 
     if (strcmp(path, t->keep) == 0 || !os_file_info(&info, path))
         return;
-    bool is_part = strstr(path, SUFFIX ".") && ends_with(path, PART_SUFFIX);
+    bool is_part = strstr(path, SUFFIX ".") && bytes_str_ends_with(path, PART_SUFFIX);
     if (is_part && os_wall_ms() - info.mtime_ns / 1000000 > 24 * 3600 * 1000LL) {
         os_remove_file(path); /* of a writer that was killed */
-    } else if (ends_with(path, SUFFIX) && !has_source(path)) {
+    } else if (bytes_str_ends_with(path, SUFFIX) && !has_source(path)) {
         log_info("tiles of weights that are gone are removed path=%s", path);
         os_remove_file(path);
-    } else if (ends_with(path, SUFFIX)) {
+    } else if (bytes_str_ends_with(path, SUFFIX)) {
         t->total += info.size;
         if (!t->oldest[0] || info.mtime_ns < t->oldest_ns) {
             snprintf(t->oldest, sizeof t->oldest, "%s", path);

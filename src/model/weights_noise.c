@@ -117,17 +117,11 @@ void weights_noise_matrix(struct weights *w, struct weight *out, const char *nam
         out->data = job.data;
 }
 
-static bool ends_with(const char *name, const char *end)
-{
-    size_t len = strlen(name), n = strlen(end);
-
-    return len >= n && strcmp(name + len - n, end) == 0;
-}
-
 /* Gains of norms and counts of codes are one, scales of layers and biases small. */
 float *weights_noise_vector(struct weights *w, int n, const char *name)
 {
-    bool is_bias = ends_with(name, ".bias"), is_scale = ends_with(name, ".scale");
+    bool is_bias = bytes_str_ends_with(name, ".bias"),
+         is_scale = bytes_str_ends_with(name, ".scale");
 
     if (w->is_rehearsal)
         return NULL;
