@@ -16,8 +16,6 @@
  * as a document, and the largest published one has 0.2 MB per 1,000 tensors. */
 enum { MAX_TENSOR = 1 << 17, MAX_SHARD = 1024, MAX_INDEX = 2 << 20 };
 
-_Static_assert(SAFETENSORS_RANK_MAX == SAFETENSORS_MAX_DIM, "one rank limit");
-
 struct shard {
     struct os_map map;
     char         *path;

@@ -18,7 +18,7 @@
 #include "base/err.h"
 #include "kernel/dtype.h"
 
-#define SAFETENSORS_MAX_DIM 8
+#define SAFETENSORS_MAX_DIM 8 /* dimensions of a tensor */
 
 struct safetensors;
 

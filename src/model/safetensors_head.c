@@ -242,7 +242,7 @@ enum { HAS_DTYPE = 1, HAS_SHAPE = 2, HAS_OFFSETS = 4, HAS_ALL = 7 };
 static enum err take_member(struct scan *s, struct safetensors_head_entry *e, int *seen)
 {
     char     key[16];
-    uint64_t v[SAFETENSORS_RANK_MAX];
+    uint64_t v[SAFETENSORS_MAX_DIM];
     int      n, bit;
     enum err err = take_string(s, key, NULL, sizeof key);
 
@@ -259,7 +259,7 @@ static enum err take_member(struct scan *s, struct safetensors_head_entry *e, in
         return broken(s, "':' is expected");
     if (bit == HAS_DTYPE)
         return take_dtype(s, &e->dtype);
-    err = take_numbers(s, v, &n, bit == HAS_SHAPE ? SAFETENSORS_RANK_MAX : 2);
+    err = take_numbers(s, v, &n, bit == HAS_SHAPE ? SAFETENSORS_MAX_DIM : 2);
     if (err)
         return err;
     if (bit == HAS_OFFSETS) {

@@ -14,17 +14,17 @@
 #include "base/bytes.h"
 #include "base/err.h"
 #include "kernel/dtype.h"
+#include "model/safetensors.h"
 
 #define SAFETENSORS_HEAD_MAX 100000000 /* bytes, as the reference reader has it */
 #define SAFETENSORS_NAME_MAX 1024      /* bytes of a tensor's name */
-#define SAFETENSORS_RANK_MAX 8
 
 struct safetensors_head_entry {
     const char *name; /* NUL-terminated, valid UTF-8; borrowed until the call-back returns */
     size_t      name_len;
     enum dtype  dtype;
     int         n_dim;
-    int64_t     n[SAFETENSORS_RANK_MAX];
+    int64_t     n[SAFETENSORS_MAX_DIM];
     uint64_t    begin, end; /* from the first byte after the header; end - begin fits the shape */
 };
 

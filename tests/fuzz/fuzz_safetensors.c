@@ -17,7 +17,7 @@ static enum err on_entry(void *arg, const struct safetensors_head_entry *e)
     uint64_t        n = dtype_size(e->dtype);
 
     must(e->begin <= e->end && e->end <= *data_len && strlen(e->name) == e->name_len);
-    must(e->n_dim >= 0 && e->n_dim <= SAFETENSORS_RANK_MAX);
+    must(e->n_dim >= 0 && e->n_dim <= SAFETENSORS_MAX_DIM);
     for (int i = 0; i < e->n_dim; i++)
         n *= (uint64_t)e->n[i];
     must(n == e->end - e->begin);
