@@ -6,7 +6,7 @@
 
 #include "base/mem.h"
 
-/* What all of them share (spec/moshi-family.md 5.1), and what each has of its own. */
+/* What all of them share, and what each has of its own. */
 #define COMMON                                                                                    \
     "\"card\": 2048, \"existing_text_padding_id\": 3, \"hidden_scale\": 4.125, \"causal\": true," \
     "\"gating\": \"silu\", \"norm\": \"rms_norm_f32\", \"positional_embedding\": \"rope\","       \
@@ -49,13 +49,29 @@ const char *model_shape_name(int i)
     return i < (int)(sizeof shapes / sizeof *shapes) ? shapes[i].name : NULL;
 }
 
-static enum err open_row(struct model_files **out, const char *name, const char *config)
+static const char *find_config(const char *name)
+{
+    for (int i = 0; model_shape_name(i); i++)
+        if (strcmp(shapes[i].name, name) == 0)
+            return shapes[i].config;
+    return NULL;
+}
+
+json_t *model_shape_config(const char *name)
+{
+    const char *config = find_config(name);
+
+    must(config);
+    return json_loads(config, 0, NULL);
+}
+
+static enum err open_shape(struct model_files **out, const char *name)
 {
     struct model_files *f = mem_zalloc(sizeof *f);
 
     if (!f)
         return ERR_NOMEM;
-    f->config = json_loads(config, 0, NULL);
+    f->config = model_shape_config(name);
     if (!f->config) {
         model_files_close(&f);
         return ERR_NOMEM;
@@ -72,13 +88,8 @@ static enum err open_row(struct model_files **out, const char *name, const char 
 
 enum err model_shape_open(struct model_files **out, const char *name)
 {
-    enum err err = ERR_MISSING;
+    enum err err = find_config(name) ? open_shape(out, name) : model_files_open(out, name);
 
-    for (int i = 0; err && model_shape_name(i); i++)
-        if (strcmp(shapes[i].name, name) == 0)
-            err = open_row(out, name, shapes[i].config);
-    if (err == ERR_MISSING)
-        err = model_files_open(out, name);
     if (!err)
         (*out)->is_noise = true;
     return err;

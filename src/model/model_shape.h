@@ -12,5 +12,8 @@ enum err model_shape_open(struct model_files **out, const char *name) MUST_CHECK
 
 /* The names, i from 0; NULL past the end. */
 const char *model_shape_name(int i);
+/* The config.json of the shape with this name, which there must be; json_decref() it. NULL: out of
+ * memory. */
+json_t *model_shape_config(const char *name);
 
 #endif

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "model/model_shape.h"
 #include "model/moshi_config_impl.h"
 
 enum {
@@ -53,16 +54,7 @@ void moshi_config_warn_unknown(const struct model_files *f)
 /* Moshi 7B; PersonaPlex differs in dep_q alone: it also predicts the user's streams. */
 static json_t *published_default(bool is_personaplex)
 {
-    static const char text[] =
-        "{\"dim\": 4096, \"text_card\": 32000, \"n_q\": 16, \"dep_q\": 8, \"card\": 2048,"
-        " \"num_heads\": 32, \"num_layers\": 32, \"hidden_scale\": 4.125, \"context\": 3000,"
-        " \"max_period\": 10000, \"gating\": \"silu\", \"norm\": \"rms_norm_f32\","
-        " \"positional_embedding\": \"rope\", \"depformer_dim\": 1024,"
-        " \"depformer_dim_feedforward\": 4224, \"depformer_num_heads\": 16,"
-        " \"depformer_num_layers\": 6, \"depformer_multi_linear\": true,"
-        " \"depformer_pos_emb\": \"none\", \"depformer_weights_per_step\": true,"
-        " \"delays\": [0, 0, 1, 1, 1, 1, 1, 1, 1, 0, 1, 1, 1, 1, 1, 1, 1]}";
-    json_t *v = json_loads(text, 0, NULL);
+    json_t *v = model_shape_config("moshi-7b");
 
     if (v && is_personaplex && json_object_set_new(v, "dep_q", json_integer(16)) != 0) {
         json_decref(v);
