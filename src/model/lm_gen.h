@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* lm_gen: one generation step exactly as the reference's LMGen (spec/moshi-family.md 3.6, 3.7):
- * initial tokens, delays, the cut of the first frames, sampling. Engine thread only.
+/* lm_gen: one generation step exactly as the reference's LMGen: initial tokens, delays, the cut of
+ * the first frames, sampling. docs/models/moshi.md, "The generation step". Engine thread only.
  */
 #ifndef MODEL_LM_GEN_H
 #define MODEL_LM_GEN_H
@@ -34,7 +34,7 @@ struct lm_gen_frame {
 enum err lm_gen_step(struct lm_gen *g, const struct step *s, const int32_t *const *user, int n_user,
                      const int32_t *forced_text, struct lm_gen_frame *out) MUST_CHECK;
 
-/* Time of the parts of the last step, ns; the rest of it is nothing. */
+/* Time of the parts of the last step, ns; the rest is negligible. */
 struct lm_gen_times {
     int64_t temporal_ns; /* until the text token is drawn */
     int64_t depth_ns;

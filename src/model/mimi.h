@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* mimi: Kyutai's neural codec: 24 kHz sound to and from n_q codes a frame (spec/moshi-family.md 2).
+/* mimi: Kyutai's neural codec: 24 kHz sound to and from n_q codes a frame (docs/models/mimi.md).
  *
  * Streaming is the only way of computing: a step takes one frame of each active lane. Offline is
  * the same loop. Encoder and decoder have states of their own. Engine thread only.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* mimi_config: mimi_config.json, checked, in the codec's own words.
  *
- * The file holds the arguments of the reference's constructors (spec/moshi-family.md 2 and 6). A
+ * The file holds the arguments of the reference's constructors (docs/models/mimi.md, "Files"). A
  * key that is left out has that constructor's default; without a file the published codec's values
  * hold. What the reference can build and stream is accepted; the rest is refused by name.
  */

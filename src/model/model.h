@@ -14,8 +14,8 @@
 
 #define MODEL_PATH_CAP 4096
 
-/* What config.json says about files (spec/moshi-family.md 6). A path is empty when the folder has
- * no such part; a part that is there by name only is told by whoever opens it. is_codec_only:
+/* What config.json says about files (docs/models/mimi.md, "Files"). A path is empty when the folder
+ * has no such part; a part that is there by name only is told by whoever opens it. is_codec_only:
  * config.json is {model_type: "mimi", mimi_name, mimi_config_name}. */
 struct model_files {
     char    dir[MODEL_PATH_CAP];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* moshi: the language model of the Moshi family (spec/moshi-family.md 3 and 4): Moshi, Hibiki,
+/* moshi: the language model of the Moshi family (docs/models/moshi.md): Moshi, Hibiki,
  * PersonaPlex, STT and TTS, all read from config.json.
  *
  * One step reads one token of each stream a lane and gives the text logits; the depth transformer

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What a lane is conditioned on (spec/moshi-family.md 3.10). Values are computed when they are set:
- * a step only adds a vector and attends to keys and values that are there. */
+/* What a lane is conditioned on. Values are computed when they are set: a step only adds a vector
+ * and attends to keys and values that are there. */
 #include <stdlib.h>
 #include <string.h>
 

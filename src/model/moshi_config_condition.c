@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* conditioners and fuser of config.json (spec/moshi-family.md 3.10). */
+/* conditioners and fuser of config.json (docs/models/moshi.md, "What is read from config.json"). */
 #include <string.h>
 
 #include "model/moshi_config_impl.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Every tensor of a model file to its place, in each published naming (spec/moshi-family.md 5). */
+/* Every tensor of a model file to its place, as PyTorch, Candle and MLX name it. */
 #include <stdio.h>
 #include <string.h>
 

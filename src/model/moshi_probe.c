@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* `parley probe` for the Moshi family: logits of given tokens, nothing sampled (design 4.3). */
+/* `parley probe` for the Moshi family: logits of given tokens, nothing sampled. */
 #include <stdio.h>
 #include <string.h>
 

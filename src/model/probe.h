@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* probe: named tensors of one forward pass, in and out (design 4.3). */
+/* probe: named tensors of one forward pass, in and out of `parley probe`. */
 #ifndef MODEL_PROBE_H
 #define MODEL_PROBE_H
 

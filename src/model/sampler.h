@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* sampler: one token from logits: greedy, or temperature and top-k (spec/moshi-family.md 3.7).
+/* sampler: one token from logits: greedy, or temperature and top-k (docs/models/moshi.md,
+ * "Sampling").
  *
  * A draw is the exponential race of the reference: the largest p_i / e_i wins among the k most
  * likely tokens (their mass is not renormalised, which changes no odds). e_i comes from a hash of

@@ -72,7 +72,8 @@ enum err weights_perform(struct weights *w) MUST_CHECK;
 /* ERR_FORMAT when a call failed or a tensor is left over; closes nothing. What lies in the mapping
  * is in memory afterwards. */
 enum err weights_finish(struct weights *w) MUST_CHECK;
-/* The same for a family that performs a part of what it rehearsed: nothing is left over. */
+/* As weights_finish(), without the check for left-over tensors: for a caller that loads only part
+ * of what it rehearsed. */
 enum err weights_finish_part(struct weights *w) MUST_CHECK;
 /* The mapping must outlive the model: close with the model, before the arena. */
 void        weights_close(struct weights **w);
@@ -90,8 +91,8 @@ bool weights_has_prefix(const struct weights *w, const char *prefix);
 void weights_skip(struct weights *w, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* A Linear matrix [n_out, n_in]; `name` is the full tensor name ("...weight", "...in_proj_weight").
- * is_linear: --quant and LoRA apply (embeddings: false for LoRA, true for MLX's quantised tables).
- * A stored tensor with further dimensions of size 1 ([n_out, n_in, 1]) fits too. */
+ * --quant and LoRA apply. A stored tensor with further dimensions of size 1 ([n_out, n_in, 1]) fits
+ * too. */
 void weights_matrix(struct weights *w, struct weight *out, int n_out, int n_in, const char *fmt,
                     ...) PRINTF_LIKE(5, 6);
 /* Rows row0 .. row0+n_out-1 of a stored matrix [n_total, n_in]: sets stored as one tensor. The

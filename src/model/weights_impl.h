@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* weights_impl: what weights.c, weights_tiles.c and weights_lora.c share. Nobody else includes
- * it. */
+/* weights_impl: what weights.c and weights_*.c share. Nobody else includes it. */
 #ifndef MODEL_WEIGHTS_IMPL_H
 #define MODEL_WEIGHTS_IMPL_H
 

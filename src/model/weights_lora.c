@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* LoRA adapters: W + scaling * B A, folded in at load (spec/moshi-family.md 3.12).
+/* LoRA adapters: W + scaling * B A, folded in at load (docs/models/moshi.md, "Weights").
  *
  * A matrix X.weight has X.lora_A.weight [r, n_in] and X.lora_B.weight [n_out, r]. The weight sets
  * of an attention are in_projs.{i} and out_projs.{i}; older adapters have one pair in_proj or

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Quantised matrices: MLX triples and PyTorch's int8 rows become tiles (quant.h); --quant makes
- * tiles of float matrices. Formats: spec/moshi-family.md 7.1, 7.2. */
+ * tiles of float matrices. docs/models/moshi.md, "Weights". */
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
