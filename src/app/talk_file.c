@@ -59,11 +59,10 @@ static enum err write_line(struct run *r, int64_t frame, int32_t token)
 static enum err take_output(struct run *r, const struct duplex_frame *f)
 {
     enum err err = OK;
-    int      pad_id = duplex_lm(r->duplex)->text_pad_id;
 
     if (!f->is_ready)
         return OK;
-    if (f->text != 0 && f->text != pad_id) {
+    if (duplex_is_word(f->text)) {
         char   words[SENTENCEPIECE_STREAM_MAX];
         size_t len = sentencepiece_stream_step(&r->stream, f->text, words);
         buf_add(&r->words, words, len);

@@ -2,7 +2,7 @@
 /* host: the io thread's loop (libwebsockets): accepts, moves bytes between sockets and
  * connections, ticks.
  *
- * libwebsockets carries raw sockets here: its own HTTP and WebSocket parsers (4.1) take unmasked
+ * libwebsockets carries raw sockets here: its own HTTP and WebSocket parsers take unmasked
  * frames and cannot be told to refuse them, see docs/decisions.md. wire/http and wire/ws read the
  * bytes.
  */

@@ -129,14 +129,11 @@ static void on_tick(void *state, int64_t now_ns)
 static enum err read_wishes(struct lm_gen_options *gen, struct conn *c, struct bytes query)
 {
     struct moshi_chat_query q;
-    char                    text[2048];
 
     enum err err = seat_defaults(gen, c);
-    if (err || query.len >= sizeof text)
+    if (err)
         return err;
-    memcpy(text, query.p, query.len);
-    text[query.len] = 0;
-    moshi_chat_read_query(&q, text);
+    moshi_chat_read_query(&q, query);
     if (!isnan(q.audio_temperature))
         gen->temp = (float)q.audio_temperature;
     if (!isnan(q.text_temperature))

@@ -18,6 +18,7 @@
 #define PAUSE_STEPS  15 /* this many steps without a word end a sentence */
 #define FORCED_MAX   256
 #define AHEAD_SMP    (512 * 1024) /* 22 s, 2 MiB */
+#define N_ACKED      64
 
 struct packet_room {
     struct conn          *conn;
@@ -26,10 +27,12 @@ struct packet_room {
     enum packet_text_mode text;
     struct packet_faults  faults;
     struct packet_stats   stats;
-    struct buf            out;      /* one packet */
-    struct buf            payload;  /* of one packet */
-    struct buf            sentence; /* words since the last TEXT_FINAL */
-    int                   n_quiet;  /* steps without a word */
+    struct buf            out;            /* one packet */
+    struct buf            payload;        /* of one packet */
+    struct buf            sentence;       /* words since the last TEXT_FINAL */
+    uint64_t              acked[N_ACKED]; /* the last texts that were acknowledged, by their sums */
+    unsigned              n_acked;
+    int                   n_quiet; /* steps without a word */
     int64_t               last_packet_ns, last_beat_ns;
 };
 
@@ -102,6 +105,23 @@ static void on_text(struct packet_room *r, struct bytes payload)
             log_warn("forced text token dropped");
 }
 
+/* A client that saw no ACK sends the same again: it is acknowledged once more, and done once. */
+static bool is_repeated(struct packet_room *r, const struct packet_head *h)
+{
+    uint64_t sum = 14695981039346656037ull; /* FNV-1a of number, type and text */
+
+    for (int i = 0; i < 4; i++)
+        sum = (sum ^ (h->seq >> 8 * i & 0xff)) * 1099511628211ull;
+    sum = (sum ^ h->type) * 1099511628211ull;
+    for (size_t i = 0; i < h->payload.len; i++)
+        sum = (sum ^ h->payload.p[i]) * 1099511628211ull;
+    for (unsigned i = 0; i < N_ACKED && i < r->n_acked; i++)
+        if (r->acked[i] == sum)
+            return true;
+    r->acked[r->n_acked++ % N_ACKED] = sum;
+    return false;
+}
+
 /* Sound to the lane; what it has no room for waits here, so that what comes behind it is seen: a
  * heartbeat, a close. Of a client that is far ahead no more is read, which is not its silence. */
 static void pump(struct packet_room *r)
@@ -155,7 +175,8 @@ static void on_message(void *state, bool is_binary, struct bytes message)
         on_meta(r, h.payload);
     else if (h.type == PACKET_AUDIO_CHUNK)
         on_audio(r, h.payload);
-    else if (h.type == PACKET_TEXT_PARTIAL || h.type == PACKET_TEXT_FINAL)
+    else if ((h.type == PACKET_TEXT_PARTIAL || h.type == PACKET_TEXT_FINAL) &&
+             !(h.wants_ack && is_repeated(r, &h)))
         on_text(r, h.payload);
 }
 
@@ -179,6 +200,17 @@ static void send_words(struct packet_room *r, const char *text)
         end_sentence(r);
 }
 
+/* One packet, but for codecs with frames that are longer than a packet can be. */
+static void send_sound(struct packet_room *r)
+{
+    int size = r->seat.info.frame_size, most = PACKET_PAYLOAD_MAX / (int)sizeof(float);
+
+    for (int at = 0; at < size; at += most)
+        send_out(r, packet_write_audio(&r->out, r->seq++, (double)os_wall_ms(), r->seat.frame + at,
+                                       size - at < most ? size - at : most));
+    r->stats.audio_sent++;
+}
+
 static void send_step(struct packet_room *r, const struct talk_event *ev)
 {
     if (r->text != PACKET_TEXT_PIECES) {
@@ -187,14 +219,11 @@ static void send_step(struct packet_room *r, const struct talk_event *ev)
         send_packet(r, PACKET_TEXT_PARTIAL, bytes_of(id, (size_t)n));
     }
     if (r->text != PACKET_TEXT_IDS)
-        send_words(r, ev->text);
+        send_words(r, ev->is_control ? "" : ev->text);
     r->stats.steps++;
     r->stats.partial_sent++;
-    if (!ev->has_sound)
-        return;
-    send_out(r, packet_write_audio(&r->out, r->seq++, (double)os_wall_ms(), r->seat.frame,
-                                   r->seat.info.frame_size));
-    r->stats.audio_sent++;
+    if (ev->has_sound)
+        send_sound(r);
 }
 
 static void on_wake(void *state)

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* server: one HTTP/WebSocket host for pages, rooms and operations (design 4.4, contract
- * "Serving").
+/* server: one HTTP/WebSocket host for pages, rooms and operations (docs/protocol.md).
  *
  * The calling thread becomes the io thread: it moves bytes and never computes over 2 ms. Talks
  * live on the engine; the server starts and answers while the model loads or when it is broken.

@@ -34,8 +34,7 @@ struct engine {
     int                 *lane;  /* [n_lane] of a tick */
     int64_t              frame_ns;
     int64_t              roused_ns; /* the due time that threads were last woken for */
-    int                  pad_id;
-    int                  n_text; /* text tokens there are */
+    int                  n_text;    /* text tokens there are */
     /* under lock */
     struct engine_info info;
     bool               is_draining;
@@ -256,13 +255,12 @@ static void note_step_time(struct talk *t, int64_t ns)
 }
 
 /* The words that a token adds, cut at a whole character when they do not fit an event. */
-static void write_words(char *out, size_t cap, struct sentencepiece_stream *words, int32_t token,
-                        int pad_id)
+static void write_words(char *out, size_t cap, struct sentencepiece_stream *words, int32_t token)
 {
     char   text[SENTENCEPIECE_STREAM_MAX];
     size_t len = 0;
 
-    if (token != 0 && token != pad_id)
+    if (duplex_is_word(token))
         len = sentencepiece_stream_step(words, token, text);
     if (len >= cap)
         for (len = cap - 1; len > 0 && (text[len] & 0xc0) == 0x80;)
@@ -281,7 +279,8 @@ static void deliver(struct engine *e, struct talk *t, const struct duplex_frame 
         .has_sound = f->has_sound,
     };
 
-    write_words(ev.text, sizeof ev.text, &t->words, f->text_now, e->pad_id);
+    write_words(ev.text, sizeof ev.text, &t->words, f->text_now);
+    ev.is_control = ev.text[0] && sentencepiece_is_control(t->words.s, f->text_now);
     if (f->has_sound)
         must(ring_push(t->speaker, f->speaker, 1) == 1); /* gather_lane saw room for it */
     must(ring_push(t->events, &ev, 1) == 1);
@@ -399,7 +398,6 @@ static enum err load(struct engine *e)
     const struct mimi_info  *codec = duplex_codec(e->duplex);
     const struct moshi_info *lm = duplex_lm(e->duplex);
     e->frame_ns = (int64_t)(1e9 / codec->frame_rate_hz);
-    e->pad_id = lm->text_pad_id;
     e->n_text = lm->text_card;
     os_mutex_lock(e->lock);
     e->info.rate_hz = codec->rate_hz;

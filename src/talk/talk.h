@@ -36,12 +36,13 @@ bool talk_push(struct talk *t, const float *frame);
 bool talk_force_text(struct talk *t, int32_t token);
 
 struct talk_event {
-    int64_t frame;     /* number of the step, from 0 */
-    int32_t token;     /* text token sampled in that step */
-    char    text[256]; /* what it adds to the words; "" for padding; UTF-8, ended with 0 */
-    int64_t lag_ns;    /* from the mic frame in the ring to this event */
-    int64_t step_ns;   /* what the tick took */
-    bool    has_sound; /* a frame in the speaker ring belongs to this step */
+    int64_t frame;      /* number of the step, from 0 */
+    int32_t token;      /* text token sampled in that step */
+    char    text[256];  /* what it adds to the words; "" for padding; UTF-8, ended with 0 */
+    bool    is_control; /* the text is no word but a sign of the tokenizer's, as "</s>" */
+    int64_t lag_ns;     /* from the mic frame in the ring to this event */
+    int64_t step_ns;    /* what the tick took */
+    bool    has_sound;  /* a frame in the speaker ring belongs to this step */
 };
 bool talk_pop_event(struct talk *t, struct talk_event *out);
 bool talk_pop_sound(struct talk *t, float *frame);

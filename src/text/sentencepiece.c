@@ -240,6 +240,11 @@ struct bytes sentencepiece_piece(const struct sentencepiece *s, int id)
     return entry(s, id)->text;
 }
 
+bool sentencepiece_is_control(const struct sentencepiece *s, int id)
+{
+    return entry(s, id)->kind == SENTENCEPIECE_CONTROL;
+}
+
 /* Words as they are spoken. */
 
 void sentencepiece_stream_init(struct sentencepiece_stream *st, const struct sentencepiece *s)

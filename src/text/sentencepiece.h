@@ -43,6 +43,7 @@ enum err sentencepiece_decode(const struct sentencepiece *s, struct buf *out, co
 /* One piece as the file has it (U+2581 for a blank), borrowed; empty for an id that is not
  * there. */
 struct bytes sentencepiece_piece(const struct sentencepiece *s, int id);
+bool         sentencepiece_is_control(const struct sentencepiece *s, int id); /* "</s>" */
 
 /* Words as they are spoken: one id in, the text to print now out.
  *

@@ -68,19 +68,22 @@ static void read_pair(struct moshi_chat_query *q, const char *name, const char *
         q->audio_seed = read_whole(value, 0, SEED_MAX);
 }
 
-void moshi_chat_read_query(struct moshi_chat_query *q, const char *query)
+void moshi_chat_read_query(struct moshi_chat_query *q, struct bytes query)
 {
+    const char *at = (const char *)query.p, *end = at + query.len;
+
     *q = (struct moshi_chat_query){ .text_temperature = NAN,
                                     .audio_temperature = NAN,
                                     .text_topk = -1,
                                     .audio_topk = -1,
                                     .text_seed = -1,
                                     .audio_seed = -1 };
-    while (query && *query) {
-        char   pair[96];
-        size_t len = strcspn(query, "&");
+    while (at < end) {
+        char        pair[96]; /* a longer one is nothing that we know */
+        const char *next = memchr(at, '&', (size_t)(end - at));
+        size_t      len = (size_t)((next ? next : end) - at);
         if (len < sizeof pair) {
-            memcpy(pair, query, len);
+            memcpy(pair, at, len);
             pair[len] = 0;
             char *equals = strchr(pair, '=');
             if (equals) {
@@ -88,6 +91,6 @@ void moshi_chat_read_query(struct moshi_chat_query *q, const char *query)
                 read_pair(q, pair, equals + 1);
             }
         }
-        query += len + (query[len] == '&');
+        at += len + (next != NULL);
     }
 }

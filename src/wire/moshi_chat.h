@@ -34,6 +34,6 @@ struct moshi_chat_query {
     int     text_topk, audio_topk;               /* 1 .. 1,000,000 */
     int64_t text_seed, audio_seed;               /* >= 0 */
 };
-void moshi_chat_read_query(struct moshi_chat_query *q, const char *query);
+void moshi_chat_read_query(struct moshi_chat_query *q, struct bytes query);
 
 #endif

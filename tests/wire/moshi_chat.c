@@ -20,12 +20,9 @@ static void say_temperature(char out[16], double v)
 static void say_query(char *out, size_t cap, struct bytes in)
 {
     struct moshi_chat_query q;
-    char                    text[4096], tt[16], at[16];
+    char                    tt[16], at[16];
 
-    must(in.len < sizeof text);
-    memcpy(text, in.p, in.len);
-    text[in.len] = 0;
-    moshi_chat_read_query(&q, text);
+    moshi_chat_read_query(&q, in);
     say_temperature(tt, q.text_temperature);
     say_temperature(at, q.audio_temperature);
     snprintf(out, cap, "tt=%s at=%s tk=%d ak=%d ts=%lld as=%lld", tt, at, q.text_topk, q.audio_topk,
@@ -61,9 +58,22 @@ TEST(moshi_chat_without_a_query_wishes_nothing)
 {
     struct moshi_chat_query q;
 
-    moshi_chat_read_query(&q, NULL);
+    moshi_chat_read_query(&q, bytes_of(NULL, 0));
     CHECK(isnan(q.text_temperature) && isnan(q.audio_temperature));
     CHECK(q.text_topk == -1 && q.audio_topk == -1 && q.text_seed == -1 && q.audio_seed == -1);
+}
+
+/* As the official page's, which sends an image's address and an id along. */
+TEST(moshi_chat_finds_wishes_beside_a_long_parameter)
+{
+    static char             text[20000];
+    struct moshi_chat_query q;
+
+    memset(text, 'x', sizeof text);
+    memcpy(text, "worker_auth_id=", 15);
+    memcpy(text + sizeof text - 19, "&text_temperature=0", 19);
+    moshi_chat_read_query(&q, bytes_of(text, sizeof text));
+    CHECK(q.text_temperature == 0 && isnan(q.audio_temperature));
 }
 
 TEST(moshi_chat_writes_its_messages)
