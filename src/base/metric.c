@@ -26,6 +26,7 @@ static const int64_t bound_us[] = {
 static struct {
     atomic_llong value;               /* counters, gauges; a histogram's sum in ns */
     atomic_llong bucket[N_BOUND + 1]; /* not cumulative; the last one is +Inf */
+    atomic_llong last;                /* of a histogram, ns */
 } cells[METRIC_COUNT];
 
 void metric_inc(enum metric m)
@@ -50,6 +51,7 @@ void metric_observe_ns(enum metric m, int64_t ns)
         i++;
     atomic_fetch_add_explicit(&cells[m].bucket[i], 1, memory_order_relaxed);
     metric_add(m, ns);
+    atomic_store_explicit(&cells[m].last, ns, memory_order_relaxed);
 }
 
 static int64_t bucket_get(enum metric m, int i)
@@ -65,6 +67,18 @@ int64_t metric_get(enum metric m)
     for (int i = 0; i <= N_BOUND; i++)
         n += bucket_get(m, i);
     return n;
+}
+
+double metric_mean_s(enum metric m)
+{
+    int64_t n = metric_get(m);
+    double  sum_ns = (double)atomic_load_explicit(&cells[m].value, memory_order_relaxed);
+    return n > 0 ? sum_ns * 1e-9 / (double)n : 0;
+}
+
+double metric_last_s(enum metric m)
+{
+    return (double)atomic_load_explicit(&cells[m].last, memory_order_relaxed) * 1e-9;
 }
 
 double metric_quantile_s(enum metric m, double q)

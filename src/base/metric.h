@@ -19,6 +19,8 @@ void    metric_add(enum metric m, int64_t v); /* gauges may go down */
 void    metric_set(enum metric m, int64_t v); /* gauges */
 void    metric_observe_ns(enum metric m, int64_t ns);
 int64_t metric_get(enum metric m);                  /* a histogram gives its count */
+double  metric_mean_s(enum metric m);               /* of a histogram; 0 without a value */
+double  metric_last_s(enum metric m);               /* what was observed last */
 double  metric_quantile_s(enum metric m, double q); /* seconds, from the histogram's buckets */
 void    metric_write(struct buf *out);              /* Prometheus text format 0.0.4, all rows */
 

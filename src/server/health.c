@@ -33,6 +33,36 @@ static void add_state(struct buf *out, const struct engine_info *info)
     add_text(out, "reason", info->reason);
 }
 
+static void add_stage(struct buf *out, const char *name, enum metric m)
+{
+    buf_add_fmt(out, "\"%s\": {\"count\": %lld, \"avgMs\": %.3f, \"lastMs\": %.3f", name,
+                (long long)metric_get(m), metric_mean_s(m) * 1e3, metric_last_s(m) * 1e3);
+}
+
+/* What SolaceLive's server tells under the same names: its pages and probes read it. */
+static void add_solace(struct buf *out, const struct engine_info *info)
+{
+    bool        is_loaded = info->state == ENGINE_READY || info->state == ENGINE_DRAINING;
+    const char *yes = is_loaded ? "true" : "false";
+    int64_t     n_waiting = metric_get(M_MIC_QUEUE_FRAMES);
+
+    buf_add_fmt(out, "\"clients\": %lld, \"readiness\": {\"lm\": %s, \"mimi\": %s}, ",
+                (long long)metric_get(M_CONNECTIONS), yes, yes);
+    buf_add_fmt(out, "\"metrics\": {\"__lm\": %s, \"__mimi\": %s, ", yes, yes);
+    add_stage(out, "encode", M_ENCODE_SECONDS);
+    buf_add_str(out, "}, ");
+    add_stage(out, "step", M_STEP_SECONDS);
+    buf_add_fmt(out, ", \"overBudget\": %lld, \"budgetMs\": %.0f, \"underruns\": %lld}, ",
+                (long long)metric_get(M_TICKS_LATE_TOTAL),
+                info->frame_rate_hz > 0 ? 1e3 / info->frame_rate_hz : 80,
+                (long long)metric_get(M_UNDERRUNS_TOTAL));
+    add_stage(out, "decode", M_DECODE_SECONDS);
+    buf_add_fmt(out, "}, \"queue\": {\"clients\": %d, \"backlogStepsAvg\": %.2f, ", info->n_talk,
+                info->n_talk > 0 ? (double)n_waiting / info->n_talk : 0);
+    buf_add_fmt(out, "\"backlogStepsMin\": %d, \"backlogStepsMax\": %d}}, ", info->least_waiting,
+                info->most_waiting);
+}
+
 /* The page asks here for the state: the 503 of /readyz would be an error in a browser's console. */
 void health_get(struct conn *c, const struct http_head *h)
 {
@@ -42,7 +72,7 @@ void health_get(struct conn *c, const struct http_head *h)
 
     engine_info(s->engine, &info);
     buf_init(&out, 8192);
-    buf_add_str(&out, "{\"status\": \"ok\", \"version\": \"" PARLEY_VERSION "\", ");
+    buf_add_str(&out, "{\"status\": \"healthy\", \"version\": \"" PARLEY_VERSION "\", ");
     add_state(&out, &info);
     buf_add_str(&out, ", ");
     add_text(&out, "model", info.model);
@@ -52,8 +82,8 @@ void health_get(struct conn *c, const struct http_head *h)
     buf_add_fmt(&out, "\"step_p50_ms\": %.3f, \"step_p95_ms\": %.3f, ",
                 metric_quantile_s(M_TICK_SECONDS, 0.5) * 1e3,
                 metric_quantile_s(M_TICK_SECONDS, 0.95) * 1e3);
-    buf_add_fmt(&out, "\"uptime_s\": %lld}\n",
-                (long long)((os_now_ns() - s->opened_ns) / 1000000000));
+    add_solace(&out, &info);
+    buf_add_fmt(&out, "\"uptime\": %.3f}\n", (double)(os_now_ns() - s->opened_ns) * 1e-9);
     conn_reply(c, 200, "application/json", "Cache-Control: no-store\r\n", buf_view(&out));
     buf_fini(&out);
 }

@@ -41,6 +41,7 @@ struct engine {
     /* any thread */
     atomic_bool is_stopping;
     atomic_int  n_talk; /* lanes that are not FREE; up under lock, down by the engine */
+    atomic_int  least_waiting, most_waiting; /* frames in a talk's mic ring, at the last tick */
 };
 
 void engine_wake(struct engine *e)
@@ -294,6 +295,18 @@ static void deliver(struct engine *e, struct talk *t, const struct duplex_frame 
         t->options.wake(t->options.wake_arg);
 }
 
+static void note_times(const struct engine *e, int64_t tick_ns)
+{
+    struct duplex_times t = duplex_last_times(e->duplex);
+
+    metric_observe_ns(M_TICK_SECONDS, tick_ns);
+    metric_observe_ns(M_ENCODE_SECONDS, t.encode_ns);
+    metric_observe_ns(M_STEP_SECONDS, t.temporal_ns + t.depth_ns);
+    metric_observe_ns(M_DECODE_SECONDS, t.decode_ns);
+    if (tick_ns > e->frame_ns)
+        metric_inc(M_TICKS_LATE_TOTAL);
+}
+
 static void tick(struct engine *e, int n_ready)
 {
     struct step s = { n_ready, e->lane };
@@ -308,7 +321,7 @@ static void tick(struct engine *e, int n_ready)
     enum err err = duplex_step(e->duplex, &s, e->frame);
     mem_forbid(false);
     int64_t tick_ns = os_now_ns() - t0_ns;
-    metric_observe_ns(M_TICK_SECONDS, tick_ns);
+    note_times(e, tick_ns);
     if (err) {
         log_error("step failed reason=%s", err_text(err));
         set_state(e, ENGINE_DEGRADED, err, err_text(err));
@@ -334,11 +347,19 @@ static void note_queue(enum metric m, const char *name, size_t n)
 
 static void count_queues(struct engine *e)
 {
-    size_t n_mic = 0, n_speaker = 0;
+    size_t n_mic = 0, n_speaker = 0, least = SIZE_MAX, most = 0;
     for (int i = 0; i < e->info.n_lane; i++) {
-        n_mic += ring_count(e->lanes[i].mic);
-        n_speaker += ring_count(e->lanes[i].speaker);
+        const struct talk *t = &e->lanes[i];
+        size_t             n = ring_count(t->mic);
+        n_mic += n;
+        n_speaker += ring_count(t->speaker);
+        if (atomic_load_explicit(&t->state, memory_order_relaxed) == LANE_FREE)
+            continue;
+        least = n < least ? n : least;
+        most = n > most ? n : most;
     }
+    atomic_store(&e->least_waiting, least == SIZE_MAX ? 0 : (int)least);
+    atomic_store(&e->most_waiting, (int)most);
     note_queue(M_MIC_QUEUE_FRAMES, "mic queue", n_mic);
     note_queue(M_SPEAKER_QUEUE_FRAMES, "speaker queue", n_speaker);
 }
@@ -539,6 +560,8 @@ void engine_info(struct engine *e, struct engine_info *out)
     bool is_draining = e->is_draining;
     os_mutex_unlock(e->lock);
     out->n_talk = atomic_load(&e->n_talk);
+    out->least_waiting = atomic_load(&e->least_waiting);
+    out->most_waiting = atomic_load(&e->most_waiting);
     out->is_full = out->state == ENGINE_READY && out->n_talk >= out->n_lane;
     if (out->is_full)
         set_reason(out, "all talks are taken");
