@@ -84,13 +84,11 @@ static void run_part(void *arg, int i)
 
 static void run_crew(void *threads, void (*fn)(void *arg, int i, int n), void *arg)
 {
-    static const int  lane = 0;
-    const struct step one = { 1, &lane };
-    struct crew      *c = threads;
+    struct crew *c = threads;
 
     c->fn = fn;
     c->arg = arg;
-    be_begin(c->be, &one);
+    be_begin(c->be, &be_one_lane);
     be_parallel(c->be, run_part, c, c->n);
     must(be_end(c->be) == OK); /* nothing in there can fail */
 }

@@ -37,9 +37,6 @@ struct quality {
     float                    *room;                  /* the sampler's */
 };
 
-static const int         lane0 = 0;
-static const struct step one = { 1, &lane0 };
-
 /* Opening. */
 
 static enum err open_way(struct way *w, const struct bench_setup *s, int which)
@@ -178,10 +175,10 @@ static enum err compare_codec(struct quality *q)
     enum err                err = OK;
 
     for (int i = 0; !err && i < 2; i++)
-        err = mimi_encode_step(codec[i], &one, &in, &codes[i], NULL);
+        err = mimi_encode_step(codec[i], &be_one_lane, &in, &codes[i], NULL);
     for (int i = 0; !err && i < 2; i++)
-        err = mimi_decode_step(codec[i], &one, (const int32_t *const *)codes, info->n_codebook,
-                               &said[i]);
+        err = mimi_decode_step(codec[i], &be_one_lane, (const int32_t *const *)codes,
+                               info->n_codebook, &said[i]);
     for (int i = 0; !err && i < info->n_codebook; i++)
         q->out->n_same_code += q->code[i] == q->other[i];
     q->out->n_code += info->n_codebook;
@@ -228,7 +225,7 @@ static enum err compare_lm(struct quality *q, int64_t s)
     gather(q, s, in);
     for (int i = 0; !err && i < q->n_way; i++) {
         moshi_warm(q->way[i].lm, 0);
-        err = moshi_step(q->way[i].lm, &one, &tokens, &q->way[i].logits);
+        err = moshi_step(q->way[i].lm, &be_one_lane, &tokens, &q->way[i].logits);
     }
     if (err)
         return err;
@@ -236,7 +233,7 @@ static enum err compare_lm(struct quality *q, int64_t s)
     q->now[0] = draw(q, s, 0, info->text_card_out);
     for (int k = 0; k < info->dep_q; k++) {
         for (int i = 0; !err && i < q->n_way; i++)
-            err = moshi_depth_step(q->way[i].lm, &one, k, &q->now[k], &q->way[i].logits);
+            err = moshi_depth_step(q->way[i].lm, &be_one_lane, k, &q->now[k], &q->way[i].logits);
         if (err)
             return err;
         compare(q, q->out->audio, info->card);

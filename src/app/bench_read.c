@@ -55,13 +55,11 @@ static void read_part(void *arg, int i)
 
 static double read_once(struct be *be, struct job *job, size_t size)
 {
-    static const int  lane = 0;
-    const struct step one = { 1, &lane };
-    int               n = be_thread_count(be) < 256 ? be_thread_count(be) : 256;
-    int64_t           t0_ns = os_now_ns();
+    int     n = be_thread_count(be) < 256 ? be_thread_count(be) : 256;
+    int64_t t0_ns = os_now_ns();
 
     job->size = size / (size_t)n;
-    be_begin(be, &one);
+    be_begin(be, &be_one_lane);
     be_parallel(be, read_part, job, n);
     return be_end(be) ? 0 : (double)size / (double)(os_now_ns() - t0_ns);
 }

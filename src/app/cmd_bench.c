@@ -75,6 +75,12 @@ static enum err read_loop(double *gb_s, const struct bench *b)
     return err;
 }
 
+/* The stage that is all of what was measured. */
+static enum bench_stage whole_of(enum bench_what what)
+{
+    return what == BENCH_LM ? BENCH_LM_FRAME : BENCH_FRAME;
+}
+
 static void add_head(struct bench *b, const struct bench_result *r, enum bench_what what,
                      double read_gb_s)
 {
@@ -93,16 +99,15 @@ static void add_head(struct bench *b, const struct bench_result *r, enum bench_w
             s->shape ? "true" : "false", quant, s->be.kv ? s->be.kv : "auto",
             s->be.is_exact ? "true" : "false", r->n_thread, s->n_lane, (long long)r->context,
             s->is_cold ? "true" : "false", s->is_paced ? "true" : "false",
-            r->times[what == BENCH_LM ? BENCH_LM_FRAME : BENCH_FRAME].n, r->frame_ms, read_gb_s);
+            r->times[whole_of(what)].n, r->frame_ms, read_gb_s);
         return;
     }
-    buf_add_fmt(&b->out,
-                "%s of %s%s: %d frames, %d %s, %d thread%s, kernels %s, quant %s, kv %s%s%s%s",
-                what_names[what], model, s->shape ? " (noise)" : "",
-                r->times[what == BENCH_LM ? BENCH_LM_FRAME : BENCH_FRAME].n, s->n_lane,
-                s->n_lane == 1 ? "lane" : "lanes", r->n_thread, r->n_thread == 1 ? "" : "s",
-                kern.name, quant, s->be.kv ? s->be.kv : "auto", s->be.is_exact ? ", exact" : "",
-                s->is_cold ? ", caches cold" : "", s->is_paced ? ", paced" : "");
+    buf_add_fmt(
+        &b->out, "%s of %s%s: %d frames, %d %s, %d thread%s, kernels %s, quant %s, kv %s%s%s%s",
+        what_names[what], model, s->shape ? " (noise)" : "", r->times[whole_of(what)].n, s->n_lane,
+        s->n_lane == 1 ? "lane" : "lanes", r->n_thread, r->n_thread == 1 ? "" : "s", kern.name,
+        quant, s->be.kv ? s->be.kv : "auto", s->be.is_exact ? ", exact" : "",
+        s->is_cold ? ", caches cold" : "", s->is_paced ? ", paced" : "");
     if (r->context > 0)
         buf_add_fmt(&b->out, ", context %lld", (long long)r->context);
     buf_add_fmt(&b->out, "\nread loop %.1f GB/s", read_gb_s);
@@ -113,7 +118,7 @@ static void add_head(struct bench *b, const struct bench_result *r, enum bench_w
 
 static enum err check_realtime(const struct bench *b, struct bench_result *r, enum bench_what what)
 {
-    double p95_ms = step_times_ms(&r->times[what == BENCH_LM ? BENCH_LM_FRAME : BENCH_FRAME], 0.95);
+    double p95_ms = step_times_ms(&r->times[whole_of(what)], 0.95);
     double frame_ms = r->frame_ms > 0 ? r->frame_ms : 80;
 
     if (!app_flag(b->app, OPT_REQUIRE_REALTIME) || p95_ms <= frame_ms)
@@ -134,8 +139,7 @@ static enum err bench_part(struct bench *b, enum bench_what what)
     if (!err && !app_stop_signal())
         err = read_loop(&read_gb_s, b);
     if (!err) {
-        b->part_ms[what] = step_times_ms(&r.times[what == BENCH_LM ? BENCH_LM_FRAME : BENCH_FRAME],
-                                         0.5);
+        b->part_ms[what] = step_times_ms(&r.times[whole_of(what)], 0.5);
         add_head(b, &r, what, read_gb_s);
         bench_report_stages(&b->out, &r, read_gb_s, b->as_json);
         err = check_realtime(b, &r, what);

@@ -7,7 +7,8 @@ static enum err run(struct app *app)
     struct buf out;
 
     buf_init(&out, 1 << 20);
-    settings_write(app, &out, app_flag(app, OPT_ORIGIN), app_flag(app, OPT_JSON));
+    (app_flag(app, OPT_JSON) ? settings_write_json
+                             : settings_write_text)(app, &out, app_flag(app, OPT_ORIGIN));
     enum err err = buf_err(&out);
     if (!err)
         err = app_go_on();

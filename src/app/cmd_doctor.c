@@ -71,13 +71,12 @@ static enum err time_frame(double *ms, struct duplex *d)
     size_t                n_smp = (size_t)duplex_codec(d)->frame_size;
     float                *sound = mem_zalloc(mem_size(2 * n_smp, sizeof *sound));
     struct lm_gen_options o = duplex_defaults(d);
-    int                   lane = 0;
     struct duplex_frame   f = { .mic = sound, .speaker = sound + n_smp, .forced_text = -1 };
     enum err              err = sound ? OK : ERR_NOMEM;
 
-    duplex_reset(d, lane, &o);
+    duplex_reset(d, 0, &o);
     for (int i = 0; !err && i < duplex_lm(d)->max_delay + MORE; i++)
-        err = duplex_step(d, &(struct step){ 1, &lane }, &f);
+        err = duplex_step(d, &be_one_lane, &f);
     struct duplex_times t = duplex_last_times(d);
     *ms = (double)(t.encode_ns + t.temporal_ns + t.depth_ns + t.decode_ns) / 1e6;
     mem_free(sound);

@@ -63,6 +63,17 @@ static enum err set_log_level(const struct app *app)
     return err;
 }
 
+static enum err choose_kernels(const struct app *app)
+{
+    char     origin[OPTIONS_ORIGIN_CAP];
+    enum err err = kern_choose(app_str(app, OPT_CPU));
+
+    if (err != ERR_USAGE)
+        return err;
+    options_origin(origin, app, OPT_CPU);
+    return err_set(err, "%.100s: %s", origin, err_text(err));
+}
+
 /* Each is written to its end, and the last would be all that is left. */
 static enum err check_files(const struct app *app)
 {
@@ -113,7 +124,7 @@ static enum err run_command(const struct command *c, int argc, char **argv)
         if (!err)
             err = set_log_level(app);
         if (!err)
-            err = kern_choose(app_str(app, OPT_CPU));
+            err = choose_kernels(app);
         if (!err)
             err = run_traced(app);
     }

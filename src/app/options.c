@@ -297,6 +297,20 @@ void options_environment_name(char out[80], enum option o)
                                                   : out[i];
 }
 
+void options_origin(char out[OPTIONS_ORIGIN_CAP], const struct app *app, enum option o)
+{
+    const char *name = options_rows[o].name;
+
+    switch (app->value[o].from) {
+    case FROM_FLAG: snprintf(out, OPTIONS_ORIGIN_CAP, "--%s", name); break;
+    case FROM_ENVIRONMENT: options_environment_name(out, o); break;
+    case FROM_FILE:
+        snprintf(out, OPTIONS_ORIGIN_CAP, "%.4000s: \"%s\"", app->file_path, name);
+        break;
+    case FROM_DEFAULT: snprintf(out, OPTIONS_ORIGIN_CAP, "default"); break;
+    }
+}
+
 static enum err set_from_environment(struct app *app, enum option o)
 {
     char name[80];

@@ -34,6 +34,7 @@ extern const struct option_row options_rows[OPTION_COUNT];
 
 #define OPTIONS_LIST_CAP   16
 #define OPTIONS_NUMBER_CAP 32
+#define OPTIONS_ORIGIN_CAP 4200
 
 enum option_origin { FROM_DEFAULT, FROM_FILE, FROM_ENVIRONMENT, FROM_FLAG };
 
@@ -55,6 +56,8 @@ struct app {
 
 bool options_is_setting(enum option o);
 void options_environment_name(char out[80], enum option o); /* PARLEY_MAX_TALKS for max-talks */
+/* What gave the value, as sentences call it: "--cpu", "PARLEY_CPU", "FILE: \"cpu\"". */
+void options_origin(char out[OPTIONS_ORIGIN_CAP], const struct app *app, enum option o);
 /* A number as it is read back: whole ones without an exponent. */
 void options_number_text(char out[OPTIONS_NUMBER_CAP], double num);
 bool options_is_of(const struct command *c, enum option o);

@@ -21,74 +21,82 @@ static void write_origin(struct buf *out, const struct app *app, enum option o)
     }
 }
 
-static void write_value(struct buf *out, const struct app *app, enum option o, bool as_json)
+static void write_json_list(struct buf *out, const struct option_value *v)
 {
-    const struct option_value *v = &app->value[o];
-    enum option_kind           kind = options_rows[o].kind;
+    buf_add_str(out, "[");
+    for (int i = 0; i < v->n; i++) {
+        buf_add_str(out, i ? ", " : "");
+        buf_add_json(out, v->text[i], strlen(v->text[i]));
+    }
+    buf_add_str(out, "]");
+}
+
+static void write_json_value(struct buf *out, const struct option_value *v, enum option_kind kind)
+{
+    char number[OPTIONS_NUMBER_CAP];
 
     if (kind == FLAG) {
         buf_add_str(out, v->n ? "true" : "false");
-    } else if (as_json && kind == LIST) {
-        buf_add_str(out, "[");
-        for (int i = 0; i < v->n; i++) {
-            buf_add_str(out, i ? ", " : "");
-            buf_add_json(out, v->text[i], strlen(v->text[i]));
-        }
-        buf_add_str(out, "]");
-    } else if (as_json && v->n == 0) {
+    } else if (kind == LIST) {
+        write_json_list(out, v);
+    } else if (v->n == 0) {
         buf_add_str(out, "null");
-    } else if (as_json && (kind == INT || kind == NUM)) {
-        char text[OPTIONS_NUMBER_CAP];
-        options_number_text(text, v->num);
-        buf_add_str(out, text);
-    } else if (as_json) {
-        buf_add_json(out, v->text[0], strlen(v->text[0]));
+    } else if (kind == INT || kind == NUM) {
+        options_number_text(number, v->num);
+        buf_add_str(out, number);
     } else {
-        for (int i = 0; i < v->n; i++)
-            buf_add_fmt(out, "%s%s", i ? ", " : "", v->text[i]);
+        buf_add_json(out, v->text[0], strlen(v->text[0]));
     }
 }
 
-static void write_json_row(struct buf *out, const struct app *app, enum option o, bool with_origin)
+static void write_json_origin(struct buf *out, const struct app *app, enum option o)
 {
-    buf_add_fmt(out, "  \"%s\": ", options_rows[o].name);
-    if (with_origin)
-        buf_add_str(out, "{\"value\": ");
-    write_value(out, app, o, true);
-    if (with_origin) {
-        struct buf origin;
-        buf_init(&origin, 8192);
-        write_origin(&origin, app, o);
-        buf_add_str(out, ", \"origin\": ");
-        buf_add_json(out, (const char *)origin.p, origin.len);
-        buf_add_str(out, "}");
-        buf_fini(&origin);
-    }
+    struct buf origin;
+
+    buf_init(&origin, 8192);
+    write_origin(&origin, app, o);
+    buf_add_json(out, (const char *)origin.p, origin.len);
+    buf_fini(&origin);
 }
 
-void settings_write(const struct app *app, struct buf *out, bool with_origin, bool as_json)
+void settings_write_json(const struct app *app, struct buf *out, bool has_origin)
 {
-    bool is_first = true;
+    const char *between = "{\n";
 
-    buf_add_str(out, as_json ? "{\n" : "");
     for (int i = 0; i < OPTION_COUNT; i++) {
         enum option o = (enum option)i;
         if (!options_is_setting(o))
             continue;
-        if (as_json) {
-            buf_add_str(out, is_first ? "" : ",\n");
-            write_json_row(out, app, o, with_origin);
-        } else {
-            buf_add_fmt(out, "%s = ", options_rows[o].name);
-            write_value(out, app, o, false);
-            if (with_origin) {
-                buf_add_str(out, "  (");
-                write_origin(out, app, o);
-                buf_add_str(out, ")");
-            }
-            buf_add_str(out, "\n");
+        buf_add_fmt(out, "%s  \"%s\": %s", between, options_rows[o].name,
+                    has_origin ? "{\"value\": " : "");
+        write_json_value(out, &app->value[o], options_rows[o].kind);
+        if (has_origin) {
+            buf_add_str(out, ", \"origin\": ");
+            write_json_origin(out, app, o);
+            buf_add_str(out, "}");
         }
-        is_first = false;
+        between = ",\n";
     }
-    buf_add_str(out, as_json ? "\n}\n" : "");
+    buf_add_str(out, "\n}\n");
+}
+
+void settings_write_text(const struct app *app, struct buf *out, bool has_origin)
+{
+    for (int i = 0; i < OPTION_COUNT; i++) {
+        enum option                o = (enum option)i;
+        const struct option_value *v = &app->value[o];
+        if (!options_is_setting(o))
+            continue;
+        buf_add_fmt(out, "%s = ", options_rows[o].name);
+        if (options_rows[o].kind == FLAG)
+            buf_add_str(out, v->n ? "true" : "false");
+        for (int k = 0; options_rows[o].kind != FLAG && k < v->n; k++)
+            buf_add_fmt(out, "%s%s", k ? ", " : "", v->text[k]);
+        if (has_origin) {
+            buf_add_str(out, "  (");
+            write_origin(out, app, o);
+            buf_add_str(out, ")");
+        }
+        buf_add_str(out, "\n");
+    }
 }

@@ -5,7 +5,9 @@
 
 #include "app/app.h"
 
-/* Appends "name = value  (origin)" lines, or one JSON object. */
-void settings_write(const struct app *app, struct buf *out, bool with_origin, bool as_json);
+/* Append lines "name = value  (origin)", or one JSON object that is a config file again (without
+ * origins). */
+void settings_write_text(const struct app *app, struct buf *out, bool has_origin);
+void settings_write_json(const struct app *app, struct buf *out, bool has_origin);
 
 #endif

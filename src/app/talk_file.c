@@ -81,9 +81,7 @@ static enum err take_output(struct run *r, const struct duplex_frame *f)
 /* One step on frame i of the input; past its end the end-of-input code, then silence. */
 static enum err step(struct run *r, int64_t i, struct duplex_frame *f)
 {
-    static const int lane = 0;
-    struct step      s = { 1, &lane };
-    int64_t          t0_ns = os_now_ns();
+    int64_t t0_ns = os_now_ns();
 
     *f = (struct duplex_frame){
         .mic = i < r->n_frame    ? r->pcm + i * duplex_codec(r->duplex)->frame_size
@@ -93,7 +91,7 @@ static enum err step(struct run *r, int64_t i, struct duplex_frame *f)
         .is_heard_twice = i == 0,
         .speaker = r->speaker,
     };
-    enum err err = duplex_step(r->duplex, &s, f);
+    enum err err = duplex_step(r->duplex, &be_one_lane, f);
     if (!err)
         err = step_times_add(&r->times, os_now_ns() - t0_ns);
     return err ? err : take_output(r, f);
