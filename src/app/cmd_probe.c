@@ -2,12 +2,12 @@
 #include "app/app.h"
 #include "model/model.h"
 
-static const struct probe_row *find_row(const struct model_files *files,
+static const struct family *find_family(const struct model_files *files,
                                         const struct safetensors *in, const char *part)
 {
-    for (int i = 0; probes[i]; i++)
-        if (probes[i]->claims(files, in, part))
-            return probes[i];
+    for (int i = 0; families[i]; i++)
+        if (families[i]->claims(files, in, part))
+            return families[i];
     return NULL;
 }
 
@@ -18,11 +18,11 @@ static enum err probe(const struct app *app, const struct model_files *files, st
     struct model_options mo = {
         .be = be, .n_lane = 1, .quant = app_quant(app), .load = app_load(app)
     };
-    const struct probe_row *row = find_row(files, io->in, part);
-    if (!row)
+    const struct family *family = find_family(files, io->in, part);
+    if (!family)
         return err_set(ERR_USAGE, "%s: no part of the model in %s takes these tensors",
                        app_operand(app, 0), files->dir);
-    return row->probe(files, io, &mo);
+    return family->probe(files, io, &mo);
 }
 
 static enum err run(struct app *app)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* mimi_probe: the codec's row of probes.c: sound to latent and codes, codes to sound. */
+/* mimi_probe: the codec's row of families.c: sound to latent and codes, codes to sound. */
 #include <string.h>
 
 #include "model/mimi_whole.h"
@@ -86,4 +86,4 @@ static enum err probe(const struct model_files *f, struct probe_io *io,
     return err;
 }
 
-const struct probe_row mimi_probe = { .name = "mimi", .claims = claims, .probe = probe };
+const struct family mimi_probe = { .name = "mimi", .claims = claims, .probe = probe };

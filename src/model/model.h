@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* model: a folder in the Hugging Face layout, and what its parts are opened with. */
+/* model: a folder in the Hugging Face layout, and the row that each family of models fills. */
 #ifndef MODEL_MODEL_H
 #define MODEL_MODEL_H
 
@@ -44,14 +44,14 @@ struct model_options {
     const struct weights_load *load; /* or NULL; outlives the model */
 };
 
-/* One row of probes.c: a part of a model that `parley probe` can run. The first row that claims an
- * input computes it. part: "auto", "lm" or "codec". */
-struct probe_row {
+/* One row of families.c. A family that claims an input of a probe computes it. part: "auto", "lm"
+ * or "codec". */
+struct family {
     const char *name;
     bool (*claims)(const struct model_files *f, const struct safetensors *in, const char *part);
     enum err (*probe)(const struct model_files *f, struct probe_io *io,
                       const struct model_options *o);
 };
-extern const struct probe_row *const probes[]; /* NULL-ended; probes.c */
+extern const struct family *const families[]; /* NULL-ended; families.c */
 
 #endif

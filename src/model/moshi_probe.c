@@ -192,4 +192,4 @@ static enum err probe(const struct model_files *f, struct probe_io *io,
     return err;
 }
 
-const struct probe_row moshi_probe = { .name = "moshi", .claims = claims, .probe = probe };
+const struct family moshi_probe = { .name = "moshi", .claims = claims, .probe = probe };

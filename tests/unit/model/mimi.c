@@ -65,11 +65,11 @@ static void compare(const struct probe_io *io, const char *dir, const char *out_
     safetensors_close(&want);
 }
 
-static const struct probe_row *find_row(void)
+static const struct family *find_family(void)
 {
-    for (int i = 0; probes[i]; i++)
-        if (strcmp(probes[i]->name, "mimi") == 0)
-            return probes[i];
+    for (int i = 0; families[i]; i++)
+        if (strcmp(families[i]->name, "mimi") == 0)
+            return families[i];
     return NULL;
 }
 
@@ -87,8 +87,8 @@ static void probe_with(const char *dir, const char *io_dir, const char *in_name,
     CHECK(model_files_open(&files, dir) == OK);
     CHECK(safetensors_open(&in, path) == OK);
     io.in = in;
-    CHECK(find_row()->claims(files, in, "auto"));
-    CHECK(find_row()->probe(files, &io, &o) == OK);
+    CHECK(find_family()->claims(files, in, "auto"));
+    CHECK(find_family()->probe(files, &io, &o) == OK);
     compare(&io, io_dir, out_name);
     probe_fini(&io);
     safetensors_close(&in);
@@ -138,7 +138,7 @@ static double fast_noise(const char *dir, const char *in_name, const char *out_n
     snprintf(path, sizeof path, "%s/%s", dir, out_name);
     CHECK(safetensors_open(&want, path) == OK);
     io.in = in;
-    CHECK(find_row()->probe(files, &io, &o) == OK);
+    CHECK(find_family()->probe(files, &io, &o) == OK);
     const struct safetensors_entry *w = safetensors_find(want, tensor);
     for (int i = 0; i < io.n_out; i++)
         for (size_t k = 0; !strcmp(io.out[i].name, tensor) && k < w->size / sizeof(float); k++) {

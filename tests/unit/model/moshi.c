@@ -44,7 +44,7 @@ static const struct {
     { "format/lora_embeddings", 1 },
 };
 
-extern const struct probe_row moshi_probe;
+extern const struct family moshi_probe;
 
 /* Probes dir with its file `in`; io.in stays open, the caller closes it. */
 static enum err probe_file(struct probe_io *io, struct safetensors **in, struct be *be,
