@@ -65,46 +65,69 @@ export class Conversation {
         this.#parts = parts;
     }
 
-    /** Looks first whether the server could talk: the microphone is not asked for in vain. */
-    async start() {
-        this.#parts.view.show('connecting');
-        const { state, sampleRate } = await readReadiness();
-        if (state === 'degraded')
-            this.#giveUp('degraded');
-        else if (state === 'full')
-            this.#giveUp('busy');
-        if (!this.#isOver)
-            await this.#openSound(sampleRate);
-        if (this.#isOver) {
-            this.#release();
-            return;
-        }
-        this.#parts.levels.start(this.#microphone.analyser, this.#speaker.analyser);
-        this.#figuresTimer = setInterval(() => this.#showFigures(), FIGURES_MS);
+    start() {
         this.#parts.view.show('connecting');
         this.#attempt();
     }
 
+    /* Asks the browser for loudspeaker and microphone; both are there afterwards, or neither. */
     async #openSound(rateHz) {
         this.#parts.view.show('connecting', undefined, 'Your browser may ask for the microphone.');
         try {
             if (!isMicrophonePossible())
                 throw microphoneObstacle();
-            this.#speaker = await Speaker.open(rateHz);
-            if (this.#isOver)
-                return;
-            this.#microphone = await Microphone.open(this.#speaker.context, {
-                onFrame: (samples) => this.#link?.sendAudio(samples),
-                onGone: () => this.#giveUp('denied', 'The microphone went away.',
-                                           'Plug it in again, then press Talk.'),
-            });
+            this.#speaker = await Speaker.open(rateHz, () => this.#onSoundState());
+            if (!this.#isOver)
+                this.#microphone = await Microphone.open(this.#speaker.context, {
+                    onFrame: (samples) => this.#link?.sendAudio(samples),
+                    onGone: () => this.#giveUp('denied', 'The microphone went away.',
+                                               'Plug it in again, then press Talk.'),
+                });
         } catch (error) {
-            if (error instanceof MicrophoneError)
-                this.#giveUp('denied', error.message, error.advice);
-            else
-                this.#giveUp('denied', 'The sound did not start.',
-                             `${error.message} Press Talk to try again.`);
+            this.#closeSound();
+            await this.#explain(error);
+            return;
         }
+        if (this.#isOver) {
+            this.#closeSound();
+            return;
+        }
+        this.#parts.levels.start(this.#microphone.analyser, this.#speaker.analyser);
+        this.#figuresTimer = setInterval(() => this.#showFigures(), FIGURES_MS);
+        this.#parts.view.show('connecting');
+    }
+
+    /* Why there is no sound. Its parts come from the server, too: when that has gone meanwhile, it
+     * is waited for as for any other reason. */
+    async #explain(error) {
+        if (error instanceof MicrophoneError)
+            this.#giveUp('denied', error.message, error.advice);
+        else if ((await readReadiness()).state !== 'unreachable')
+            this.#giveUp('denied', 'The sound did not start.',
+                         `${error.message} Press Talk to try again.`);
+    }
+
+    #closeSound() {
+        this.#microphone?.close();
+        this.#speaker?.close();
+        this.#microphone = this.#speaker = null;
+    }
+
+    /* A call on a telephone, or a browser in the background, can stop all sound for a while: the
+     * connection lives on, and only the user can let it go on. */
+    #onSoundState() {
+        if (!this.#speaker || this.#parts.view.state !== 'talking')
+            return;
+        if (this.#speaker.isRunning)
+            this.#parts.view.show('talking');
+        else
+            this.#parts.view.show('talking', 'The sound is paused.',
+                                  'Touch the page or press a key to go on.');
+    }
+
+    /** The user is here: sound that was stopped may go on. */
+    resumeSound() {
+        this.#speaker?.resume();
     }
 
     /** The user has had enough. */
@@ -125,12 +148,18 @@ export class Conversation {
     }
 
     /* Asks before dialling: a refused handshake would be an error in the console, and one more
-     * refused talk in the server's figures. */
+     * refused talk in the server's figures. Nor is the microphone asked for in vain. */
     async #attempt() {
-        const readiness = await readReadiness();
+        let readiness = await readReadiness();
+        if (!this.#isOver && !this.#microphone && ['ready', 'loading'].includes(readiness.state)) {
+            await this.#openSound(readiness.sampleRate);
+            if (!this.#isOver)                          /* the user took the time that it takes */
+                readiness = await readReadiness();
+        }
         if (this.#isOver)
             return;
-        if (readiness.state === 'ready')
+        this.#parts.view.showModel(readiness.model);
+        if (readiness.state === 'ready' && this.#microphone)
             this.#dial();
         else
             this.#react(readiness);
@@ -154,6 +183,8 @@ export class Conversation {
         this.#microphone.start(format);
         if (this.#hasTalked)
             this.#parts.transcript.addNote('Connected again. Parley starts afresh.');
+        else
+            this.#parts.transcript.clear();
         this.#hasTalked = true;
         this.#parts.view.show('talking');
         this.#parts.view.showWait(null);
@@ -260,9 +291,8 @@ export class Conversation {
         this.#waitTimer = 0;
         this.#parts.view.showWait(null);
         this.#link?.close();
-        this.#microphone?.close();
-        this.#speaker?.close();
-        this.#link = this.#microphone = this.#speaker = null;
+        this.#link = null;
+        this.#closeSound();
         this.#parts.levels.stop();
         this.#parts.figures.clear();
         this.#parts.transcript.endTurn();

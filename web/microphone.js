@@ -60,7 +60,8 @@ export class Microphone {
     /**
      * Asks for the microphone and connects it; throws MicrophoneError. Only where
      * isMicrophonePossible().
-     * @param {AudioContext} context the graph to live in where the browser can
+     * @param {AudioContext} context the graph to live in where the browser can; it has the
+     *     module mic-worklet.js
      * @param {{onFrame: (samples: Float32Array) => void, onGone: () => void}} handlers
      */
     static async open(context, handlers) {
@@ -87,7 +88,8 @@ export class Microphone {
 
     async #connect({ onFrame, onGone }) {
         const source = this.#source();
-        await this.#context.audioWorklet.addModule('mic-worklet.js');
+        if (this.#ownsContext)
+            await this.#context.audioWorklet.addModule('mic-worklet.js');
         this.#node = new AudioWorkletNode(this.#context, 'parley-mic',
                                           { numberOfOutputs: 0, channelCount: 1,
                                             channelCountMode: 'explicit' });

@@ -16,12 +16,17 @@ export class Speaker {
     /** The jitter buffer's last report. */
     report = { targetMs: 0, extraMs: 0, aheadMs: 0, cutMs: 0, nMissed: 0 };
 
-    /** Call it from a click or a key, or the browser keeps silent. @param {number} rateHz */
-    static async open(rateHz) {
+    /**
+     * Call it after a click or a key, or the browser keeps silent.
+     * @param {number} rateHz
+     * @param {() => void} onState sound has stopped or goes on, whoever wanted it so
+     */
+    static async open(rateHz, onState) {
         const speaker = new Speaker(new AudioContext({ sampleRate: rateHz,
                                                        latencyHint: 'interactive' }));
         try {
             await speaker.#connect();
+            speaker.context.onstatechange = onState;
         } catch (error) {
             speaker.close();
             throw error;
@@ -34,7 +39,10 @@ export class Speaker {
     }
 
     async #connect() {
-        await this.context.audioWorklet.addModule('speaker-worklet.js');
+        /* The microphone's too: once the browser asks for it, all that comes from the server is
+         * here. */
+        for (const module of ['speaker-worklet.js', 'mic-worklet.js'])
+            await this.context.audioWorklet.addModule(module);
         this.#node = new AudioWorkletNode(this.context, 'parley-speaker',
                                           { numberOfInputs: 0, outputChannelCount: [1] });
         this.#node.port.onmessage = ({ data }) => {
@@ -53,6 +61,16 @@ export class Speaker {
         this.#node.port.postMessage({ ...format, extraMs });
     }
 
+    get isRunning() {
+        return this.context.state === 'running';
+    }
+
+    /** Harmless where nothing had stopped. */
+    resume() {
+        if (!this.isRunning)
+            this.context.resume().catch(() => {});
+    }
+
     /** @param {Float32Array} samples yours no more */
     play(samples) {
         this.#node.port.postMessage(samples, [samples.buffer]);
@@ -64,6 +82,7 @@ export class Speaker {
     }
 
     close() {
+        this.context.onstatechange = null;
         this.context.close();
     }
 }

@@ -36,7 +36,6 @@ function onTalk() {
         conversation = null;
         return;
     }
-    parts.transcript.clear();
     conversation = new Conversation(parts);
     conversation.start();
 }
@@ -46,10 +45,9 @@ async function poll() {
     if (conversation || document.visibilityState !== 'visible')
         return;
     const { state, reason, model } = await readReadiness();
-    if (model)
-        view.showModel(model);
     if (conversation)
         return;
+    view.showModel(model);
     view.showBanner(bannerOf(state, reason));
     if (state === 'degraded' && view.state !== 'denied')
         view.show('degraded');
@@ -77,5 +75,7 @@ if (!isMicrophonePossible()) {
 }
 setInterval(poll, POLL_MS);
 document.addEventListener('visibilitychange', poll);
+for (const event of ['visibilitychange', 'pointerdown', 'keydown'])
+    document.addEventListener(event, () => conversation?.resumeSound());
 window.addEventListener('online', () => conversation?.retryNow());
 poll();

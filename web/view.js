@@ -19,7 +19,8 @@ export class View {
 
     /** @param {{onTalk: () => void, onRetry: () => void}} handlers */
     constructor({ onTalk, onRetry }) {
-        this.#button.addEventListener('click', onTalk);
+        /* The second click of a double click would end what the first began. */
+        this.#button.addEventListener('click', (event) => event.detail > 1 || onTalk());
         this.#retry.addEventListener('click', onRetry);
         document.addEventListener('keydown', (event) => this.#onKey(event));
         /* A key that is held down must not press twice, least of all what it did not aim at. */
@@ -58,11 +59,13 @@ export class View {
         this.#banner.hidden = !text;
     }
 
-    /** @param {?string} name */
+    /** @param {?string} name null: not known now; what was shown stays */
     showModel(name) {
+        if (!name)
+            return;
         const host = location.hostname;
         const isHere = ['localhost', '127.0.0.1', '[::1]'].includes(host);
-        setText(this.#model, name ? `${name} on ${isHere ? 'this machine' : host}` : '');
+        setText(this.#model, `${name} on ${isHere ? 'this machine' : host}`);
     }
 
     /* The space bar talks from anywhere but from what has a use of its own for it. */

@@ -481,17 +481,34 @@ static void take_load(struct engine *e, const struct weights_load *load)
     e->options.load = &e->load;
 }
 
-static void name_model(struct engine_info *info, const char *dir)
+/* The last name of a path without the len characters behind it. */
+static struct bytes last_name(const char *path, size_t len)
 {
-    size_t len = strlen(dir);
-    while (len > 1 && dir[len - 1] == '/')
+    while (len > 1 && path[len - 1] == '/')
         len--;
     size_t from = len;
-    while (from > 0 && dir[from - 1] != '/')
+    while (from > 0 && path[from - 1] != '/')
         from--;
-    size_t n = len - from < sizeof info->model - 1 ? len - from : sizeof info->model - 1;
-    memcpy(info->model, dir + from, n);
-    info->model[n] = 0;
+    return bytes_of(path + from, len - from);
+}
+
+/* The folder's name; of .../models--owner--name/snapshots/REVISION in the Hugging Face cache
+ * owner/name, for a revision tells nobody anything. */
+static void name_model(struct engine_info *info, const char *dir)
+{
+    struct bytes name = last_name(dir, strlen(dir));
+    struct bytes above = last_name(dir, (size_t)((const char *)name.p - dir));
+    struct bytes repo = last_name(dir, (size_t)((const char *)above.p - dir));
+
+    if (bytes_equal(above, bytes_str("snapshots")) && repo.len > 8 &&
+        memcmp(repo.p, "models--", 8) == 0)
+        name = bytes_of(repo.p + 8, repo.len - 8);
+    snprintf(info->model, sizeof info->model, "%.*s", (int)name.len, (const char *)name.p);
+    char *between = name.p == repo.p + 8 ? strstr(info->model, "--") : NULL;
+    if (between) {
+        *between = '/';
+        memmove(between + 1, between + 2, strlen(between + 2) + 1);
+    }
 }
 
 enum err engine_open(struct engine **out, const struct duplex_options *o)

@@ -182,6 +182,25 @@ def a_lost_server_is_found_again(bench):
         page.wait("Number.parseInt(document.getElementById('figure-latency').innerText) > 0", 8)
 
 
+def talk_pressed_without_a_server_waits_for_it(bench):
+    """What the sound needs comes from the server, too, and is not there yet."""
+    with bench.server() as server, bench.page(server) as page:
+        page.wait_state("idle")
+        server.kill()
+        page.click("#talk")
+        page.wait_state("lost", 6)
+        server.start()
+        page.wait_state("talking", RETURN_LIMIT_S)
+
+
+def a_double_click_is_one_press(bench):
+    with bench.server() as server, bench.page(server) as page:
+        page.wait_state("idle")
+        page.evaluate("""for (const detail of [1, 2])
+            document.getElementById('talk').dispatchEvent(new MouseEvent('click', { detail }));""")
+        page.wait_state("talking")
+
+
 def a_server_that_shuts_down_is_found_again(bench):
     with bench.server() as server, bench.page(server) as page:
         page.click("#talk")
@@ -291,6 +310,8 @@ def nothing_scrolls_sideways_on_a_phone(bench):
     with bench.server() as server:
         for width in NARROW:
             with bench.page(server, width=width, height=700) as page:
+                page.wait("document.getElementById('model').textContent", 5, "the model's name")
+                page.evaluate(f"document.getElementById('model').textContent = {json.dumps('0123456789' * 6)}")
                 for state in ("idle", "talking"):
                     page.wait_state(state)
                     wide = page.evaluate("document.documentElement.scrollWidth")
@@ -362,6 +383,8 @@ CASES = [
     an_insecure_address_is_explained,
     any_key_in_the_address_opens_the_door,
     a_lost_server_is_found_again,
+    talk_pressed_without_a_server_waits_for_it,
+    a_double_click_is_one_press,
     a_server_that_shuts_down_is_found_again,
     a_server_that_cannot_talk_is_not_dialled,
     trying_again_keeps_the_keyboard,

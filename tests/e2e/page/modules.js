@@ -143,5 +143,30 @@
     await pause();
     transcript.endSentence('Is seven.');
     check(turns() === 'Three plus four.|Is seven.', `after a pause the transcript says ${turns()}`);
+
+    /* A number with a point, and words without an end. */
+    transcript.clear();
+    for (const piece of [' It is', ' 3', '.', '5', '.'])
+        transcript.addPiece(piece);
+    transcript.endSentence(' It is 3.5.');
+    transcript.addPiece(' Well');
+    check(turns() === 'It is 3.5. Well', `a number in the transcript is ${turns()}`);
+    transcript.clear();
+    for (let i = 0; i < 1000; i++)
+        transcript.addPiece(' again');
+    check(log.children.length > 2 && turns().replaceAll('|', ' ').length === 5999,
+          `endless words are ${log.children.length} turns`);
+
+    /* Whoever reads what was said before is left there. */
+    log.style.cssText = 'height: 50px; overflow-y: auto';
+    document.body.append(log);
+    transcript.addNote('the end');
+    log.scrollTop = log.scrollHeight;
+    transcript.addPiece(' more');
+    check(log.scrollHeight - log.scrollTop - log.clientHeight < 2, 'the log does not follow');
+    log.scrollTop = 10;
+    transcript.addPiece(' and more');
+    check(log.scrollTop === 10, `the log moved to ${log.scrollTop}`);
+    log.remove();
     return failures;
 })()
