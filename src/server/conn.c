@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/conn.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,12 +15,13 @@
 #include "server/server_state.h"
 #include "wire/ws.h"
 
-#define MESSAGE_MAX (1 << 20)
-#define OUT_MAX     (1 << 20)
-#define REQUEST_NS  15000000000LL /* an idle or slow HTTP connection */
-#define STALL_NS    2000000000LL  /* without an answer that went out: not read */
-#define CLOSE_NS    1000000000LL  /* for the other side's close frame */
-#define REASON_MAX  120
+#define MESSAGE_MAX     (1 << 20)
+#define OUT_MAX         (1 << 20)
+#define REQUEST_NS      15000000000LL /* an idle or slow HTTP connection */
+#define STALL_NS        2000000000LL  /* without an answer that went out: not read */
+#define CLOSE_NS        1000000000LL  /* for the other side's close frame */
+#define REASON_MAX      120
+#define WANTS_WEBSOCKET "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
 
 enum conn_phase {
     CONN_HTTP,    /* reading requests */
@@ -122,9 +124,7 @@ static void push(struct conn *c, struct bytes head, struct bytes body)
 {
     if (c->out.n_byte == 0)
         c->moved_ns = os_now_ns();
-    if (out_queue_push(&c->out, head, body) == OK) {
-        c->last_out_ns = os_now_ns();
-    } else {
+    if (out_queue_push(&c->out, head, body) != OK) {
         log_warn("connection closed: its client reads too slowly queued=%zu", c->out.n_byte);
         c->phase = CONN_LEAVING;
     }
@@ -147,6 +147,7 @@ void conn_send(struct conn *c, struct bytes message)
         conn_end(c, WS_CODE_POLICY, "reads too slowly");
     else
         send_frame(c, WS_BINARY, message);
+    c->last_out_ns = os_now_ns();
 }
 
 static void send_close(struct conn *c, int code, const char *reason)
@@ -254,14 +255,45 @@ static void refuse(struct conn *c, int status, const char *extra, const char *wh
     conn_reply_text(c, status, extra, "%s", why);
 }
 
+static bool is_method(const struct http_head *h, const char *name)
+{
+    return bytes_equal(h->method, bytes_str(name)); /* case counts: RFC 9110 9.1 */
+}
+
+/* Sixteen bytes in base64. */
+static bool is_key(struct bytes key)
+{
+    if (key.len != 24 || memcmp(key.p + 22, "==", 2) != 0)
+        return false;
+    for (size_t i = 0; i < 22; i++)
+        if (!isalnum(key.p[i]) && key.p[i] != '+' && key.p[i] != '/')
+            return false;
+    return true;
+}
+
 /* RFC 6455 4.2.1: what a client's opening handshake must have. */
 static bool is_handshake(const struct http_head *h)
 {
-    struct bytes key = http_header(h, "sec-websocket-key");
+    return h->minor == 1 && http_header_count(h, "sec-websocket-key") == 1 &&
+           is_key(http_header(h, "sec-websocket-key")) &&
+           http_has_token(h, "connection", "upgrade") && is_method(h, "GET");
+}
 
-    return h->minor == 1 && http_header_count(h, "sec-websocket-key") == 1 && key.len == 24 &&
-           memcmp(key.p + 22, "==", 2) == 0 && http_has_token(h, "connection", "upgrade") &&
-           http_is_word(h->method, "GET");
+/* The status that a body, or a doubtful length of one, deserves; 0: there is none. Two lengths of
+ * which a proxy believes the other would let a body pass for the next request. */
+static int check_body(const struct http_head *h)
+{
+    struct bytes length = http_header(h, "content-length");
+    int          n = http_header_count(h, "content-length"), status = 0;
+
+    for (size_t i = 0; i < length.len; i++)
+        if (!isdigit(length.p[i]))
+            return 400;
+        else if (length.p[i] != '0')
+            status = 413;
+    if (n > 1 || (n == 1 && length.len == 0))
+        return 400;
+    return http_header_count(h, "transfer-encoding") ? 413 : status;
 }
 
 static void refuse_room(struct conn *c, enum err err)
@@ -280,7 +312,7 @@ static void upgrade(struct conn *c, const struct http_head *h, const struct rout
     char accept[32], text[256];
 
     if (!http_is_word(http_header(h, "sec-websocket-version"), "13")) {
-        refuse(c, 426, "Sec-WebSocket-Version: 13\r\n", "WebSocket version 13 is spoken here");
+        refuse(c, 426, WANTS_WEBSOCKET, "WebSocket version 13 is spoken here");
         return;
     }
     if (!is_handshake(h)) {
@@ -311,22 +343,22 @@ static void upgrade(struct conn *c, const struct http_head *h, const struct rout
 static void answer(struct conn *c, const struct http_head *h)
 {
     bool                is_upgrade = http_has_token(h, "upgrade", "websocket");
-    bool                is_get = http_is_word(h->method, "GET") || http_is_word(h->method, "HEAD");
+    bool                is_get = is_method(h, "GET") || is_method(h, "HEAD");
+    int                 body_status = check_body(h);
     const struct route *route = routes_find(h->path, c->host.port, is_upgrade);
 
-    c->is_head = http_is_word(h->method, "HEAD");
+    c->is_head = is_method(h, "HEAD");
     c->keeps_alive = h->minor == 1 && !http_has_token(h, "connection", "close");
     int status = access_check(&c->server->access, h, c->host.port, !route || route->wants_key);
-    struct bytes length = http_header(h, "content-length");
     if (status == 401)
         refuse(c, 401, "WWW-Authenticate: Bearer\r\n", "the key is missing or wrong");
     else if (status == 421)
         refuse(c, 421, "", "this Host is not served here");
     else if (status)
         refuse(c, status, "", status == 403 ? "this Origin may not connect" : "bad Host");
-    else if (http_header_count(h, "transfer-encoding") ||
-             (length.len && !http_is_word(length, "0")))
-        refuse(c, 413, "", "no request here has a body");
+    else if (body_status)
+        refuse(c, body_status, "",
+               body_status == 413 ? "no request here has a body" : "bad Content-Length");
     else if (!is_get)
         refuse(c, 405, "Allow: GET, HEAD\r\n", "only GET and HEAD are answered");
     else if (!route)
@@ -336,7 +368,7 @@ static void answer(struct conn *c, const struct http_head *h)
     else if (route->get)
         route->get(c, h);
     else
-        refuse(c, 426, "Upgrade: websocket\r\n", "this path speaks WebSocket");
+        refuse(c, 426, WANTS_WEBSOCKET, "this path speaks WebSocket");
 }
 
 /* false: bring more. */

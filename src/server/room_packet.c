@@ -19,6 +19,7 @@
 #define FORCED_MAX   256
 #define AHEAD_SMP    (512 * 1024) /* 22 s, 2 MiB */
 #define N_ACKED      64
+#define SENTENCE_MAX 16384 /* bytes; a model that never ends one is helped */
 
 struct packet_room {
     struct conn          *conn;
@@ -33,7 +34,8 @@ struct packet_room {
     uint64_t              acked[N_ACKED]; /* the last texts that were acknowledged, by their sums */
     unsigned              n_acked;
     int                   n_quiet; /* steps without a word */
-    int64_t               last_packet_ns, last_beat_ns;
+    bool    is_ending;             /* the sentence is over unless its last word goes on: "3." "5" */
+    int64_t last_packet_ns, last_beat_ns;
 };
 
 /* Sends what was written into r->out; a packet that could not be made is a fault of ours. */
@@ -185,6 +187,7 @@ static void end_sentence(struct packet_room *r)
     if (r->sentence.len > 0 && buf_err(&r->sentence) == OK)
         send_packet(r, PACKET_TEXT_FINAL, buf_view(&r->sentence));
     buf_clear(&r->sentence);
+    r->is_ending = false;
 }
 
 static void send_words(struct packet_room *r, const char *text)
@@ -192,12 +195,14 @@ static void send_words(struct packet_room *r, const char *text)
     size_t len = strlen(text);
 
     r->n_quiet = len ? 0 : r->n_quiet + 1;
-    if (len) {
-        send_packet(r, PACKET_TEXT_PARTIAL, bytes_of(text, len));
-        buf_add(&r->sentence, text, len);
-    }
-    if (r->n_quiet == PAUSE_STEPS || (len && strchr(".!?", text[len - 1])))
+    if (r->n_quiet == PAUSE_STEPS || (r->is_ending && (!len || text[0] == ' ')) ||
+        r->sentence.len + len > SENTENCE_MAX)
         end_sentence(r);
+    if (!len)
+        return;
+    send_packet(r, PACKET_TEXT_PARTIAL, bytes_of(text, len));
+    buf_add(&r->sentence, text, len);
+    r->is_ending = strchr(".!?", text[len - 1]) != NULL;
 }
 
 /* One packet, but for codecs with frames that are longer than a packet can be. */
@@ -266,7 +271,7 @@ static enum err open_room(void *state, struct conn *c, struct bytes query)
     r->last_packet_ns = r->last_beat_ns = os_now_ns();
     buf_init(&r->out, 2 * PACKET_PAYLOAD_MAX);
     buf_init(&r->payload, 16384);
-    buf_init(&r->sentence, 16384);
+    buf_init(&r->sentence, SENTENCE_MAX);
     return seat_open(&r->seat, c, AHEAD_SMP + MESSAGE_MAX / sizeof(float), NULL);
 }
 
