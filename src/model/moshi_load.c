@@ -83,8 +83,8 @@ static void load_cross(struct loader *l, struct moshi_layer *y, const char *pref
     const char     *kinds[] = { "in_projs.0.weight", "in_proj_weight", "in_proj.weight" };
 
     snprintf(name, sizeof name, "%s.cross_attention.%s", prefix, kinds[l->projection]);
-    weights_matrix_rows(w, &y->cross_q, 0, d, 3 * d, d, "%s", name);
-    weights_matrix_rows(w, &y->cross_kv, d, 2 * d, 3 * d, d, "%s", name);
+    weights_matrix_cut(w, &y->cross_q, 0, d, 3 * d, d, "%s", name);
+    weights_matrix_cut(w, &y->cross_kv, d, 2 * d, 3 * d, d, "%s", name);
     snprintf(name, sizeof name, "%s.cross_attention", prefix);
     load_projection(l, &y->cross_out, 0, 1, d, d, name, "out_proj");
     snprintf(name, sizeof name, "%s.norm_cross", prefix);

@@ -517,43 +517,59 @@ static bool begin_matrix(struct weights *w, struct weight *out, int n_out, int n
 void weights_matrix(struct weights *w, struct weight *out, int n_out, int n_in, const char *fmt,
                     ...)
 {
-    char    name[WEIGHTS_NAME_CAP];
-    va_list args;
+    struct weights_part part = { .n_out = n_out, .n_total = n_out, .n_in = n_in };
+    char                name[WEIGHTS_NAME_CAP];
+    va_list             args;
 
     va_start(args, fmt);
     bool is_go = begin_matrix(w, out, n_out, n_in, name, fmt, args);
     va_end(args);
     if (is_go)
-        take_matrix(w, out, (struct weights_part){ NULL, 0, n_out, n_out, n_in }, name, true, true);
+        take_matrix(w, out, part, name, true, true);
 }
 
 void weights_matrix_rows(struct weights *w, struct weight *out, int row0, int n_out, int n_total,
                          int n_in, const char *fmt, ...)
 {
-    char    name[WEIGHTS_NAME_CAP];
-    va_list args;
+    struct weights_part part = { NULL, row0, n_out, n_total, n_in, false };
+    char                name[WEIGHTS_NAME_CAP];
+    va_list             args;
 
     must(row0 >= 0 && row0 <= n_total - n_out);
     va_start(args, fmt);
     bool is_go = begin_matrix(w, out, n_out, n_in, name, fmt, args);
     va_end(args);
     if (is_go)
-        take_matrix(w, out, (struct weights_part){ NULL, row0, n_out, n_total, n_in }, name, true,
-                    true);
+        take_matrix(w, out, part, name, true, true);
+}
+
+void weights_matrix_cut(struct weights *w, struct weight *out, int row0, int n_out, int n_total,
+                        int n_in, const char *fmt, ...)
+{
+    struct weights_part part = { NULL, row0, n_out, n_total, n_in, true };
+    char                name[WEIGHTS_NAME_CAP];
+    va_list             args;
+
+    must(row0 >= 0 && row0 <= n_total - n_out);
+    va_start(args, fmt);
+    bool is_go = begin_matrix(w, out, n_out, n_in, name, fmt, args);
+    va_end(args);
+    if (is_go)
+        take_matrix(w, out, part, name, true, true);
 }
 
 void weights_table(struct weights *w, struct weight *out, int n_row, int n_col, bool is_leaf,
                    const char *fmt, ...)
 {
-    char    name[WEIGHTS_NAME_CAP];
-    va_list args;
+    struct weights_part part = { .n_out = n_row, .n_total = n_row, .n_in = n_col };
+    char                name[WEIGHTS_NAME_CAP];
+    va_list             args;
 
     va_start(args, fmt);
     bool is_go = begin_matrix(w, out, n_row, n_col, name, fmt, args);
     va_end(args);
     if (is_go)
-        take_matrix(w, out, (struct weights_part){ NULL, 0, n_row, n_row, n_col }, name, false,
-                    is_leaf);
+        take_matrix(w, out, part, name, false, is_leaf);
 }
 
 /* Vectors. */

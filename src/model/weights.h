@@ -99,6 +99,9 @@ void weights_matrix(struct weights *w, struct weight *out, int n_out, int n_in, 
  * tensor counts as used. LoRA of joined tensors stacks along rows too. */
 void weights_matrix_rows(struct weights *w, struct weight *out, int row0, int n_out, int n_total,
                          int n_in, const char *fmt, ...) PRINTF_LIKE(7, 8);
+/* The same rows of one module: its adapter has a lora_A, and a lora_B of n_total rows. */
+void weights_matrix_cut(struct weights *w, struct weight *out, int row0, int n_out, int n_total,
+                        int n_in, const char *fmt, ...) PRINTF_LIKE(7, 8);
 /* An embedding. is_leaf: nothing follows it (no low rank, no second stream); --quant quantises
  * those, as MLX does. */
 void weights_table(struct weights *w, struct weight *out, int n_row, int n_col, bool is_leaf,

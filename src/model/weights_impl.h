@@ -42,6 +42,7 @@ struct weights {
 struct weights_part {
     const struct safetensors_entry *e;
     int                             row0, n_out, n_total, n_in;
+    bool                            is_cut; /* n_total rows are one module, not several sets */
 };
 
 /* Finds a tensor and marks it used; an adapter's own goes before the model's. NULL: not there. */
@@ -119,7 +120,8 @@ float *weights_noise_floats(struct weights *w, int n0, int n1, int n2, const cha
 struct weights_fold {
     const struct safetensors_entry *a, *b;
     bool                            is_stacked;
-    int                             set; /* which of the stacked sets */
+    int                             set;  /* which of the stacked sets: where A begins */
+    int                             row0; /* the first row of B */
     int                             n_out, n_in, rank;
     float                           scaling;
     bool                            is_bf16; /* sums become bf16 before anything else */

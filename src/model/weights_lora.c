@@ -3,7 +3,8 @@
  *
  * A matrix X.weight has X.lora_A.weight [r, n_in] and X.lora_B.weight [n_out, r]. The weight sets
  * of an attention are in_projs.{i} and out_projs.{i}; older adapters have one pair in_proj or
- * out_proj whose sets are stacked along the rows of both A and B. */
+ * out_proj whose sets are stacked along the rows of both A and B. Where a model takes part of a
+ * matrix (the queries of a cross-attention), it takes all of A and the same rows of B. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,7 +69,7 @@ static bool find_pair(struct weights *w, struct weights_fold *out, const struct 
                       const char *name)
 {
     char module[WEIGHTS_NAME_CAP], one[WEIGHTS_NAME_CAP + 16] = "";
-    int  set = p->row0 / p->n_out;
+    int  set = p->is_cut ? 0 : p->row0 / p->n_out;
     bool has_sets = split_name(module, &set, name);
 
     if (has_sets) {
@@ -82,28 +83,36 @@ static bool find_pair(struct weights *w, struct weights_fold *out, const struct 
         out->is_stacked = has_sets;
         out->set = has_sets ? set : 0;
     }
+    out->row0 = p->is_cut ? p->row0 : out->set * p->n_out;
     if (out->a && out->b)
         return true;
     fail_missing(w, out, module, one);
     return false;
 }
 
+/* How many sets the pair holds. */
+static int64_t count_sets(const struct weights_fold *l, const struct weights_part *p)
+{
+    if (!l->is_stacked || p->is_cut)
+        return 1;
+    if (p->n_total > p->n_out)
+        return p->n_total / p->n_out;
+    /* the model has a tensor a set: how many, only B says */
+    return l->b->n[0] / p->n_out > l->set ? l->b->n[0] / p->n_out : l->set + 1;
+}
+
 /* Gives the rank, or 0 and a held failure. */
 static int check_pair(struct weights *w, const struct weights_fold *l, const struct weights_part *p)
 {
     int64_t rank = l->b->n_dim == 2 ? l->b->n[1] : 0;
-    int64_t n_set = p->n_total > p->n_out ? p->n_total / p->n_out : 1;
 
     if (rank < 1 || rank > 65536 || (w->o.lora_rank > 0 && rank != w->o.lora_rank)) {
         weights_fail_at(w, l->b, l->b->name, "has the rank %lld, the config says %d",
                         (long long)rank, w->o.lora_rank);
         return 0;
     }
-    if (!l->is_stacked)
-        n_set = 1;
-    else if (p->n_total == p->n_out) /* the model has a tensor a set: how many, only B says */
-        n_set = l->b->n[0] / p->n_out > l->set ? l->b->n[0] / p->n_out : l->set + 1;
-    if (!weights_has_shape(w, l->b, n_set * p->n_out, rank) ||
+    int64_t n_set = count_sets(l, p);
+    if (!weights_has_shape(w, l->b, p->is_cut ? p->n_total : n_set * p->n_out, rank) ||
         !weights_has_shape(w, l->a, n_set * rank, p->n_in))
         return 0;
     if (!weights_is_float(l->a->dtype) || !weights_is_float(l->b->dtype)) {
@@ -156,7 +165,7 @@ void weights_fold_row(const struct weights_fold *f, float *row, int i, void *roo
     float    *b = room;
     uint16_t *half = (uint16_t *)(b + rank);
 
-    weights_floats_at(b, f->b, ((size_t)f->set * (size_t)f->n_out + (size_t)i) * rank, rank);
+    weights_floats_at(b, f->b, ((size_t)f->row0 + (size_t)i) * rank, rank);
     for (size_t k = 0; k < rank; k++)
         kern.axpy_f32(row, f->scaling * b[k], f->a_f32 + k * n_in, f->n_in);
     if (f->is_bf16) {

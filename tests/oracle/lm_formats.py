@@ -2,6 +2,7 @@
 """The same language model in every file format: names, quantised weights, LoRA adapters."""
 
 import torch
+from moshi.conditioners import TensorCondition
 from moshi.modules.lora import replace_all_linear_with_lora
 
 import common as c
@@ -196,31 +197,59 @@ def join_lora(tensors):
     return {**out, **{k: torch.cat([v[i] for i in range(len(v))]) for k, v in groups.items()}}
 
 
+def start_lora(out, name, cfg, seed, rename, dtype=torch.float32, embeddings=()):
+    """The folder with config, base and adapter."""
+    folder = c.fresh_folder(out / name)
+    cfg_lora = {
+        **cfg,
+        "lora": True,
+        "lora_rank": 3,
+        "lora_scaling": 1.5,
+        "lora_name": "lora.safetensors",
+    }
+    c.save_json(folder / "config.json", cfg_lora)
+    lm = c.new_lm(cfg, seed)
+    lm_cases.write_weights(folder, lm, cfg, dtype=dtype)
+    replace_all_linear_with_lora(lm, 3, 1.5)
+    c.randomise(lm, seed + 7, gain=0.6)
+    tensors = {
+        k: v.to(dtype) for k, v in lm.state_dict().items() if ".lora_" in k or k in embeddings
+    }
+    c.save(folder / "lora.safetensors", rename(tensors))
+    return folder
+
+
 def lora(name, cfg, seed, rename, dtype=torch.float32, embeddings=()):
     def write(out):
-        folder = c.fresh_folder(out / name)
-        cfg_lora = {
-            **cfg,
-            "lora": True,
-            "lora_rank": 3,
-            "lora_scaling": 1.5,
-            "lora_name": "lora.safetensors",
-        }
-        c.save_json(folder / "config.json", cfg_lora)
-        lm = c.new_lm(cfg, seed)
-        lm_cases.write_weights(folder, lm, cfg, dtype=dtype)
-        replace_all_linear_with_lora(lm, 3, 1.5)
-        c.randomise(lm, seed + 7, gain=0.6)
-        tensors = {
-            k: v.to(dtype) for k, v in lm.state_dict().items() if ".lora_" in k or k in embeddings
-        }
-        c.save(folder / "lora.safetensors", rename(tensors))
+        folder = start_lora(out, name, cfg, seed, rename, dtype, embeddings)
         codes = c.random_codes(cfg, 19, seed + 1)
         c.save_json(
             folder / "expect.json", {"runs": [lm_cases.write_run(folder, c.load_lm(folder), codes)]}
         )
 
     return write
+
+
+def lora_cross(out):
+    """A cross-attention's in_proj is one module: lora_B has three times its width in rows."""
+    folder = start_lora(out, "format/lora_cross", CROSS, 53, dict)
+    # The official cross-attention wants plain Linears: it is for fused adapters alone.
+    lm = c.checkpoint(folder).get_moshi(dtype=torch.float32, fuse_lora=True)
+    speaker = c.randn(c.rng(55), 7, CROSS["conditioners"]["speaker_wavs"]["tensor"]["dim"])
+    mask = torch.ones(7, dtype=torch.bool)
+    mask[2:4] = False
+    inputs = {
+        "condition.speaker_wavs": speaker,
+        "condition.speaker_wavs.mask": mask.to(torch.uint8),
+    }
+    conditions = lm_cases.provide(
+        lm, {}, {"speaker_wavs": TensorCondition(speaker[None], mask[None])}
+    )
+    codes = c.random_codes(CROSS, 19, 54)
+    c.save_json(
+        folder / "expect.json",
+        {"runs": [lm_cases.write_run(folder, lm, codes, conditions, inputs)]},
+    )
 
 
 SHAPE = lm_cases.variant(
@@ -231,6 +260,16 @@ SHAPE = lm_cases.variant(
     depformer_weights_per_step_schedule=[0, 1, 2, 2],
 )
 PLAIN = lm_cases.variant()
+CROSS = lm_cases.variant(
+    lm_cases.TTS_1B6,
+    without=("depformer_low_rank_embeddings", "depformer_weights_per_step_schedule"),
+    n_q=3,
+    dep_q=3,
+    delays=[0, 0, 2, 2],
+    demux_second_stream=False,
+    conditioners={"speaker_wavs": {"type": "tensor", "tensor": {"dim": 9}}},
+    fuser={"sum": [], "cross": ["speaker_wavs"]},
+)
 Q4 = lm_cases.variant(
     dim=32,
     num_heads=2,
@@ -287,4 +326,5 @@ CASES = {
     "format/lora_embeddings": lora(
         "format/lora_embeddings", PLAIN, 52, dict, embeddings=("emb.1.weight", "text_emb.weight")
     ),
+    "format/lora_cross": lora_cross,
 }

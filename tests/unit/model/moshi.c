@@ -42,6 +42,7 @@ static const struct {
     { "format/lora_joined", 1 },
     { "format/lora_bf16", 1 },
     { "format/lora_embeddings", 1 },
+    { "format/lora_cross", 1 },
 };
 
 extern const struct family moshi_probe;

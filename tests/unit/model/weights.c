@@ -561,6 +561,39 @@ TEST(weights_folds_adapters_of_either_naming)
     }
 }
 
+/* The queries, and the keys with the values, of a cross-attention: rows of one module. */
+TEST(weights_folds_an_adapter_into_rows_of_one_module)
+{
+    struct adapter t;
+    struct weight  x, y;
+    float          want[2 * OUT * IN];
+    const int      n_row[2] = { 4, 2 * OUT - 4 };
+
+    make_adapter(&t);
+    for (int i = 0; i < 2 * OUT * IN; i++) {
+        float sum = 0;
+        for (int k = 0; k < RANK; k++)
+            sum += t.b[i / IN * RANK + k] * t.a[k * IN + i % IN];
+        want[i] = t.w[i] + 1.5f * sum;
+    }
+    for (int kind = 0; kind < 4; kind++) {
+        struct file f = { 0 }, l = { 0 };
+        begin();
+        put(&f, kind & 1 ? "p.in_proj_weight" : "p.in_projs.0.weight", DT_F32, 2 * OUT, IN, t.w);
+        put(&l, kind & 2 ? "p.in_proj.lora_A.weight" : "p.in_projs.0.lora_A.weight", DT_F32, RANK,
+            IN, t.a);
+        put(&l, kind & 2 ? "p.in_proj.lora_B.weight" : "p.in_projs.0.lora_B.weight", DT_F32,
+            2 * OUT, RANK, t.b);
+        struct weights *w = open_with(&f, WEIGHTS_QUANT_NONE, write_file(&l, "lora"));
+        weights_matrix_cut(w, &x, 0, n_row[0], 2 * OUT, IN, "%s", f.e[0].name);
+        weights_matrix_cut(w, &y, n_row[0], n_row[1], 2 * OUT, IN, "%s", f.e[0].name);
+        CHECK(weights_finish(w) == OK);
+        check_rows(&x, want, n_row[0], 1e-5);
+        check_rows(&y, want + n_row[0] * IN, n_row[1], 1e-5);
+        weights_close(&w);
+    }
+}
+
 TEST(weights_takes_whole_tensors_from_an_adapter)
 {
     struct adapter t;
