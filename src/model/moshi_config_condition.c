@@ -2,6 +2,7 @@
 /* conditioners and fuser of config.json (docs/models/moshi.md, "What is read from config.json"). */
 #include <string.h>
 
+#include "base/sha256.h"
 #include "model/moshi_config_impl.h"
 
 enum { MAX_BIN = 1 << 20, MAX_WIDTH = 1 << 16 };
@@ -15,6 +16,18 @@ static int value_index(const json_t *values, const char *name)
             return (int)i;
     }
     return -1;
+}
+
+/* Without a list of values the reference numbers a name by its SHA-256, modulo n_bin. */
+static int hashed_index(const char *name, int n_bin)
+{
+    uint8_t  hash[SHA256_SIZE];
+    uint32_t rest = 0;
+
+    sha256(hash, bytes_str(name));
+    for (int i = 0; i < SHA256_SIZE; i++)
+        rest = (rest << 8 | hash[i]) % (uint32_t)n_bin; /* MAX_BIN has 20 bits: no overflow */
+    return (int)rest;
 }
 
 /* What holds when nobody says anything: what the reference's programs set. */
@@ -49,8 +62,8 @@ static void read_lut(struct moshi_condition *m, struct config_key *r, const char
         config_key_fail(r, "conditioner '%s': 'possible_values' is no list of at most %d", m->name,
                         m->n_bin);
     m->n_value = values ? (int)json_array_size(values) : m->n_bin;
-    if (dflt && values)
-        m->dflt = value_index(values, dflt);
+    if (dflt && !r->err)
+        m->dflt = values ? value_index(values, dflt) : hashed_index(dflt, m->n_bin);
 }
 
 static void read_condition(struct moshi_condition *m, const struct config_key *top,

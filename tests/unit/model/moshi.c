@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#include "model/moshi_config.h"
 #include "moshi_fixture.h"
 
 /* Against the reference. */
@@ -315,6 +316,41 @@ TEST(moshi_attends_to_each_lane_s_own_source)
     CHECK(moshi_condition_index(m, 0, "speaker_wavs", -1) == OK);
     moshi_close(&m);
     be_close(&be);
+}
+
+/* How the reference numbers a name that no list has: what its hash_trick() gives. */
+TEST(moshi_numbers_default_conditions_without_a_list_as_the_reference)
+{
+    static const struct {
+        const char *type, *name;
+        int         n_bin, want;
+    } rows[] = {
+        { "hibiki", "description", 1, 0 },
+        { "hibiki", "description", 31, 15 },
+        { "hibiki", "description", 1000, 923 },
+        { "hibiki", "description", 1 << 20, 603747 },
+        { "tts", "control", 31, 2 },
+        { "tts", "control", 1 << 20, 324063 },
+        { "tts", "cfg", 7, 2 },
+        { "tts", "cfg", 1 << 20, 235336 },
+        { "moshi", "description", 31, -1 },
+        { "hibiki", "mood", 31, -1 },
+    };
+    char changes[300];
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct model_files *f = NULL;
+        struct moshi_config c;
+        snprintf(changes, sizeof changes,
+                 "{\"model_type\": \"%s\", \"conditioners\": {\"%s\": {\"type\": \"lut\", \"lut\": "
+                 "{\"n_bins\": %d, \"dim\": 16, \"tokenizer\": \"noop\"}}}, \"fuser\": null}",
+                 rows[i].type, rows[i].name, rows[i].n_bin);
+        CHECK(model_files_open(&f, fixture_changed("tests/golden/hibiki/1b", changes)) == OK);
+        CHECK(moshi_config_read(&c, f) == OK);
+        CHECK_INT(c.n_cond, 1);
+        CHECK_INT(c.cond[0].dflt, rows[i].want);
+        model_files_close(&f);
+    }
 }
 
 /* Broken folders. */
