@@ -211,6 +211,7 @@ static const char *own_or(const struct config_key *r, const char *own, const cha
     return json_object_get(r->obj, own) ? own : shared;
 }
 
+/* There are as many sets as the largest number says, even if no step names one of them. */
 static void read_schedule(struct moshi_config *c, struct config_key *r)
 {
     static const char key[] = "depformer_weights_per_step_schedule";
@@ -230,9 +231,9 @@ static void read_schedule(struct moshi_config *c, struct config_key *r)
         config_key_fail(r, "'%s' without 'depformer_weights_per_step'", key);
     c->depth.n_set = 1;
     for (int k = 0; !r->err && k < n; k++) {
-        if (c->set[k] < 0 || c->set[k] >= c->n_depth)
+        if (c->set[k] < 0 || c->set[k] >= MOSHI_MAX_STREAM)
             config_key_fail(r, "'%s' holds %d, not a weight set from 0 to %d", key, c->set[k],
-                            c->n_depth - 1);
+                            MOSHI_MAX_STREAM - 1);
         if (c->set[k] >= c->depth.n_set)
             c->depth.n_set = c->set[k] + 1;
     }

@@ -331,6 +331,16 @@ NO_POSITION = variant(
     depformer_norm="rms_norm",
     depformer_pos_emb="rope_concat",
 )
+# Sets 0, 1 and 3 are in the file, no step uses them; set numbers go beyond the steps.
+IDLE_SETS = variant(
+    n_q=3,
+    dep_q=2,
+    delays=[0, 0, 1, 0],
+    num_layers=1,
+    depformer_num_layers=1,
+    depformer_weights_per_step_schedule=[4, 2],
+    depformer_dim_feedforward=[24, 27, 30, 33, 36],
+)
 
 CASES = {
     "moshi/plain": lambda out: plain(out, "moshi/plain", MOSHI),
@@ -389,6 +399,7 @@ CASES = {
     "variant/rms_sin_rope": lambda out: plain(
         out, "variant/rms_sin_rope", RMS_SIN_ROPE, seed=32, quiet=True
     ),
+    "variant/idle_sets": lambda out: plain(out, "variant/idle_sets", IDLE_SETS, seed=34),
     "variant/no_position": lambda out: plain(
         out, "variant/no_position", NO_POSITION, seed=33, quiet=True
     ),

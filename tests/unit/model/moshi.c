@@ -31,6 +31,7 @@ static const struct {
     { "variant/layer_norm_sin", 1 },
     { "variant/no_position", 1 },
     { "variant/rms_sin_rope", 1 },
+    { "variant/idle_sets", 1 },
     { "format/candle", 1 },
     { "format/candle_plain", 1 },
     { "format/mlx", 1 },
@@ -411,7 +412,7 @@ TEST(moshi_refuses_configs_that_make_no_sense)
         { "{\"depformer_dim_feedforward\": [1, 2]}", "depformer_dim_feedforward" },
         { "{\"depformer_dim_feedforward\": 0}", "depformer_dim_feedforward" },
         { "{\"depformer_weights_per_step_schedule\": [0, 1]}", "schedule" },
-        { "{\"depformer_weights_per_step_schedule\": [0, 1, 2, 4]}", "schedule" },
+        { "{\"depformer_weights_per_step_schedule\": [0, 1, 2, 128]}", "schedule" },
         { "{\"depformer_weights_per_step_schedule\": [0, 1, 2, -1]}", "schedule" },
         { "{\"depformer_weights_per_step\": false, "
           "\"depformer_weights_per_step_schedule\": [0, 0, 0, 0]}",
