@@ -153,7 +153,7 @@ static enum err check_tokens(const struct moshi *m, const struct step *s,
 
     for (int a = 0; a < s->n_lane; a++) {
         for (int k = 0; k <= info->n_q; k++) {
-            int32_t max = k == 0 ? moshi_config_max_text(&m->c) : info->card;
+            int32_t max = k == 0 ? info->text_max : info->card;
             if (tokens[a][k] < -1 || tokens[a][k] > max)
                 return err_set(ERR_USAGE, "token %d of stream %d is outside -1 .. %d", tokens[a][k],
                                k, max);

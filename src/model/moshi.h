@@ -24,7 +24,8 @@ struct moshi_info {
     int   n_depth;         /* codebooks of the depth transformer: dep_q, but PersonaPlex, which also
                               * predicts the user's streams, has n_q */
     int   card, text_card; /* also the initial tokens' ids */
-    int   text_card_out;
+    int   text_card_out;   /* ids that text is drawn from; may go beyond text_max */
+    int   text_max;    /* the largest id to read: text_card, or the largest pair of two streams */
     int   text_pad_id; /* existing_text_padding_id, 3 */
     int   delays[MOSHI_MAX_STREAM];
     int   max_delay;

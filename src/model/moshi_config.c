@@ -111,17 +111,11 @@ static void read_streams(struct moshi_config *c, struct config_key *r, const cha
         config_key_fail(r, "'norm_emb' and 'demux_second_stream' exclude each other");
     if (c->is_demux && (int64_t)(info->text_card + 2) * (info->text_card + 1) > INT32_MAX)
         config_key_fail(r, "'text_card' is too large for two text streams");
-    else if (info->text_card_out > moshi_config_max_text(c) + 1)
-        config_key_fail(r, "'text_card_out' is %d, the table of words has ids to %d",
-                        info->text_card_out, moshi_config_max_text(c));
+    else if (c->is_demux)
+        info->text_max = (info->text_card + 2) * (info->text_card + 1) - 1;
+    else
+        info->text_max = info->text_card;
     read_delays(info, r);
-}
-
-int32_t moshi_config_max_text(const struct moshi_config *c)
-{
-    int32_t n = c->info.text_card;
-
-    return c->is_demux ? (n + 2) * (n + 1) - 1 : n;
 }
 
 /* Transformers. */

@@ -75,7 +75,4 @@ enum err moshi_config_read(struct moshi_config *out, const struct model_files *f
 /* Into the log: keys of the file that nobody reads. */
 void moshi_config_warn_unknown(const struct model_files *f);
 
-/* Largest valid text id: text_card, or the largest pair of two streams. */
-int32_t moshi_config_max_text(const struct moshi_config *c);
-
 #endif

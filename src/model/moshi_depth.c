@@ -5,7 +5,7 @@
 static enum err check_tokens(const struct moshi *m, const struct step *s, int k,
                              const int32_t *token)
 {
-    int32_t max = k == 0 ? moshi_config_max_text(&m->c) : m->c.info.card;
+    int32_t max = k == 0 ? m->c.info.text_max : m->c.info.card;
 
     for (int a = 0; a < s->n_lane; a++)
         if (token[a] < -1 || token[a] > max)

@@ -33,7 +33,7 @@ static void check(const struct moshi_config *c)
     must(info->n_q >= 0 && info->n_q < MOSHI_MAX_STREAM && info->dep_q <= c->n_depth);
     must(c->n_depth >= 0 && c->n_depth <= info->n_q && info->card > 0 && info->text_card > 0);
     must(info->n_extra_head >= 0 && info->n_extra_head <= MOSHI_MAX_HEAD);
-    must(moshi_config_max_text(c) >= info->text_card);
+    must(info->text_max >= info->text_card);
     for (int i = 0; i <= info->n_q; i++)
         must(info->delays[i] >= 0 && info->delays[i] <= info->max_delay);
     if (c->n_depth)

@@ -341,6 +341,15 @@ IDLE_SETS = variant(
     depformer_weights_per_step_schedule=[4, 2],
     depformer_dim_feedforward=[24, 27, 30, 33, 36],
 )
+# Logits for words that text_emb does not have.
+MORE_WORDS_OUT = variant(
+    n_q=2,
+    dep_q=1,
+    delays=[0, 0, 1],
+    num_layers=1,
+    depformer_num_layers=1,
+    text_card_out=40,
+)
 
 CASES = {
     "moshi/plain": lambda out: plain(out, "moshi/plain", MOSHI),
@@ -400,6 +409,9 @@ CASES = {
         out, "variant/rms_sin_rope", RMS_SIN_ROPE, seed=32, quiet=True
     ),
     "variant/idle_sets": lambda out: plain(out, "variant/idle_sets", IDLE_SETS, seed=34),
+    "variant/more_words_out": lambda out: plain(
+        out, "variant/more_words_out", MORE_WORDS_OUT, seed=35
+    ),
     "variant/no_position": lambda out: plain(
         out, "variant/no_position", NO_POSITION, seed=33, quiet=True
     ),

@@ -255,6 +255,37 @@ TEST(lm_gen_refuses_bad_codes_and_goes_on)
     be_close(&be);
 }
 
+/* More words to say than to read: a word beyond the table is an error, not a read beyond it. */
+TEST(lm_gen_ends_at_a_word_that_the_model_cannot_read)
+{
+    struct be            *be = fixture_be(1);
+    struct moshi         *m = NULL;
+    struct lm_gen        *g = NULL;
+    int32_t               user[1] = { 0 };
+    const int32_t        *rows[] = { user };
+    const struct step     s = { 1, lanes };
+    struct lm_gen_frame   f;
+    struct lm_gen_options o = { .temp_text = 50, .seed = 1 };
+    enum err              err = OK;
+    int                   n = 0;
+
+    CHECK(fixture_open(&m, be, "tests/golden/variant/more_words_out", 1) == OK);
+    CHECK(lm_gen_open(&g, m, 1) == OK);
+    CHECK(moshi_info(m)->text_max == 23 && moshi_info(m)->text_card_out == 40);
+    lm_gen_reset(g, 0, &o);
+    for (; !err && n < 100; n++) {
+        err = lm_gen_step(g, &s, rows, 1, NULL, &f);
+        CHECK(err || f.text_now <= 23);
+    }
+    CHECK_INT(err, ERR_FAIL);
+    CHECK(strstr(err_text(err), "23"));
+    lm_gen_reset(g, 0, &o);
+    CHECK(lm_gen_step(g, &s, rows, 1, &(int32_t){ 5 }, &f) == OK);
+    lm_gen_close(&g);
+    moshi_close(&m);
+    be_close(&be);
+}
+
 TEST(lm_gen_allocates_nothing_in_a_step)
 {
     static int32_t out[4][N_STEP][N_OUT];

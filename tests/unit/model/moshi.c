@@ -32,6 +32,7 @@ static const struct {
     { "variant/no_position", 1 },
     { "variant/rms_sin_rope", 1 },
     { "variant/idle_sets", 1 },
+    { "variant/more_words_out", 1 },
     { "format/candle", 1 },
     { "format/candle_plain", 1 },
     { "format/mlx", 1 },
