@@ -24,7 +24,7 @@ static enum err find_part(const struct model_files *f, char *out, const char *ke
 
     if (err || !name)
         return err;
-    return model_path_join(out, MODEL_PATH_CAP, f->dir, name, f->config_path);
+    return model_path_find(out, MODEL_PATH_CAP, f->dir, name, f->config_path);
 }
 
 static enum err read_object(json_t **out, const char *path)

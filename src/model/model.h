@@ -33,7 +33,8 @@ struct model_files {
 };
 
 /* dir or config.json missing: ERR_MISSING; broken: ERR_FORMAT. Names may be plain or relative; they
- * must stay inside the folder (or the Hugging Face cache that the folder lies in). */
+ * must stay inside the folder (or the Hugging Face cache that the folder lies in). hf://OWNER/NAME/
+ * FILE is a file of that cache. */
 enum err model_files_open(struct model_files **out, const char *dir) MUST_CHECK;
 void     model_files_close(struct model_files **f);
 

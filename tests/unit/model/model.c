@@ -121,8 +121,10 @@ TEST(model_keeps_names_inside_the_folder)
 {
     static const char *const keys[] = { "moshi_name", "mimi_name", "mimi_config_name",
                                         "tokenizer_name", "lora_name" };
-    static const char *const names[] = { "../x", "/etc/passwd", "a/../../x", "..",
-                                         "",     "a//b",        "./a",       "hf://kyutai/x/y" };
+    static const char *const names[] = { "../x",   "/etc/passwd", "a/../../x",     "..",
+                                         "",       "a//b",        "./a",           "hf://a/b",
+                                         "hf://a", "hf:///a/b/c", "hf://a/b/../c", "hf://../b/c",
+                                         "hf://" };
     char                     config[256];
 
     for (size_t k = 0; k < 5; k++)
@@ -171,6 +173,48 @@ TEST(model_follows_links_into_its_part_of_the_cache)
     CHECK(symlink("../../../other", link_path) == 0);
     CHECK(model_files_open(&f, dir) == ERR_FORMAT);
     unlink(link_path);
+}
+
+/* As the reference's exporter names the parts that it has not changed. */
+TEST(model_finds_hf_names_in_the_cache)
+{
+    struct model_files *f = NULL;
+    const char *config = "{\"mimi_name\":\"hf://c/d/sub/mimi\",\"tokenizer_name\":\"hf://c/d/tok\","
+                         "\"mimi_config_name\":\"hf://no/where/c.json\"}";
+
+    folder("hub", NULL);
+    CHECK(setenv("HF_HUB_CACHE", check_tmp("hub"), 1) == 0);
+    folder("hub/models--c--d/snapshots/rev/sub", NULL);
+    mkdir(check_tmp("hub/models--c--d/refs"), 0700);
+    write_file(check_tmp("hub/models--c--d/refs/main"), "rev");
+    write_file(check_tmp("hub/models--c--d/snapshots/rev/sub/mimi"), "x");
+    CHECK(open_config(&f, config) == OK);
+    CHECK(strstr(f->codec_path, "/hub/models--c--d/snapshots/rev/sub/mimi"));
+    CHECK(strncmp(f->tokenizer_path, "hf://c/d/tok ", 13) == 0);
+    CHECK(!f->codec_config && strncmp(f->codec_config_path, "hf://no/where/c.json ", 21) == 0);
+    model_files_close(&f);
+
+    /* what the cache gives must lie in that repository's part of it */
+    unlink(check_tmp("hub/models--c--d/snapshots/rev/tok"));
+    write_file(check_tmp("hub/other"), "x");
+    CHECK(symlink("../../../other", check_tmp("hub/models--c--d/snapshots/rev/tok")) == 0);
+    refuse(config, ERR_FORMAT, "tok");
+    unlink(check_tmp("hub/models--c--d/snapshots/rev/tok"));
+    unsetenv("HF_HUB_CACHE");
+}
+
+TEST(model_says_what_the_cache_does_not_have)
+{
+    struct model_files    *f = NULL;
+    struct weights        *w = NULL;
+    struct weights_options o = { 0 };
+
+    CHECK(setenv("HF_HUB_CACHE", "/nowhere", 1) == 0);
+    CHECK(open_config(&f, "{\"mimi_name\":\"hf://c/d/mimi\"}") == OK);
+    CHECK_INT(weights_open(&w, f->codec_path, &o), ERR_MISSING);
+    CHECK_STR(err_text(ERR_MISSING), "hf://c/d/mimi (not in the Hugging Face cache): no such file");
+    model_files_close(&f);
+    unsetenv("HF_HUB_CACHE");
 }
 
 TEST(probe_finds_inputs_and_refuses_others)
