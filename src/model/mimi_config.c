@@ -53,31 +53,40 @@ static const char *const seanet_keys[] = { "channels",
                                            "disable_norm_outer_blocks",
                                            NULL };
 
+enum { SELU = ACT_COUNT };
 static const struct config_choice seanet_acts[] = {
-    { "ELU", ACT_ELU },
-    { "ReLU", ACT_RELU },
-    { "LeakyReLU", ACT_LEAKY_RELU },
-    { "SiLU", ACT_SILU },
-    { "GELU", ACT_GELU },
-    { "Sigmoid", ACT_SIGMOID },
-    { "Tanh", ACT_TANH },
-    { "Softsign", ACT_SOFTSIGN },
-    { "Mish", ACT_MISH },
-    { "Identity", ACT_NONE },
-    { NULL, 0 },
+    { "ELU", ACT_ELU },           { "SELU", SELU },
+    { "ReLU", ACT_RELU },         { "LeakyReLU", ACT_LEAKY_RELU },
+    { "SiLU", ACT_SILU },         { "GELU", ACT_GELU },
+    { "Sigmoid", ACT_SIGMOID },   { "Tanh", ACT_TANH },
+    { "Softsign", ACT_SOFTSIGN }, { "Mish", ACT_MISH },
+    { "Identity", ACT_NONE },     { NULL, 0 },
 };
 static const struct config_choice pads[] = { { "constant", CONV_PAD_ZERO },
                                              { "replicate", CONV_PAD_REPLICATE },
                                              { NULL, 0 } };
 static const struct config_choice norms[] = { { "none", 0 }, { "weight_norm", 0 }, { NULL, 0 } };
 
-/* Our activations have their usual parameters and no others. */
-static void check_act_params(struct config_key *r)
+/* The activation and its parameters, as one that the kernels have and what it is times. */
+static void read_act(struct seanet_shape *s, struct config_key *r)
 {
+    int               act = config_key_choice(r, "activation", "ELU", seanet_acts);
     struct config_key p = config_key_section(r, "activation_params");
+    double            alpha = config_key_num(&p, "alpha", 1, -MAX_SCALE, MAX_SCALE);
+    double            slope = config_key_num(&p, "negative_slope", 0.01, -MAX_SCALE, MAX_SCALE);
 
-    if (config_key_num(&p, "alpha", 1, -MAX_SCALE, MAX_SCALE) != 1 ||
-        config_key_num(&p, "negative_slope", 0.01, -MAX_SCALE, MAX_SCALE) != 0.01 ||
+    s->act = act == SELU ? ACT_ELU : (enum act)act;
+    s->gain_above = s->gain_below = 1;
+    if (act == ACT_ELU) {
+        s->gain_below = (float)alpha;
+    } else if (act == ACT_LEAKY_RELU && slope != 0.01) {
+        s->act = ACT_NONE;
+        s->gain_below = (float)slope;
+    } else if (act == SELU) { /* torch.nn.SELU */
+        s->gain_above = 1.0507009873554804934193349852946f;
+        s->gain_below = 1.6732632423543772848170429916717f * s->gain_above;
+    }
+    if ((act != ACT_ELU && alpha != 1) || (act != ACT_LEAKY_RELU && slope != 0.01) ||
         strcmp(config_key_str(&p, "approximate", "none"), "none") != 0)
         config_key_want(&p, "activation_params", "the activation's usual ones");
     r->err = p.err;
@@ -132,10 +141,9 @@ static enum err read_seanet(struct seanet_shape *s, struct config_key *top)
     s->residual_kernel = config_key_int(&r, "residual_kernel_size", 3, 1, MAX_KERNEL);
     s->last_kernel = config_key_int(&r, "last_kernel_size", 7, 1, MAX_KERNEL);
     s->has_skip_conv = !config_key_bool(&r, "true_skip", true);
-    s->act = (enum act)config_key_choice(&r, "activation", "ELU", seanet_acts);
+    read_act(s, &r);
     s->pad = (enum conv_pad)config_key_choice(&r, "pad_mode", "reflect", pads);
     config_key_choice(&r, "norm", "none", norms); /* the file's names say where it is */
-    check_act_params(&r);
     if (config_key_int(&r, "channels", 1, 1, 64) != 1)
         config_key_want(&r, "channels", "1");
     if (!config_key_bool(&r, "causal", false))
@@ -298,6 +306,8 @@ static const struct mimi_config published = {
                 .residual_kernel = 3,
                 .last_kernel = 3,
                 .act = ACT_ELU,
+                .gain_above = 1,
+                .gain_below = 1,
                 .pad = CONV_PAD_ZERO,
                 .hop = 960 },
     .transformer = { .n_layer = 8,

@@ -284,6 +284,12 @@ def transformers_port(out, name, seed):
     assert torch.equal(port.encode(pcm[None, None]).audio_codes[0].int(), codes)
 
 
+def activation(out, name, seed, kind, **params):
+    build(
+        out, name, small(seanet={"activation": kind, "activation_params": params}), 13, seed
+    )
+
+
 CASES = {
     "mimi/plain": lambda out: build(out, "plain", PLAIN, 13, 11),
     "mimi/odd": lambda out: build(out, "odd", ODD, 31, 12, tail=13),
@@ -311,6 +317,9 @@ CASES = {
     "mimi/conv_skip": lambda out: build(
         out, "conv_skip", small(seanet={"true_skip": False}), 17, 21
     ),
+    "mimi/elu_alpha": lambda out: activation(out, "elu_alpha", 24, "ELU", alpha=0.5),
+    "mimi/leaky_relu": lambda out: activation(out, "leaky_relu", 25, "LeakyReLU", negative_slope=0.2),
+    "mimi/selu": lambda out: activation(out, "selu", 26, "SELU"),
     "mimi/gated": lambda out: build(
         out,
         "gated",

@@ -154,16 +154,35 @@ void seanet_reset(struct seanet *net, int lane)
     (void)!each_layer(net, reset_layer, lane);
 }
 
+/* Parameters of an activation that none of the kernels knows: rare, and cheap beside a conv. */
+static void apply_gains(struct tensor *y, const struct seanet_shape *s)
+{
+    size_t n = (size_t)y->n_row * (size_t)y->n_col;
+
+    for (size_t i = 0; i < n; i++)
+        y->p[i] *= y->p[i] < 0 ? s->gain_below : s->gain_above;
+}
+
+static struct conv_io run_layer(struct be *be, const struct seanet *net, struct conv_layer *l,
+                                const struct tensor *x, const struct tensor *add, int want)
+{
+    const struct seanet_shape *s = &net->shape;
+    struct conv_io             io = conv_layer_run(be, l, x, add, want, s->act);
+
+    if (io.act && (s->gain_above != 1 || s->gain_below != 1))
+        apply_gains(io.act, s);
+    return io;
+}
+
 /* skip(x) + wide(act(narrow(act(x)))) */
 static struct conv_io run_block(struct be *be, const struct seanet *net, struct seanet_block *b,
                                 struct conv_io x, int want)
 {
-    enum act       act = net->shape.act;
-    struct conv_io h = conv_layer_run(be, &b->narrow, x.act, NULL, CONV_ACT, act);
+    struct conv_io h = run_layer(be, net, &b->narrow, x.act, NULL, CONV_ACT);
 
     if (net->shape.has_skip_conv)
-        x.sum = conv_layer_run(be, &b->skip, x.sum, NULL, CONV_SUM, act).sum;
-    return conv_layer_run(be, &b->wide, h.act, x.sum, want, act);
+        x.sum = run_layer(be, net, &b->skip, x.sum, NULL, CONV_SUM).sum;
+    return run_layer(be, net, &b->wide, h.act, x.sum, want);
 }
 
 /* The residual blocks of a stage; what follows them reads act(x) alone. */
@@ -187,25 +206,24 @@ struct tensor *seanet_encode(struct be *be, struct seanet *net, struct tensor *p
 {
     const struct seanet_shape *s = &net->shape;
     int                        want = want_before_blocks(net);
-    struct conv_io             x = conv_layer_run(be, &net->first, pcm, NULL, want, s->act);
+    struct conv_io             x = run_layer(be, net, &net->first, pcm, NULL, want);
 
     for (int i = 0; i < s->n_ratio; i++) {
         x = run_blocks(be, net, &net->stage[i], x);
-        x = conv_layer_run(be, &net->stage[i].resample, x.act, NULL,
-                           i + 1 < s->n_ratio ? want : CONV_ACT, s->act);
+        x = run_layer(be, net, &net->stage[i].resample, x.act, NULL,
+                      i + 1 < s->n_ratio ? want : CONV_ACT);
     }
-    return conv_layer_run(be, &net->last, x.act, NULL, CONV_SUM, s->act).sum;
+    return run_layer(be, net, &net->last, x.act, NULL, CONV_SUM).sum;
 }
 
 struct tensor *seanet_decode(struct be *be, struct seanet *net, struct tensor *latent)
 {
     const struct seanet_shape *s = &net->shape;
-    struct conv_io             x = conv_layer_run(be, &net->first, latent, NULL, CONV_ACT, s->act);
+    struct conv_io             x = run_layer(be, net, &net->first, latent, NULL, CONV_ACT);
 
     for (int i = 0; i < s->n_ratio; i++) {
-        x = conv_layer_run(be, &net->stage[i].resample, x.act, NULL, want_before_blocks(net),
-                           s->act);
+        x = run_layer(be, net, &net->stage[i].resample, x.act, NULL, want_before_blocks(net));
         x = run_blocks(be, net, &net->stage[i], x);
     }
-    return conv_layer_run(be, &net->last, x.act, NULL, CONV_SUM, s->act).sum;
+    return run_layer(be, net, &net->last, x.act, NULL, CONV_SUM).sum;
 }

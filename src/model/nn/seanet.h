@@ -19,6 +19,7 @@ struct seanet_shape {
     int           kernel, residual_kernel, last_kernel;
     bool          has_skip_conv; /* true_skip false */
     enum act      act;
+    float         gain_above, gain_below; /* what act gives above and below 0 is times these */
     enum conv_pad pad;
     int           hop; /* samples a latent step: the product of the ratios */
 };

@@ -8,11 +8,22 @@
 
 /* Folders of tests/golden/mimi; the reference's own outputs are in them
  * (tests/oracle/mimi_cases.py). */
-static const char *const cases[] = {
-    "plain",     "odd",      "stride1",           "short_context", "bf16",
-    "f16",       "in_projs", "legacy_names",      "replicate",     "weight_norm",
-    "conv_skip", "gated",    "transformers_names"
-};
+static const char *const cases[] = { "plain",
+                                     "odd",
+                                     "stride1",
+                                     "short_context",
+                                     "bf16",
+                                     "f16",
+                                     "in_projs",
+                                     "legacy_names",
+                                     "replicate",
+                                     "weight_norm",
+                                     "conv_skip",
+                                     "gated",
+                                     "transformers_names",
+                                     "elu_alpha",
+                                     "leaky_relu",
+                                     "selu" };
 enum { N_CASE = sizeof cases / sizeof *cases };
 
 static struct be *open_be_as(bool is_exact)
@@ -552,7 +563,8 @@ TEST(mimi_refuses_configs_that_no_codec_has)
         { "seanet", "causal", "false" },
         { "seanet", "pad_mode", "\"reflect\"" },
         { "seanet", "activation", "\"Step\"" },
-        { "seanet", "activation_params", "{\"alpha\": 2.0}" },
+        { "seanet", "activation_params", "{\"alpha\": 2e6}" },
+        { "seanet", "activation_params", "{\"negative_slope\": 0.2}" },
         { "seanet", "activation_params", "[]" },
         { "seanet", "norm", "\"time_group_norm\"" },
         { "seanet", "compress", "0" },
