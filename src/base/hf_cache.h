@@ -6,8 +6,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* The folder of owner/name at the revision main, in HF_HUB_CACHE, HF_HOME/hub or
- * ~/.cache/huggingface/hub. False: it is not there, or the name is no such pair. */
+/* The folder of owner/name at the revision main, in the first of HF_HUB_CACHE,
+ * HUGGINGFACE_HUB_CACHE, HF_HOME/hub, XDG_CACHE_HOME/huggingface/hub and ~/.cache/huggingface/hub
+ * whose variable is set. False: it is not there, or the name is no such pair. */
 bool hf_cache_find(char *out, size_t cap, const char *name);
 
 #endif

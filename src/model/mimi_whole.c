@@ -5,9 +5,6 @@
 
 #include "base/mem.h"
 
-static const int         lane = 0;
-static const struct step step = { 1, &lane };
-
 enum err mimi_whole_encode(struct mimi *m, const void *pcm, int64_t n_smp, mimi_whole_codes_fn fn,
                            void *arg)
 {
@@ -25,7 +22,7 @@ enum err mimi_whole_encode(struct mimi *m, const void *pcm, int64_t n_smp, mimi_
         memcpy(frame, (const uint8_t *)pcm + (size_t)(i * size) * sizeof *frame,
                (size_t)n * sizeof *frame);
         memset(frame + n, 0, (size_t)(size - n) * sizeof *frame);
-        err = mimi_encode_step(m, &step, &(const float *){ frame }, &codes, &latent);
+        err = mimi_encode_step(m, &be_one_lane, &(const float *){ frame }, &codes, &latent);
         if (!err)
             err = fn(arg, i, n_frame, codes, latent);
     }
@@ -52,7 +49,7 @@ enum err mimi_whole_decode(struct mimi *m, const void *codes, int64_t n_q, int64
     for (int64_t i = 0; i < n_frame && !err; i++) {
         for (int64_t q = 0; q < n_q; q++)
             memcpy(&row[q], from + (size_t)(q * n_frame + i) * sizeof *row, sizeof *row);
-        err = mimi_decode_step(m, &step, &(const int32_t *){ row }, (int)n_q, &pcm);
+        err = mimi_decode_step(m, &be_one_lane, &(const int32_t *){ row }, (int)n_q, &pcm);
         if (!err)
             err = fn(arg, i, n_frame, pcm);
     }

@@ -14,12 +14,10 @@ enum { MAX_SOURCE = 1 << 16 }; /* steps of one tensor condition */
 static enum err project(struct moshi *m, float *out, int i, const int32_t *id, const float *x,
                         int n)
 {
-    static const int                      lane0 = 0;
-    const struct step                     one = { 1, &lane0 };
     const struct moshi_condition_weights *w = &m->cond[i];
     int                                   dim = m->c.main.dim, width = m->c.cond[i].dim;
 
-    be_begin(m->be, &one);
+    be_begin(m->be, &be_one_lane);
     struct tensor *in = be_scratch(m->be, n, width);
     struct tensor *y = in;
     if (id)
@@ -122,12 +120,10 @@ static float *fuse_source(struct moshi *m, const struct moshi_lane *lane, int *n
 /* Keys and values of every layer. */
 static enum err project_source(struct moshi *m, float *kv, const float *x, int n)
 {
-    static const int  lane0 = 0;
-    const struct step one = { 1, &lane0 };
-    size_t            dim = (size_t)m->c.main.dim;
+    size_t dim = (size_t)m->c.main.dim;
 
     for (int i = 0; i < m->c.main.n_layer; i++) {
-        be_begin(m->be, &one);
+        be_begin(m->be, &be_one_lane);
         struct tensor *in = be_scratch(m->be, n, (int)dim);
         struct tensor *y = be_scratch(m->be, n, 2 * (int)dim);
         moshi_set_rows(in, 0, x, n);

@@ -148,13 +148,11 @@ static enum err run_depth(struct pass *p, const struct step *s, int64_t t)
 
 static enum err run_step(struct pass *p, int64_t t)
 {
-    static const int         lane0 = 0;
-    const struct step        s = { 1, &lane0 };
     const struct moshi_info *info = p->info;
     const int32_t           *tokens = p->codes + t * (1 + info->n_q);
     size_t       n_text = (size_t)info->text_card_out, dim = (size_t)info->extra_head_dim;
     const float *logits;
-    enum err     err = moshi_step(p->m, &s, &tokens, &logits);
+    enum err     err = moshi_step(p->m, &be_one_lane, &tokens, &logits);
 
     if (err)
         return err;
@@ -162,7 +160,7 @@ static enum err run_step(struct pass *p, int64_t t)
     for (int i = 0; i < info->n_extra_head; i++)
         memcpy(p->heads + ((size_t)i * (size_t)p->n_step + (size_t)t) * dim,
                moshi_extra_heads(p->m, 0) + (size_t)i * dim, dim * sizeof *logits);
-    return run_depth(p, &s, t);
+    return run_depth(p, &be_one_lane, t);
 }
 
 static enum err probe(const struct model_files *f, struct probe_io *io,

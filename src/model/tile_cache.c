@@ -233,17 +233,15 @@ static void check_chunk(void *arg, int i)
 /* Every byte, on all threads: the pages have to come into memory anyway. */
 static const char *check_data(const struct tile_cache *c)
 {
-    static const int  lane0 = 0;
-    const struct step one = { 1, &lane0 };
-    struct check      k = { .c = c };
-    size_t            n_chunk = tile_file_chunks(&c->plan);
+    struct check k = { .c = c };
+    size_t       n_chunk = tile_file_chunks(&c->plan);
 
     for (; k.first < n_chunk; k.first += CHECK_BATCH) {
         size_t n = n_chunk - k.first < CHECK_BATCH ? n_chunk - k.first : CHECK_BATCH;
         if (is_cancelled(c))
             return "the start was ended";
         if (c->o.be) {
-            be_begin(c->o.be, &one);
+            be_begin(c->o.be, &be_one_lane);
             be_parallel(c->o.be, check_chunk, &k, (int)n);
             if (be_end(c->o.be))
                 return "the backend failed";

@@ -399,10 +399,8 @@ static void run_slice(void *arg, int i)
 bool weights_each_block(struct weights *w, const char *name, int n_row, size_t room_size,
                         void (*fn)(void *arg, int row0, int row1, void *room), void *arg)
 {
-    static const int  lane0 = 0;
-    const struct step one = { 1, &lane0 };
-    int               n_block = (n_row + QUANT_ROWS - 1) / QUANT_ROWS;
-    int               n_slice = w->o.be ? 4 * be_thread_count(w->o.be) : 1;
+    int           n_block = (n_row + QUANT_ROWS - 1) / QUANT_ROWS;
+    int           n_slice = w->o.be ? 4 * be_thread_count(w->o.be) : 1;
     struct blocks b = { w, fn, arg, n_row, n_slice < n_block ? n_slice : n_block, NULL, room_size };
 
     b.room = mem_alloc(mem_size((size_t)b.n_slice, room_size));
@@ -411,7 +409,7 @@ bool weights_each_block(struct weights *w, const char *name, int n_row, size_t r
         return false;
     }
     if (w->o.be) {
-        be_begin(w->o.be, &one);
+        be_begin(w->o.be, &be_one_lane);
         be_parallel(w->o.be, run_slice, &b, b.n_slice);
         weights_fail(w, be_end(w->o.be));
     } else {

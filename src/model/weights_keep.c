@@ -193,14 +193,11 @@ static void fill_piece(void *arg, int i)
 /* No page fault is left for the first frames: of embeddings, every frame reads other rows. */
 void weights_keep_fill(struct weights *w)
 {
-    static const int  lane0 = 0;
-    const struct step one = { 1, &lane0 };
-
     for (int i = 0; i < w->n_stored && !weights_is_cancelled(w) && !w->err; i++) {
         struct fill f = { .w = w, .s = &w->stored[i] };
         int         n = (int)((f.s->part.len + FILL_CHUNK - 1) / FILL_CHUNK);
         if (w->o.be) {
-            be_begin(w->o.be, &one);
+            be_begin(w->o.be, &be_one_lane);
             be_parallel(w->o.be, fill_piece, &f, n);
             weights_fail(w, be_end(w->o.be));
         }
