@@ -57,51 +57,71 @@ LIB_OBJ  := $(filter-out $(BUILD)/src/app/main.o,$(OBJ)) $(BUILD)/gen/web_files.
 TEST_SRC := $(shell find tests/unit tests/kernel tests/backend tests/wire tests/rt -name '*.c' 2>/dev/null | sort)
 TESTS    := $(patsubst %.c,$(BUILD)/%,$(if $(ONLY),$(filter $(ONLY),$(TEST_SRC)),$(TEST_SRC)))
 
+# What objects depend on beside their sources: compiler and flags, and which files there are. A stamp is written when
+# its text has changed.
+define stamp
+$(shell mkdir -p $(dir $(1)))$(file >$(1).new,$(2))$(shell cmp -s $(1).new $(1) && rm -f $(1).new || mv $(1).new $(1))
+endef
+CC_IS := $(CC) $(shell $(CC) --version 2>/dev/null | head -n 1)
+FLAGS := $(BUILD)/gen/flags
+FILES := $(BUILD)/gen/files
+PLAIN_FLAGS := $(PLAIN)/gen/plain-flags
+ifneq ($(MAKECMDGOALS),clean)
+$(call stamp,$(FLAGS),$(CC_IS) $(ALL_C) $(ISA_FLAGS_c) $(LDHARDEN) $(LIBS))
+$(call stamp,$(PLAIN_FLAGS),$(CC_IS) $(ISA_C) $(foreach x,avx2 avx512 avxvnni avx512vnni avx512bf16 amx,$(ISA_FLAGS_$(x))))
+$(call stamp,$(FILES),$(SRC) $(WEB))
+endif
+
+# A file gets its name when it is whole: a build that was killed, or a full disk, leaves no half of one behind.
+.DELETE_ON_ERROR:
+DEPS = -MMD -MP -MQ $@ -MF $@.d
+
 .PHONY: all check check-oom lint install clean tests
 all: $(BUILD)/parley
 
-$(BUILD)/parley: $(BUILD)/src/app/main.o $(BUILD)/libparley.a
+$(BUILD)/parley: $(BUILD)/src/app/main.o $(BUILD)/libparley.a $(FLAGS)
 	@echo "  link  $@"
-	$(Q)$(CC) $(CFLAGS) $(SAN_FLAGS) $(LDHARDEN) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(CFLAGS) $(SAN_FLAGS) $(LDHARDEN) -o $@.tmp $(filter %.o %.a,$^) $(LIBS) && mv $@.tmp $@
 
-$(BUILD)/libparley.a: $(LIB_OBJ)
-	$(Q)rm -f $@ && ar rcsD $@ $^
+$(BUILD)/libparley.a: $(LIB_OBJ) $(FILES)
+	$(Q)rm -f $@.tmp && ar rcsD $@.tmp $(filter %.o,$^) && mv $@.tmp $@
 
-$(BUILD)/%.o: %.c Makefile VERSION
+$(BUILD)/%.o: %.c Makefile VERSION $(FLAGS)
 	@mkdir -p $(@D)
 	@echo "  cc    $<"
 	$(Q)$(CC) $(ALL_C) $(if $(findstring /isa_,$<),$(ISA_FLAGS_$(word 2,$(subst _, ,$(basename $(notdir $<)))))) \
-		-MMD -MP -c -o $@ $<
+		$(DEPS) -c -o $@.tmp $< && mv $@.tmp $@
 
-$(ISA_OBJ): $(PLAIN)/%.o: %.c Makefile
+$(ISA_OBJ): $(PLAIN)/%.o: %.c Makefile $(PLAIN_FLAGS)
 	@mkdir -p $(@D)
 	@echo "  cc    $<"
-	$(Q)$(CC) $(ISA_C) $(ISA_FLAGS_$(word 2,$(subst _, ,$(basename $(notdir $<))))) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(ISA_C) $(ISA_FLAGS_$(word 2,$(subst _, ,$(basename $(notdir $<))))) $(DEPS) -c -o $@.tmp $< && mv $@.tmp $@
 
 $(filter-out $(ISA_OBJ),$(ISA_SRC:%.c=$(BUILD)/%.o)): $(BUILD)/%.o: $(PLAIN)/%.o
 	@mkdir -p $(@D)
-	$(Q)cp $< $@
+	$(Q)cp $< $@.tmp && mv $@.tmp $@
 
-$(BUILD)/gen/web_files.c: scripts/embed-web.sh $(WEB)
+$(BUILD)/gen/web_files.c: scripts/embed-web.sh $(WEB) $(FILES)
 	@mkdir -p $(@D)
-	$(Q)scripts/embed-web.sh web $@
-$(BUILD)/gen/web_files.o: $(BUILD)/gen/web_files.c
-	$(Q)$(CC) $(ALL_C) -MMD -MP -c -o $@ $<
+	$(Q)scripts/embed-web.sh web $@.tmp && mv $@.tmp $@
+$(BUILD)/gen/web_files.o: $(BUILD)/gen/web_files.c $(FLAGS)
+	$(Q)$(CC) $(ALL_C) $(DEPS) -c -o $@.tmp $< && mv $@.tmp $@
 
 tests: $(TESTS)
-$(TESTS): $(BUILD)/%: %.c $(BUILD)/libparley.a Makefile
+$(TESTS): $(BUILD)/%: %.c $(BUILD)/libparley.a Makefile $(FLAGS)
 	@mkdir -p $(@D)
 	@echo "  test  $@"
-	$(Q)$(CC) $(ALL_C) -Itests -MMD -MP -o $@ $< $(filter %.o,$^) $(BUILD)/libparley.a $(LDHARDEN) -lcmocka $(LIBS)
+	$(Q)$(CC) $(ALL_C) -Itests $(DEPS) -o $@.tmp $< $(filter %.o,$^) $(BUILD)/libparley.a $(LDHARDEN) -lcmocka $(LIBS) && \
+		mv $@.tmp $@
 
 # AVX-512, VNNI and AMX in other instructions, for tests on machines without them; -O1 compiles four times faster.
 SIMDE_ISAS := $(if $(wildcard /usr/include/simde/x86/avx512.h),$(if $(filter x86_64%,$(shell $(CC) -dumpmachine)),\
               avx512 avxvnni avx512vnni avx512bf16 amx))
 $(filter-out %/quant,$(filter $(BUILD)/tests/kernel/%,$(TESTS))): $(SIMDE_ISAS:%=$(PLAIN)/tests/kernel/simde_%.o)
-$(PLAIN)/tests/kernel/simde_%.o: src/kernel/isa_%.c tests/kernel/simde.h Makefile
+$(PLAIN)/tests/kernel/simde_%.o: src/kernel/isa_%.c tests/kernel/simde.h Makefile $(PLAIN_FLAGS)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ISA_C) $(ISA_FLAGS_avx2) -O1 -Wno-psabi -include tests/kernel/simde.h -Disa_$*=isa_$*_simde \
-		-MMD -MP -c -o $@ $<
+		$(DEPS) -c -o $@.tmp $< && mv $@.tmp $@
 
 check: $(BUILD)/parley tests
 	$(Q)scripts/run-tests.sh $(BUILD) $(TESTS)
