@@ -28,8 +28,6 @@ libclang-rt-14-dev  | =          | sanitizers and fuzzer of clang
 clang-format-14     | clang-format-14 | checks the form of the code
 shellcheck          | shellcheck | checks the scripts
 python3             | python3    | comparison with the reference, end-to-end tests
-python3-websockets  | =          | a foreign client for the protocols
-nodejs              | node       | a second foreign client
 chromium            | chromium   | tests of the page
 pulseaudio          | pulseaudio | sound card for the tests of talk
 pulseaudio-utils    | pactl      | wires it up
@@ -55,10 +53,16 @@ missing()
 apt()
 {
     if [ "$(id -u)" -eq 0 ]; then
-        env DEBIAN_FRONTEND=noninteractive apt-get -q -y "$@" >&2
+        env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 "$@" >&2
     else
-        sudo env DEBIAN_FRONTEND=noninteractive apt-get -q -y "$@" >&2
+        sudo env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 "$@" >&2
     fi
+}
+
+# A machine that has just started may be updating itself; only installing waits for that by itself.
+update()
+{
+    apt update || { sleep 20 && apt update; } || { sleep 60 && apt update; }
 }
 
 # Lists of packages are fetched when there are none, or when they turn out to be too old.
@@ -68,10 +72,10 @@ fetch()
         echo "parley: neither root nor sudo; as root, run: apt-get install $*" >&2
         return 1
     fi
-    find /var/lib/apt/lists -name '*Packages*' 2>/dev/null | grep -q . || apt update || return 1
+    find /var/lib/apt/lists -name '*Packages*' 2>/dev/null | grep -q . || update || return 1
     apt install --no-install-recommends "$@" && return
     echo 'parley: trying again with fresh lists of packages' >&2
-    apt update && apt install --no-install-recommends "$@"
+    update && apt install --no-install-recommends "$@"
 }
 
 # Says what the list $1 lacks and installs it; $2 says who needs it.

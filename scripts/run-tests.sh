@@ -19,10 +19,12 @@ case $build in
 esac
 
 PARLEY_TEST_TMP=$(mktemp -d "${TMPDIR:-/tmp}/parley-test.XXXXXX") || exit 1
-results=$PARLEY_TEST_TMP.results
-trap 'rm -rf "$PARLEY_TEST_TMP" "$results"' EXIT
+notes=$(mktemp -d "$build/run-tests.XXXXXX") || exit 1
+results=$notes/results
+out=$notes/out
+trap 'rm -rf "$PARLEY_TEST_TMP" "$notes"' EXIT
 trap 'exit 130' INT TERM
-: >"$results"
+: >"$results" || exit 1
 
 PARLEY_MEM_STRICT=1
 ASAN_OPTIONS=allocator_may_return_null=1:detect_leaks=1${ASAN_OPTIONS:+:$ASAN_OPTIONS}
@@ -31,9 +33,9 @@ UBSAN_OPTIONS=print_stacktrace=1${UBSAN_OPTIONS:+:$UBSAN_OPTIONS}
 export PARLEY_TEST_TMP PARLEY_MEM_STRICT ASAN_OPTIONS TSAN_OPTIONS UBSAN_OPTIONS
 
 for test in "$@"; do
-    out=$PARLEY_TEST_TMP.out
+    # In the group of whoever runs this, so that their limit and their Ctrl-C reach it.
     # shellcheck disable=SC2086 # prefix and filter are words
-    timeout "${TEST_TIMEOUT_S:-300}" $prefix "$test" ${TEST_FILTER:-} >"$out" 2>"$out.err" </dev/null
+    timeout --foreground -k 5 "${TEST_TIMEOUT_S:-300}" $prefix "$test" ${TEST_FILTER:-} >"$out" 2>"$out.err" </dev/null
     code=$?
     awk -v file="${test#"$build"/}" -v code="$code" '
         function flush() {
@@ -56,16 +58,17 @@ for test in "$@"; do
         /^# / && failed != "" && why == "" { why = substr($0, 3) }
         END {
             flush()
-            if (code == 124) print "FAIL " file " took too long"
+            if (code == 124 || code == 137) print "FAIL " file " took too long"
             else if (n < n_plan)
                 print "FAIL " file " ended after " n + 0 " of " n_plan " tests, exit " code
             else if (code != 0 && code != 1)
                 print "FAIL " file " exit " code
-        }' "$out" >"$out.lines"
+            else if (NR == 0) print "FAIL " file " said nothing"
+        }' "$out" >"$out.lines" || exit 1
     if [ "$code" -eq 1 ] && ! grep -q '^FAIL ' "$out.lines"; then
         echo "FAIL ${test#"$build"/} exit 1, yet every test passed: a leak?" >>"$out.lines"
     fi
-    cat "$out.lines" >>"$results"
+    cat "$out.lines" >>"$results" || exit 1
     cat "$out.lines"
     if [ -n "${V:-}" ]; then cat "$out"; fi
     if [ -n "${V:-}" ] || grep -q '^FAIL ' "$out.lines"; then tail -n 60 "$out.err" >&2; fi
