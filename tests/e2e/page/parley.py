@@ -33,14 +33,19 @@ class Parley:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}/"
         self._process = None
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.kill()
+            raise
 
     def start(self, limit_s=60):
         """Returns once the server has printed its address."""
         self._process = subprocess.Popen(
             [*self._command, "--listen", f"127.0.0.1:{self.port}"], stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
-            env={"PARLEY_MODELS": MODELS, **os.environ})
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            env={**{k: v for k, v in os.environ.items() if not k.startswith("PARLEY_")},
+                 "PARLEY_MODELS": MODELS, "XDG_CONFIG_HOME": "/nowhere"})
         if not select.select([self._process.stdout], [], [], limit_s)[0]:
             raise ServerError(f"no address on stdout within {limit_s} s")
         line = self._process.stdout.readline().decode().strip()

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import resource
+import select
 import signal
 import socket
 import struct
@@ -32,15 +33,30 @@ class Server:
     def __init__(self, parley, *args, ports=None, ready=True, env=None, limit_files=None):
         self.ports = ports or [free_port()]
         listen = [a for p in self.ports for a in ("--listen", f"127.0.0.1:{p}")]
+        self.port = self.ports[0]
         self.log = tempfile.TemporaryFile()
+        own = {k: v for k, v in os.environ.items() if not k.startswith("PARLEY_")}
         self.process = subprocess.Popen([parley, "serve", *listen, *args], stdout=subprocess.PIPE, stderr=self.log,
-                                        env={**os.environ, **(env or {})})
+                                        env={**own, "XDG_CONFIG_HOME": "/nowhere", **(env or {})})
+        try:
+            self.begin(ready, limit_files)
+        except BaseException:
+            self.process.kill()
+            self.process.wait()
+            self.process.stdout.close()
+            self.log.close()
+            raise
+
+    def begin(self, ready, limit_files):
         if limit_files:
             resource.prlimit(self.process.pid, resource.RLIMIT_NOFILE, (limit_files, limit_files))
-        self.first_line = self.process.stdout.readline().decode()
-        self.port = self.ports[0]
+        said, _, _ = select.select([self.process.stdout], [], [], 60)
+        self.first_line = self.process.stdout.readline().decode() if said else ""
+        if not self.first_line:
+            self.log.seek(0)
+            raise AssertionError(f"no address: {self.log.read()[-300:]!r}")
         if ready:
-            until(lambda: self.get("/readyz")[0] == 200, 20, "the model is ready")
+            until(lambda: self.get("/readyz")[0] == 200, 60, "the model is ready")
 
     def get(self, path, port=None, method="GET", **headers):
         """(status, headers, body) of one request; Host as it should be unless given (None: left out)."""
