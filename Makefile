@@ -17,7 +17,7 @@ VERSION := $(shell cat VERSION)
 # libwebsockets' headers and libm's exp/erf are the only reasons for -D_GNU_SOURCE.
 WARN     = -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
            -Wno-unused-parameter -Wpointer-arith
-HARDEN   = -fPIE -fstack-protector-strong -D_FORTIFY_SOURCE=2
+HARDEN   = -fPIE -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 OPT      = -O2 -g -fno-math-errno -ffp-contract=off
 CFLAGS   = $(OPT) $(HARDEN)
 LDHARDEN = -pie -Wl,-z,relro,-z,now -Wl,--as-needed -Wl,--compress-debug-sections=zlib
@@ -50,6 +50,10 @@ Q := $(if $(V),,@)
 
 SRC      := $(shell find src -name '*.c' | sort)
 ISA_SRC  := $(filter-out src/kernel/isa_c%,$(filter src/kernel/isa_%,$(SRC)))
+ifeq ($(filter x86_64%,$(shell $(CC) -dumpmachine)),)
+SRC      := $(filter-out $(ISA_SRC),$(SRC))
+ISA_SRC  :=
+endif
 ISA_OBJ  := $(ISA_SRC:%.c=$(PLAIN)/%.o)
 OBJ      := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(ISA_SRC),$(SRC))) $(ISA_OBJ)
 WEB      := $(shell find web -type f 2>/dev/null | sort)

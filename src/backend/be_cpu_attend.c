@@ -6,6 +6,8 @@
 #include "backend/be_cpu.h"
 #include "base/mem.h"
 
+#define ROPE_AS_REFERENCE 65536 /* positions; no published context is longer */
+
 /* Cosines and sines of the step's rows, the same in every layer of a model: made once a step and
  * kept in its arena. Positions and angles are f32 products, as the reference computes them: at
  * position 3000 the rounding of the angle is larger than that of the cosine. */
@@ -41,8 +43,12 @@ static void angle_rows(void *arg, int i, int n)
     int                  from, to;
     be_cpu_slice(&from, &to, g->n_row * g->n_pair, i, n);
     for (; from < to; from++) {
-        float pos = (float)g->at[from / g->n_pair] * g->rope.time_scale;
-        float angle = g->freq[from % g->n_pair] * pos;
+        int64_t at = g->at[from / g->n_pair];
+        float   freq = g->freq[from % g->n_pair];
+        float   angle = freq * ((float)at * g->rope.time_scale);
+        /* As the reference rounds it; days into a talk that would turn neighbours apart. */
+        if (at > ROPE_AS_REFERENCE)
+            angle = (float)fmod((double)freq * (double)at * g->rope.time_scale, 2 * M_PI);
         g->cos[from] = cosf(angle);
         g->sin[from] = sinf(angle);
     }

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "base/os.h"
+#include "kernel/float_bits.h"
 
 #define LINE 64
 
@@ -89,16 +90,20 @@ void kv_age(struct kv *kv, int lane, int64_t n)
     kv->n_warm[lane] = n_block(kv);
 }
 
-/* A factor for the row and its numbers in int8. */
+/* A factor for the row and its numbers in int8. A row that is not all numbers has the factor NaN,
+ * as everything else that is made of it. */
 static void round_row(int8_t *q, float *factor, const float *x, int n)
 {
-    float max = 0;
+    uint32_t top = 0; /* the largest magnitude; above every number are infinity and the NaNs */
+    for (int i = 0; i < n; i++) {
+        uint32_t u = float_bits(x[i]) & 0x7fffffffu;
+        top = u > top ? u : top;
+    }
+    bool  is_number = top < 0x7f800000u;
+    float max = float_of_bits(top), inverse = is_number && max > 0 ? 127 / max : 0;
     for (int i = 0; i < n; i++)
-        max = fabsf(x[i]) > max ? fabsf(x[i]) : max; /* fmaxf() is a call */
-    float inverse = max > 0 ? 127 / max : 0;
-    for (int i = 0; i < n; i++)
-        q[i] = (int8_t)lrintf(x[i] * inverse);
-    *factor = max / 127;
+        q[i] = is_number ? (int8_t)lrintf(x[i] * inverse) : 0;
+    *factor = is_number ? max / 127 : NAN;
 }
 
 static void write_row(const struct kv *kv, uint8_t *block, int row, const float *x)

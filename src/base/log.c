@@ -77,6 +77,17 @@ static bool has_colour(void)
     return k == 2;
 }
 
+/* A reader that rests holds the keeper up, but not the end of the program: once a stop signal has
+ * come and a line found no room, the others are lost. */
+static void write_out(const char *text, size_t len)
+{
+    static atomic_bool is_given_up;
+
+    if (!atomic_load(&is_given_up) &&
+        os_stream_write(2, text, len, "standard error") == ERR_INTERRUPTED)
+        atomic_store(&is_given_up, true);
+}
+
 /* One write for one line, so that lines of several processes do not mix. */
 static void print(enum log_level level, int64_t at_ms, const char *text)
 {
@@ -92,7 +103,7 @@ static void print(enum log_level level, int64_t at_ms, const char *text)
                      is_coloured ? colour[level] : "", tm.tm_hour, tm.tm_min, tm.tm_sec,
                      (int)(at_ms % 1000), level_name[level], text, is_coloured ? "\033[0m" : "");
     if (n > 0)
-        fwrite(out, 1, (size_t)n < sizeof out ? (size_t)n : sizeof out - 1, stderr);
+        write_out(out, (size_t)n < sizeof out ? (size_t)n : sizeof out - 1);
 }
 
 static void format(char text[LINE_CAP], const char *fmt, va_list args)

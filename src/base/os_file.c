@@ -15,6 +15,10 @@
 
 #include "base/mem.h"
 
+#ifndef MADV_POPULATE_READ /* Linux 5.14; C libraries came to know it later */
+#define MADV_POPULATE_READ 22
+#endif
+
 /* The sentence and the code of a system call on path that failed with errno e. */
 static enum err fail_with(int e, const char *path)
 {

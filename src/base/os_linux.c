@@ -6,6 +6,7 @@
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -33,42 +34,64 @@ enum err os_exe_dir(char *out, size_t cap)
 }
 
 /* The processors that the process was given, before any of its threads was pinned. */
-static pthread_once_t given_once = PTHREAD_ONCE_INIT;
-static cpu_set_t      given;
+static struct {
+    pthread_once_t once;
+    cpu_set_t     *set; /* NULL: not known */
+    size_t         size;
+    int            n; /* not 0 */
+} given = { .once = PTHREAD_ONCE_INIT };
 
+static atomic_bool was_pinned; /* any thread, ever */
+
+/* The kernel refuses a set that is smaller than its own: machines with thousands of processors. */
 static void read_given(void)
 {
-    if (sched_getaffinity(0, sizeof given, &given) != 0)
-        CPU_ZERO(&given);
+    for (int n_cpu = CPU_SETSIZE; n_cpu <= 1 << 20; n_cpu *= 2) {
+        given.size = CPU_ALLOC_SIZE(n_cpu);
+        given.set = CPU_ALLOC(n_cpu);
+        if (given.set && sched_getaffinity(0, given.size, given.set) == 0) {
+            given.n = CPU_COUNT_S(given.size, given.set);
+            return;
+        }
+        int why = errno;
+        CPU_FREE(given.set);
+        given.set = NULL;
+        if (why != EINVAL)
+            break;
+    }
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    given.n = n > 0 && n < INT_MAX ? (int)n : 1;
 }
 
 int os_cpu_count(void)
 {
     int n_quota = os_cgroup_cpus("");
-    pthread_once(&given_once, read_given);
-    int n = CPU_COUNT(&given) < n_quota ? CPU_COUNT(&given) : n_quota;
-    return n > 0 ? n : 1;
+    pthread_once(&given.once, read_given);
+    return given.n < n_quota ? given.n : n_quota;
 }
 
 void os_pin(int i)
 {
-    cpu_set_t one;
-    pthread_once(&given_once, read_given);
-    if (CPU_COUNT(&given) == 0)
+    pthread_once(&given.once, read_given);
+    cpu_set_t *one = given.set ? CPU_ALLOC(8 * given.size) : NULL;
+    if (!one)
         return;
-    i %= CPU_COUNT(&given);
-    CPU_ZERO(&one);
-    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
-        if (CPU_ISSET(cpu, &given) && i-- == 0)
-            CPU_SET(cpu, &one);
-    if (sched_setaffinity(0, sizeof one, &one) != 0) /* a wish: it runs anywhere else as well */
-        return;
+    i %= given.n;
+    CPU_ZERO_S(given.size, one);
+    for (size_t cpu = 0; cpu < 8 * given.size; cpu++)
+        if (CPU_ISSET_S(cpu, given.size, given.set) && i-- == 0)
+            CPU_SET_S(cpu, given.size, one);
+    /* A wish: it runs anywhere else as well. */
+    if (sched_setaffinity(0, given.size, one) == 0)
+        atomic_store(&was_pinned, true);
+    CPU_FREE(one);
 }
 
+/* Where nothing is ever pinned the kernel is not asked: a filter of system calls may end the
+ * process for it. */
 void os_unpin(void)
 {
-    pthread_once(&given_once, read_given);
-    if (CPU_COUNT(&given) > 0 && sched_setaffinity(0, sizeof given, &given) != 0)
+    if (atomic_load(&was_pinned) && sched_setaffinity(0, given.size, given.set) != 0)
         return;
 }
 

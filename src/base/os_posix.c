@@ -14,7 +14,8 @@
 
 #include "base/mem.h"
 
-#define NS_PER_S 1000000000
+#define NS_PER_S   1000000000
+#define STACK_SIZE ((size_t)8 << 20) /* of a thread; musl gives 128 KiB, tiles of AMX take more */
 
 typedef int64_t (*clock_fn)(void);
 
@@ -87,9 +88,14 @@ enum err os_thread_start(struct os_thread **out, const char *name, void (*fn)(vo
     sigemptyset(&stop);
     sigaddset(&stop, SIGINT);
     sigaddset(&stop, SIGTERM);
+    sigaddset(&stop, SIGHUP);
+    pthread_attr_t attr;
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, STACK_SIZE);
     pthread_sigmask(SIG_BLOCK, &stop, &before);
-    int code = pthread_create(&t->id, NULL, thread_main, t);
+    int code = pthread_create(&t->id, &attr, thread_main, t);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attr);
     if (code) {
         mem_free(t);
         return err_set(ERR_FAIL, "cannot start thread %s: %s", name, strerror(code));
@@ -179,6 +185,10 @@ void os_on_stop_signals(volatile atomic_int *flag, void (*wake)(void *), void *a
     sigemptyset(&stop.sa_mask);
     sigaction(SIGINT, &stop, NULL);
     sigaction(SIGTERM, &stop, NULL);
+    /* A terminal that is closed; who began with nohup stays. */
+    struct sigaction before;
+    if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+        sigaction(SIGHUP, &stop, NULL);
 }
 
 bool os_stop_came(void)

@@ -93,7 +93,7 @@ static void read_slice(void *arg, int i, int n)
     case 16: sum = read_streams(p, step, 8, ahead, 0); break;
     default: sum = read_streams(p, step, 8, ahead, 1); break;
     }
-    __asm__ volatile("" : : "x"(sum));
+    __asm__ volatile("" : : "m"(sum));
 }
 
 static void run(const struct reach *b, void (*fn)(void *arg, int i, int n), void *arg)

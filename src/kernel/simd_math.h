@@ -10,8 +10,8 @@
 
 #if defined(SIMD_LANES)
 #define SIMD_INLINE  static inline __attribute__((always_inline))
-#define SIMD_EXP_MAX 88.72283f  /* above: infinity */
-#define SIMD_EXP_MIN -87.33654f /* below: a denormal, which is zero here */
+#define SIMD_EXP_MAX 88.72283f /* above: infinity */
+#define SIMD_EXP_MIN -86.9899f /* below: half of it would be a denormal; it is zero here */
 
 /* e^x = s * (1 + q): s a power of two, halved so that the largest x fits, q = e^r - 1 for the rest
  * |r| <= ln 2 / 2. */

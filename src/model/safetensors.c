@@ -16,6 +16,8 @@
  * as a document, and the largest published one has 0.2 MB per 1,000 tensors. */
 enum { MAX_TENSOR = 1 << 17, MAX_SHARD = 1024, MAX_INDEX = 2 << 20 };
 
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "weights are used as they lie");
+
 struct shard {
     struct os_map map;
     char         *path;

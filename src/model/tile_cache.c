@@ -13,6 +13,7 @@
 #define PART_SUFFIX ".part"
 
 enum { CHECK_BATCH = 128, FLUSH_CHUNKS = 64 }; /* chunks between looks at is_cancelled */
+enum { DEAD_MS = 600000 };                     /* without a byte for so long a writer is dead */
 enum { N_SAMPLE = 64, SAMPLE_SIZE = 64 };      /* of a file of weights */
 
 /* A file that the weights come from, as it was when it was mapped. */
@@ -416,7 +417,7 @@ static void tidy_file(void *arg, const char *path)
     if (strcmp(path, t->keep) == 0 || !os_file_info(&info, path))
         return;
     bool is_part = strstr(path, SUFFIX ".") && bytes_str_ends_with(path, PART_SUFFIX);
-    if (is_part && os_wall_ms() - info.mtime_ns / 1000000 > 24 * 3600 * 1000LL) {
+    if (is_part && os_wall_ms() - info.mtime_ns / 1000000 > DEAD_MS) {
         os_remove_file(path); /* of a writer that was killed */
     } else if (bytes_str_ends_with(path, SUFFIX) && !has_source(path)) {
         log_info("tiles of weights that are gone are removed path=%s", path);
@@ -449,6 +450,7 @@ static void writer_main(void *arg)
 
     os_lower_priority();
     os_unpin(); /* who loads may be pinned to the processor where it computes */
+    tidy(c);    /* what writers left that were killed may fill the disk */
     enum err err = write_file(c);
     if (err == ERR_INTERRUPTED)
         return;

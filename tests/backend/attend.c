@@ -265,6 +265,23 @@ TEST(rope_of_no_kind_changes_nothing)
 }
 
 /* Warming changes nothing that is there, and stops at the ring's end. */
+/* What is no number must not become one by rounding. */
+TEST(a_row_of_int8_keys_that_is_no_number_says_so)
+{
+    const float bad[] = { NAN, INFINITY, -INFINITY };
+    struct kv   kv;
+
+    CHECK(kv_open(&kv, 1, 1, 3, 4, DT_I8) == OK);
+    for (int i = 0; i < 3; i++) {
+        float k[3] = { 1, bad[i], -2 }, v[3] = { 1, 2, 3 };
+        kv_write(&kv, 0, 0, i, k, v);
+        struct kern_rows keys = kv_rows(&kv, kv.k, 0, 0, i), values = kv_rows(&kv, kv.v, 0, 0, i);
+        CHECK(isnan(keys.scale[0]) && values.scale[0] == 3.0f / 127);
+        CHECK(((const int8_t *)values.p)[2] == 127 && ((const int8_t *)keys.p)[0] == 0);
+    }
+    kv_close(&kv);
+}
+
 TEST(warming_a_ring_keeps_what_it_holds)
 {
     struct kv        kv;
