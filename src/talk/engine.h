@@ -29,7 +29,7 @@ struct engine_info {
     /* valid when the model is loaded */
     int                   rate_hz, frame_size, n_q, max_delay;
     double                frame_rate_hz;
-    char                  model[128]; /* the folder's last name */
+    char                  model[128]; /* the folder's name, or owner/name */
     struct lm_gen_options defaults;
 };
 
