@@ -504,70 +504,60 @@ static void take_matrix(struct weights *w, struct weight *out, struct weights_pa
 }
 
 /* Out is a weight without data until everything has gone well. */
-static bool begin_matrix(struct weights *w, struct weight *out, int n_out, int n_in, char *name,
-                         const char *fmt, va_list args)
+static void take_named(struct weights *w, struct weight *out, struct weights_part part,
+                       bool is_linear, bool can_quant, const char *fmt, va_list args)
 {
-    *out = (struct weight){ .dtype = DT_F32, .n_out = n_out, .n_in = n_in };
-    must(n_out > 0 && n_in > 0);
-    return !w->err && format_name(w, name, fmt, args);
+    char name[WEIGHTS_NAME_CAP];
+
+    *out = (struct weight){ .dtype = DT_F32, .n_out = part.n_out, .n_in = part.n_in };
+    must(part.n_out > 0 && part.n_in > 0);
+    must(part.row0 >= 0 && part.row0 <= part.n_total - part.n_out);
+    if (!w->err && format_name(w, name, fmt, args))
+        take_matrix(w, out, part, name, is_linear, can_quant);
 }
 
 void weights_matrix(struct weights *w, struct weight *out, int n_out, int n_in, const char *fmt,
                     ...)
 {
-    struct weights_part part = { .n_out = n_out, .n_total = n_out, .n_in = n_in };
-    char                name[WEIGHTS_NAME_CAP];
-    va_list             args;
+    va_list args;
 
     va_start(args, fmt);
-    bool is_go = begin_matrix(w, out, n_out, n_in, name, fmt, args);
+    take_named(w, out, (struct weights_part){ NULL, 0, n_out, n_out, n_in, false }, true, true, fmt,
+               args);
     va_end(args);
-    if (is_go)
-        take_matrix(w, out, part, name, true, true);
 }
 
 void weights_matrix_rows(struct weights *w, struct weight *out, int row0, int n_out, int n_total,
                          int n_in, const char *fmt, ...)
 {
-    struct weights_part part = { NULL, row0, n_out, n_total, n_in, false };
-    char                name[WEIGHTS_NAME_CAP];
-    va_list             args;
+    va_list args;
 
-    must(row0 >= 0 && row0 <= n_total - n_out);
     va_start(args, fmt);
-    bool is_go = begin_matrix(w, out, n_out, n_in, name, fmt, args);
+    take_named(w, out, (struct weights_part){ NULL, row0, n_out, n_total, n_in, false }, true, true,
+               fmt, args);
     va_end(args);
-    if (is_go)
-        take_matrix(w, out, part, name, true, true);
 }
 
 void weights_matrix_cut(struct weights *w, struct weight *out, int row0, int n_out, int n_total,
                         int n_in, const char *fmt, ...)
 {
-    struct weights_part part = { NULL, row0, n_out, n_total, n_in, true };
-    char                name[WEIGHTS_NAME_CAP];
-    va_list             args;
+    va_list args;
 
-    must(row0 >= 0 && row0 <= n_total - n_out);
     va_start(args, fmt);
-    bool is_go = begin_matrix(w, out, n_out, n_in, name, fmt, args);
+    take_named(w, out, (struct weights_part){ NULL, row0, n_out, n_total, n_in, true }, true, true,
+               fmt, args);
     va_end(args);
-    if (is_go)
-        take_matrix(w, out, part, name, true, true);
 }
 
 void weights_table(struct weights *w, struct weight *out, int n_row, int n_col, bool is_leaf,
                    const char *fmt, ...)
 {
-    struct weights_part part = { .n_out = n_row, .n_total = n_row, .n_in = n_col };
-    char                name[WEIGHTS_NAME_CAP];
-    va_list             args;
+    va_list args;
 
     va_start(args, fmt);
-    bool is_go = begin_matrix(w, out, n_row, n_col, name, fmt, args);
+    take_named(w, out, (struct weights_part){ NULL, 0, n_row, n_row, n_col, false }, false, is_leaf,
+               fmt, args);
     va_end(args);
-    if (is_go)
-        take_matrix(w, out, part, name, false, is_leaf);
 }
 
 /* Vectors. */
