@@ -78,6 +78,7 @@ void be_close(struct be **be)
     if ((*be)->row)
         (*be)->row->close(*be);
     be_arena_fini(&(*be)->arena);
+    be_arena_fini(&(*be)->lasting);
     mem_free((*be)->dummy.p);
     mem_free(*be);
     *be = NULL;
@@ -128,6 +129,7 @@ void be_begin(struct be *be, const struct step *s)
     be->is_in_step = true;
     be->angles = NULL;
     be_arena_reset(&be->arena);
+    be_arena_reset(&be->lasting);
     if (be->row->begin)
         be->row->begin(be);
 }
@@ -139,6 +141,7 @@ enum err be_end(struct be *be)
     if (be->row->end)
         be->row->end(be);
     be_arena_settle(&be->arena);
+    be_arena_settle(&be->lasting);
     return be->err;
 }
 
@@ -158,13 +161,26 @@ const struct step *be_step(const struct be *be)
     return &be->step;
 }
 
+static void fail_memory(struct be *be)
+{
+    if (!be->err)
+        be_fail(be, err_set(ERR_NOMEM, "out of memory inside a step"));
+}
+
+void *be_lasting(struct be *be, size_t size)
+{
+    void *p = be->err ? NULL : be_arena_take(&be->lasting, size);
+    if (!p)
+        fail_memory(be);
+    return p;
+}
+
 void *be_scratch_bytes(struct be *be, size_t size)
 {
     void *p = be->err ? NULL : be_arena_take(&be->arena, size);
     if (p)
         return p;
-    if (!be->err)
-        be_fail(be, err_set(ERR_NOMEM, "out of memory inside a step"));
+    fail_memory(be);
     return size <= DUMMY_SIZE ? be->dummy.p : NULL;
 }
 
@@ -178,8 +194,7 @@ struct tensor *be_scratch(struct be *be, int n_row, int n_col)
         *t = (struct tensor){ n_row, n_col, p };
         return t;
     }
-    if (!be->err)
-        be_fail(be, err_set(ERR_NOMEM, "out of memory inside a step"));
+    fail_memory(be);
     size_t room = DUMMY_SIZE / sizeof(float) / (size_t)n_col;
     be->dummy.n_row = (size_t)n_row < room ? n_row : (int)room;
     be->dummy.n_col = n_col;
@@ -189,6 +204,16 @@ struct tensor *be_scratch(struct be *be, int n_row, int n_col)
 struct tensor *be_like(struct be *be, const struct tensor *x)
 {
     return be_scratch(be, x->n_row > 0 ? x->n_row : 1, x->n_col);
+}
+
+struct be_arena_mark be_mark(const struct be *be)
+{
+    return be_arena_mark(&be->arena);
+}
+
+void be_back(struct be *be, struct be_arena_mark mark)
+{
+    be_arena_back(&be->arena, mark);
 }
 
 struct parallel {

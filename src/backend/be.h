@@ -19,6 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "backend/be_arena.h"
 #include "backend/kv.h"
 #include "base/err.h"
 #include "kernel/kern.h"
@@ -85,6 +86,9 @@ const struct step *be_step(const struct be *be);
 struct tensor *be_scratch(struct be *be, int n_row, int n_col);
 struct tensor *be_like(struct be *be, const struct tensor *x);
 void          *be_scratch_bytes(struct be *be, size_t size);
+/* What has been taken since the mark is given back, for what comes after it in the step. */
+struct be_arena_mark be_mark(const struct be *be);
+void                 be_back(struct be *be, struct be_arena_mark mark);
 
 /* Several steps that follow each other at once, with little between them, are one region: the
  * threads stay awake from hold to release. No step may be under way; calls nest. */

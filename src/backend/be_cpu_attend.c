@@ -9,7 +9,7 @@
 #define ROPE_AS_REFERENCE 65536 /* positions; no published context is longer */
 
 /* Cosines and sines of the step's rows, the same in every layer of a model: made once a step and
- * kept in its arena. Positions and angles are f32 products, as the reference computes them: at
+ * kept until it ends. Positions and angles are f32 products, as the reference computes them: at
  * position 3000 the rounding of the angle is larger than that of the cosine. */
 struct angles {
     struct angles *next; /* of this step, for other ropes or rows */
@@ -64,12 +64,12 @@ static const struct angles *angles_of(struct be *be, const struct kv *kv, const 
     for (const struct angles *g = be->angles; g; g = g->next)
         if (is_for(g, be, kv, r, n_row))
             return g;
-    struct angles *g = be_scratch_bytes(be, sizeof *g);
-    int64_t       *at = be_scratch_bytes(be, (size_t)n_row * sizeof *at);
-    struct tensor *t = be_scratch(be, 2 * n_row + 1, n_pair);
+    struct angles *g = be_lasting(be, sizeof *g);
+    int64_t       *at = be_lasting(be, (size_t)n_row * sizeof *at);
+    float *freq = be_lasting(be, mem_size((size_t)(2 * n_row + 1) * (size_t)n_pair, sizeof *freq));
     if (be->err)
         return NULL;
-    *g = (struct angles){ be->angles, *r, n_row, n_pair, at, t->p, NULL, NULL };
+    *g = (struct angles){ be->angles, *r, n_row, n_pair, at, freq, NULL, NULL };
     g->cos = g->freq + n_pair;
     g->sin = g->cos + (size_t)n_row * (size_t)n_pair;
     float step = (float)(-log((double)r->max_period) * 2 / kv->d_head);

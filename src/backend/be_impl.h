@@ -18,9 +18,10 @@ struct be {
     struct step     step;
     enum err        err; /* the first thing that went wrong */
     bool            is_in_step;
-    struct be_arena arena;  /* scratch */
-    struct tensor   dummy;  /* what be_scratch() gives after a failure */
-    void           *angles; /* be_cpu's, of this step; in the arena */
+    struct be_arena arena;   /* scratch */
+    struct be_arena lasting; /* what is there until the step ends, whatever goes back to a mark */
+    struct tensor   dummy;   /* what be_scratch() gives after a failure */
+    void           *angles;  /* be_cpu's, of this step; lasting */
 };
 
 /* Rows of the step's tensors: n_row = n_lane * be_rows_each(). */
@@ -29,6 +30,9 @@ static inline int be_rows_each(const struct be *be, int n_row)
     must(be->step.n_lane > 0 && n_row % be->step.n_lane == 0);
     return n_row / be->step.n_lane;
 }
+
+/* Memory until the step ends; NULL and a failed step when there is none. */
+void *be_lasting(struct be *be, size_t size);
 
 extern const struct be_row *const backends[]; /* backends.c, NULL-ended, the preferred first */
 

@@ -61,10 +61,13 @@ static void feed_forward(struct be *be, struct tensor *x, const struct moshi_lay
 void moshi_block(struct be *be, struct tensor *x, const struct moshi_layer *l,
                  const struct moshi_stack *s, struct kv *kv, const struct moshi_cross_view *cross)
 {
+    struct be_arena_mark mark = be_mark(be); /* the next block goes on in the same, warm, memory */
+
     self_attention(be, x, l, s, kv);
     if (cross)
         cross_attention(be, x, l, s, cross);
     feed_forward(be, x, l, s);
+    be_back(be, mark);
 }
 
 /* A muxed token is (second + 1) * card + first; -1 is no token at all. */

@@ -228,8 +228,11 @@ struct tensor *transformer_run(struct be *be, struct transformer *t, struct tens
     }
     if (s->has_sin)
         add_sin(be, t, x);
-    for (int i = 0; i < s->n_layer; i++)
+    for (int i = 0; i < s->n_layer; i++) {
+        struct be_arena_mark mark = be_mark(be);
         run_layer(be, s, &t->layer[i], x);
+        be_back(be, mark);
+    }
     if (t->proj_out.n_out)
         linear(be, outside, x, &t->proj_out);
     return outside;
