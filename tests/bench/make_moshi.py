@@ -79,7 +79,8 @@ class Noise:
     """One block of Gauss noise for each power of two, repeated over a tensor."""
 
     def __init__(self):
-        self.unit = [random.Random(1).gauss(0, 1) for _ in range(1 << 18)]
+        rng = random.Random(1)
+        self.unit = [rng.gauss(0, 1) for _ in range(262139)]         # a prime: rows do not repeat
         self.blocks = {}
 
     def write(self, file, n, power):
