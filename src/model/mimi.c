@@ -73,8 +73,8 @@ static void load_parts(struct mimi *m, enum mimi_parts parts)
                                  .be = m->be,
                                  .is_hf = weights_has(w, "encoder.layers.0.conv.weight") ||
                                           weights_has(w, "decoder.layers.0.conv.weight") };
-    int n_table = m->parts & MIMI_DECODER ? m->info.n_codebook_max : m->info.n_codebook;
-    int n_search = m->parts & MIMI_ENCODER ? m->info.n_codebook : 0;
+    int n_table = parts & MIMI_DECODER ? m->info.n_codebook_max : m->info.n_codebook;
+    int n_search = parts & MIMI_ENCODER ? m->info.n_codebook : 0;
 
     rvq_load(&m->rvq, &from, &m->config.rvq, n_table, n_search);
     if (parts & MIMI_ENCODER)
@@ -166,6 +166,7 @@ static enum err rehearse(struct mimi **out, const struct model_files *f,
     if (!err)
         err = arena_open(&m->arena, 4 << 20);
     wo.arena = m->arena;
+    wo.n_search = be_is_exact(o->be) ? 0 : m->info.n_codebook;
     if (!err)
         err = weights_open(&m->weights, f->codec_path, &wo);
     if (err)

@@ -144,6 +144,16 @@ void moshi_warm(struct moshi *m, int lane)
         kv_warm(&m->kv[i], lane, KV_BLOCK);
 }
 
+void moshi_set_brief(struct moshi *m, bool is_brief)
+{
+    m->is_brief = is_brief;
+}
+
+int moshi_n_layer(const struct moshi *m, const struct moshi_stack *s)
+{
+    return m->is_brief && s->n_layer > 0 ? 1 : s->n_layer;
+}
+
 /* A step. */
 
 static enum err check_tokens(const struct moshi *m, const struct step *s,
@@ -208,8 +218,9 @@ static void run_layers(struct moshi *m, const struct step *s, struct tensor *x)
 {
     const struct moshi_cross_view cross = { m->cross_k, m->cross_v, m->cross_n };
     size_t                        dim = (size_t)m->c.main.dim;
+    int                           n_layer = moshi_n_layer(m, &m->c.main);
 
-    for (int i = 0; i < m->c.main.n_layer; i++) {
+    for (int i = 0; i < n_layer; i++) {
         for (int a = 0; m->c.has_cross && a < s->n_lane; a++) {
             const struct moshi_cross *c = &m->lane[s->lane[a]].cross;
             m->cross_n[a] = c->n_src;

@@ -45,6 +45,9 @@ struct be               *moshi_be(const struct moshi *m); /* the one of the opti
 void                     moshi_reset(struct moshi *m, int lane);
 /* Between steps: the memory of the lane's next steps is there, so that no step waits for pages. */
 void moshi_warm(struct moshi *m, int lane);
+/* A brief step runs the first layer of each stack alone: what comes of it is nothing, but all that
+ * a first step would have to wait for, the weights' own pages aside, is there after it. */
+void moshi_set_brief(struct moshi *m, bool is_brief);
 
 /* Conditions hold for the lane until its reset: index -1 is "absent"; the model type's defaults
  * hold for conditions that are not set. ERR_USAGE: no such condition, or out of range. */

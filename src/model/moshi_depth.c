@@ -47,7 +47,7 @@ enum err moshi_depth_step(struct moshi *m, const struct step *s, int k, const in
     be_begin(m->be, s);
     struct tensor            *x = embed(m, s, k, token);
     const struct moshi_layer *layer = m->depth_layer + (size_t)m->c.set[k] * (size_t)stack->n_layer;
-    for (int i = 0; i < stack->n_layer; i++)
+    for (int i = 0; i < moshi_n_layer(m, stack); i++)
         moshi_block(m->be, x, &layer[i], stack, &m->depth_kv[i], NULL);
     struct tensor *out = be_scratch(m->be, s->n_lane, m->c.info.card);
     op_norm_linear(m->be, out, x, &m->depth_norm[k], &m->linear[k]);

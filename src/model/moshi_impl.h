@@ -80,6 +80,7 @@ struct moshi {
     struct moshi_lane             *lane; /* [n_lane] */
 
     /* states and room for one step */
+    bool          is_brief;           /* see moshi_set_brief() */
     struct kv    *kv;                 /* [n_layer] */
     struct kv    *depth_kv;           /* [depth n_layer] */
     int64_t      *n_step;             /* [n_lane] since the reset */
@@ -100,6 +101,8 @@ struct moshi_cross_view {
     const int *n_src;
 };
 /* x = x + attention, + cross-attention (NULL: none), + feed-forward. */
+/* How many layers of a stack this step runs. */
+int  moshi_n_layer(const struct moshi *m, const struct moshi_stack *s);
 void moshi_block(struct be *be, struct tensor *x, const struct moshi_layer *l,
                  const struct moshi_stack *s, struct kv *kv, const struct moshi_cross_view *cross);
 /* x += the vectors of ids [n_row]; room: two more rows of ids. */

@@ -58,6 +58,7 @@ struct weights_options {
     bool               is_float_only;    /* quantised matrices are refused */
     const struct weights_load *load;     /* or NULL; outlives the weights */
     bool                       is_noise; /* every tensor is there and is noise, no file is read */
+    int n_search; /* of a codec: the codebooks whose search is prepared and kept; else 0 */
 };
 
 struct weights;

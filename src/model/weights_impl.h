@@ -27,6 +27,7 @@ struct weights {
     char                  *path;
     struct weights_load    load;
     struct tile_cache     *tiles;           /* NULL: nothing is kept */
+    bool                   is_known;        /* an earlier start has seen all numbers of the files */
     int64_t                n_done, n_total; /* bytes, for the progress */
     size_t                 room_size;       /* of the weight that is being made */
     struct weights_stored *stored;          /* [n_stored] */

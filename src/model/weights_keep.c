@@ -75,10 +75,13 @@ void weights_keep_look(struct weights *w)
     if (!w->tiles)
         return;
     snprintf(how, sizeof how, "%s%s", quant[w->o.quant], w->o.is_exact ? "-exact" : "");
+    if (w->o.n_search)
+        snprintf(how + strlen(how), sizeof how - strlen(how), "-search%d", w->o.n_search);
     if (w->lora.st) /* sums of an adapter are rounded as the instruction set does it */
         snprintf(how + strlen(how), sizeof how - strlen(how), "-lora%.17g-%s", w->o.lora_scaling,
                  kern.name);
-    if (tile_cache_look(w->tiles, w->path, sources, 2, how))
+    w->is_known = tile_cache_look(w->tiles, w->path, sources, 2, how);
+    if (w->is_known)
         return;
     w->n_done = 0;
     weights_is_cancelled(w);
@@ -186,7 +189,7 @@ static void fill_piece(void *arg, int i)
     if (ask_cancelled((void *)(uintptr_t)f->w))
         return;
     os_map_fill(f->s->part.p + from, left);
-    if (!is_finite(f->s, from, left))
+    if (!f->w->is_known && !is_finite(f->s, from, left))
         f->is_broken = true;
 }
 

@@ -123,8 +123,9 @@ static enum err warm_decoder(struct duplex *d, const struct step *s, const struc
     return err;
 }
 
-/* Every part of a step once, on all lanes: scratch memory, page tables and caches are warm
- * afterwards. Of a large model one step is most of the time from a start to its first frame. */
+/* Every part of a step once, on all lanes, but of the language model a layer of each kind: scratch
+ * memory is there afterwards, and loading has brought the weights in. A whole step of a large one
+ * would be a quarter of the time from a start to its first frame. */
 static enum err warm_up(struct duplex *d, const struct weights_load *load)
 {
     struct lm_gen_options o = lm_gen_defaults(d->lm);
@@ -145,12 +146,16 @@ static enum err warm_up(struct duplex *d, const struct weights_load *load)
     struct step s = { d->n_lane, lane };
     if (!err && load && load->is_cancelled && load->is_cancelled(load->arg))
         err = err_set(ERR_INTERRUPTED, "loading was interrupted");
+    moshi_set_brief(d->lm, true);
     if (!err)
         err = duplex_step(d, &s, f);
+    moshi_set_brief(d->lm, false);
     if (!err)
         err = warm_decoder(d, &s, f);
-    for (int a = 0; !err && a < d->n_lane; a++)
+    for (int a = 0; !err && a < d->n_lane; a++) {
         duplex_reset(d, a, &o);
+        duplex_warm(d, a);
+    }
     trace_span(TRACE_ENGINE, "warm-up", 0, d->n_step, t0_ns, os_now_ns());
     d->n_step = 0;
     d->is_warm = true;

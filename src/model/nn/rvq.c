@@ -22,12 +22,12 @@ static const char *book_name(const struct weights *w, const char *book, const ch
 }
 
 /* sum / max(usage, 1e-5), row by row: what the file holds are running sums. */
-static void divide(float *sum, const float *usage, const struct rvq_shape *s)
+static void divide(float *row, const float *sum, const float *usage, const struct rvq_shape *s)
 {
     for (int i = 0; i < s->n_bin; i++) {
         float n = usage[i] < 1e-5f ? 1e-5f : usage[i];
         for (int j = 0; j < s->dim; j++)
-            sum[(size_t)i * (size_t)s->dim + (size_t)j] /= n;
+            *row++ = *sum++ / n;
     }
 }
 
@@ -38,37 +38,56 @@ static void load_table(struct weight *table, struct weights *w, const struct rvq
     const char *usage_name = book_name(w, book, "cluster_usage", "cluster_size", NULL);
     const char *sum_name = book_name(w, book, "embedding_sum", "embed_sum", "embed_avg");
     const char *flag = book_name(w, book, "_initialized", "initialized", "inited");
+    size_t      size = mem_size((size_t)s->n_bin, (size_t)s->dim * sizeof(float));
 
     *table = (struct weight){ .dtype = DT_F32, .n_out = s->n_bin, .n_in = s->dim };
     weights_skip(w, "%s.%s", book, flag);
-    if (!is_used && !weights_is_rehearsal(w)) {
+    void *to = is_used ? weights_room(w, table, size, book) : NULL; /* none in the rehearsal */
+    if (!to && !weights_is_rehearsal(w)) {
         weights_skip(w, "%s.%s", book, usage_name);
         weights_skip(w, "%s.%s", book, sum_name);
         return;
     }
+    weights_scratch(w, true);
     const float *usage = weights_vector(w, s->n_bin, "%s.%s", book, usage_name);
-    float       *sum = weights_floats(w, s->n_bin, s->dim, 0, "%s.%s", book, sum_name);
-    if (usage && sum)
-        divide(sum, usage, s);
-    table->data = sum;
+    const float *sum = weights_floats(w, s->n_bin, s->dim, 0, "%s.%s", book, sum_name);
+    if (usage && sum) {
+        divide(to, sum, usage, s);
+        weights_made(w, table, to, book);
+    }
+    weights_scratch(w, false);
+}
+
+/* -|e|^2 / 2 of each row e. */
+static void half_squares(float *out, const struct weight *table, enum dtype rounded)
+{
+    const float *e = table->data;
+
+    for (int i = 0; i < table->n_out; i++, e += table->n_in) {
+        double sum = 0;
+        for (int k = 0; k < table->n_in; k++) {
+            float v = rounded == DT_BF16 ? bf16_float(bf16_of_float(e[k])) : e[k];
+            sum += (double)v * v;
+        }
+        out[i] = (float)(-sum / 2);
+    }
 }
 
 /* The rows as the search will see them: distances to what is rounded are compared fairly. */
 static void load_score(struct conv *score, const struct source *from, const struct weight *table,
-                       const char *name)
+                       const char *book)
 {
-    conv_layer_of_matrix(score, from, table, name);
-    float *bias = source_take(from, (size_t)table->n_out, sizeof *bias);
-    for (int i = 0; bias && i < table->n_out; i++) {
-        const float *e = (const float *)table->data + (size_t)i * (size_t)table->n_in;
-        double       sum = 0;
-        for (int k = 0; k < table->n_in; k++) {
-            float v = score->w.dtype == DT_BF16 ? bf16_float(bf16_of_float(e[k])) : e[k];
-            sum += (double)v * v;
-        }
-        bias[i] = (float)(-sum / 2);
+    struct weight bias = { .dtype = DT_F32, .n_out = table->n_out, .n_in = 1 };
+    char          key[160];
+
+    conv_layer_of_matrix(score, from, table, book);
+    snprintf(key, sizeof key, "%s/half-squares", book);
+    void *to = weights_room(from->w, &bias, (size_t)bias.n_out * sizeof(float), key);
+    if (to) {
+        half_squares(to, table, score->w.dtype);
+        weights_made(from->w, &bias, to, key);
     }
-    score->bias = bias;
+    score->bias = bias.data;
 }
 
 /* How many levels of a half are used and searched. */
@@ -91,7 +110,7 @@ static void load_half(struct rvq_half *h, const struct source *from, const struc
     for (int i = 0; h->table && h->score && i < h->n_level; i++) {
         snprintf(book, sizeof book, layers, name, i);
         load_table(&h->table[i], from->w, s, book, i < n.n_used);
-        if (h->table[i].data && i < n.n_search && !be_is_exact(from->be))
+        if (i < n.n_search && !be_is_exact(from->be))
             load_score(&h->score[i], from, &h->table[i], book);
     }
 }
