@@ -226,9 +226,7 @@ static void check_chunk(void *arg, int i)
 {
     struct check           *k = arg;
     const struct tile_file *plan = &k->c->plan;
-    struct bytes            chunk = tile_file_chunk(plan, k->c->map.view, k->first + (size_t)i);
 
-    os_map_fill(chunk.p, chunk.len); /* in one call: a fault brings in 64 KiB */
     if (!tile_file_check_chunk(plan, k->c->map.view, k->first + (size_t)i))
         atomic_store(&k->is_bad, true);
 }

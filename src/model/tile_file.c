@@ -255,7 +255,7 @@ const char *tile_file_check(const struct tile_file *f, struct bytes file)
     return "its weights are not these"; /* sizes, times, names, shapes: the tag or the list */
 }
 
-struct bytes tile_file_chunk(const struct tile_file *f, struct bytes file, size_t i)
+static struct bytes chunk_of(const struct tile_file *f, struct bytes file, size_t i)
 {
     size_t from = f->data_at + i * TILE_FILE_CHUNK, left = f->size - from;
 
@@ -264,7 +264,7 @@ struct bytes tile_file_chunk(const struct tile_file *f, struct bytes file, size_
 
 bool tile_file_check_chunk(const struct tile_file *f, struct bytes file, size_t i)
 {
-    struct bytes chunk = tile_file_chunk(f, file, i);
+    struct bytes chunk = chunk_of(f, file, i);
 
     return tile_file_sum(chunk.p, chunk.len) == bytes_le(file.p + f->head.len + 8 * i, 8);
 }
