@@ -2,9 +2,10 @@
 """What can it do? Conversations with the built `parley` program itself, counted.
 
 Every conversation is one process of `parley talk`, streaming, with the temperatures that the model
-is shipped with. Answers are kept one by one in answers-SET-WEIGHTS.jsonl beside the report, so that
-an interrupted evaluation goes on where it was; report-SET.json and a Markdown table come of them.
-The set "steer" may be looked at as often as one likes; "final" is opened once, at the end.
+is shipped with. Answers are kept one by one in answers-SET-WEIGHTS-QUESTIONS.jsonl beside the
+report, so that an interrupted evaluation goes on where it was; report-SET.json and a Markdown table
+come of them. The set "steer" may be looked at as often as one likes; "final" is opened once, at the
+end.
 """
 
 import argparse
@@ -80,7 +81,7 @@ def converse(binary, model, todo, path, temperature, jobs):
     if path.exists():
         answers = {a["name"]: a for a in map(json.loads, path.read_text().splitlines())}
     left = [scene for scene in todo if scene.name not in answers]
-    begin = binary, model, temperature, path.parent / "spoken"
+    begin = binary, model, temperature, path.with_suffix("")
     # spawned, not forked: each process needs an espeak-ng library of its own
     with (multiprocessing.get_context("spawn").Pool(jobs, _begin, begin) as pool,
           path.open("a") as log):
@@ -193,10 +194,10 @@ def digits_markdown(facts):
     return "\n".join(lines)
 
 
-def weights(model):
-    """A short name of a model's weights."""
+def name_of(paths):
+    """A short name of what some files hold."""
     digest = hashlib.sha256()
-    for path in sorted(Path(model).glob("*.safetensors")):
+    for path in sorted(paths):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:8]
 
@@ -205,17 +206,20 @@ def evaluate(binary, model, out, share, which="steer", temperature=None, jobs=1,
              recogniser=None):
     """Has `share` of the conversations of a set; temperature None: as shipped. -> the report"""
     out = Path(out)
-    (out / "spoken").mkdir(parents=True, exist_ok=True)
     todo = [s for s in scenes.scenes(which, share)
             if scenes.is_possible(s) and (not only or s.ability in only)]
     if not todo:
         raise SystemExit("nobody is installed here who could ask; see train/README.md")
     name = which if temperature is None else f"{which}-{temperature:g}"
-    path = out / f"answers-{name}-{weights(model)}.jsonl"       # other weights begin anew
+    weights = name_of(Path(model).glob("*.safetensors"))
+    questions = name_of(Path(__file__).with_name(f"{part}.py")
+                        for part in ("phrases", "rooms", "scenes", "speech", "voices"))
+    path = out / f"answers-{name}-{weights}-{questions}.jsonl"  # other ones begin anew
+    path.with_suffix("").mkdir(parents=True, exist_ok=True)     # what is to be read back
     answers = converse(binary, model, todo, path, temperature, jobs)
     parley = Parley(binary, model)
     facts = report(answers, parley, temperature)
-    spoken = {a["want"]: out / "spoken" / f"{a['name'].replace('/', '-')}.wav"
+    spoken = {a["want"]: path.with_suffix("") / f"{a['name'].replace('/', '-')}.wav"
               for a in answers if a["right"] and a["ability"] in ("manners", "faq", "say")}
     if recogniser and spoken:
         from . import recogniser as listener            # needs torch

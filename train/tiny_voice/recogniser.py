@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Step 7: a recogniser of phonemes, to read Parley's speech back. It has no part in the model.
+"""Step 8: a recogniser of phonemes, to read Parley's speech back. It has no part in the model.
 
 It learns from clean synthetic speech alone: replies and sentences by Parley's own synthesiser voice
 and by others, never through the codec. The score of a sound is the share of its phonemes that are

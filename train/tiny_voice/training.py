@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What both trainings share: time, learning rate, batches ahead, threads, log, checkpoints."""
+"""What all trainings share: time, learning rate, batches ahead, threads, log, checkpoints."""
 
 import ctypes
 import itertools
@@ -289,11 +289,12 @@ class Run:
         self.export()
 
     def done(self):
-        """Share of the time that is spent, 0 to 1. While the process is stopped no time passes."""
+        """Share of the time that is spent, 0 to 1. While the process is stopped no time passes; but
+        one that waits for a GPU, or for what a GPU is to read, may use little of its own."""
         now = time.monotonic(), time.process_time()
         wall, busy = (b - a for a, b in zip(self.clock, now))
         self.clock = now
-        self.spent_s += min(wall, IDLE * busy)
+        self.spent_s += min(wall, IDLE * busy) if self.threads.on else wall
         return min(1.0, self.spent_s / (60 * self.minutes))
 
     def steps(self):
