@@ -31,6 +31,7 @@ struct tile_cache {
     char                     *dir, *path;
     struct origin            *origin;
     int                       n_origin;
+    bool                      is_stale; /* there is a file, and it is not what is planned */
     struct os_thread         *writer;
 };
 
@@ -155,13 +156,16 @@ static enum err describe(struct buf *tag, struct tile_cache *c, struct safetenso
     return err ? err : buf_err(tag);
 }
 
-/* In the Hugging Face cache every revision has a folder; the model's file of tiles is one all the
- * same, so that a new revision replaces the tiles of the old. */
+/* In the Hugging Face cache (.../models--NAME/snapshots/REVISION/...) every revision has a folder;
+ * the model's file of tiles is one all the same, so that a new revision replaces the tiles of the
+ * old. */
 static void drop_revision(char *path)
 {
-    char *at = strstr(path, "/snapshots/");
+    char *at = strstr(path, "/snapshots/"), *model = at;
 
-    if (at) {
+    while (model && model > path && model[-1] != '/')
+        model--;
+    if (at && strncmp(model, "models--", 8) == 0) {
         char *rest = strchr(at + strlen("/snapshots/"), '/');
         if (rest)
             memmove(at, rest, strlen(rest) + 1);
@@ -273,6 +277,7 @@ bool tile_cache_look(struct tile_cache *c, const char *path, struct safetensors 
         why = check_data(c);
     if (why) {
         os_map_close(&c->map);
+        c->is_stale = true;
         log_info("tiles are made anew, %s path=%s", why, c->path);
         return false;
     }
@@ -397,8 +402,8 @@ struct tidy {
     int64_t     oldest_ns;
 };
 
-/* Are the weights still where they were? */
-static bool has_source(const char *path)
+/* Does it say where its weights were, and are they there no more? */
+static bool is_orphan(const char *path)
 {
     char          source[PATH_CAP];
     struct os_map map = { 0 };
@@ -406,7 +411,21 @@ static bool has_source(const char *path)
     bool is_read = os_map_open(&map, path) == OK &&
                    tile_file_source(source, sizeof source, map.view);
     os_map_close(&map);
-    return is_read && os_is_file(source);
+    return is_read && !os_is_file(source);
+}
+
+/* Is it called as name_file() calls files, with `end` behind? The user's own may lie beside ours.
+ */
+static bool is_ours(const char *path, const char *end)
+{
+    enum { N_HASH = 16 };
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+
+    for (const char *at = strstr(name, end); at; at = strstr(at + 1, end))
+        if (at - name > N_HASH && at[-N_HASH - 1] == '-' &&
+            strspn(at - N_HASH, "0123456789abcdef") == N_HASH)
+            return true;
+    return false;
 }
 
 static void tidy_file(void *arg, const char *path)
@@ -416,13 +435,14 @@ static void tidy_file(void *arg, const char *path)
 
     if (strcmp(path, t->keep) == 0 || !os_file_info(&info, path))
         return;
-    bool is_part = strstr(path, SUFFIX ".") && bytes_str_ends_with(path, PART_SUFFIX);
+    bool is_part = is_ours(path, SUFFIX ".") && bytes_str_ends_with(path, PART_SUFFIX);
+    bool is_whole = is_ours(path, SUFFIX) && bytes_str_ends_with(path, SUFFIX);
     if (is_part && os_wall_ms() - info.mtime_ns / 1000000 > DEAD_MS) {
         os_remove_file(path); /* of a writer that was killed */
-    } else if (bytes_str_ends_with(path, SUFFIX) && !has_source(path)) {
+    } else if (is_whole && is_orphan(path)) {
         log_info("tiles of weights that are gone are removed path=%s", path);
         os_remove_file(path);
-    } else if (bytes_str_ends_with(path, SUFFIX)) {
+    } else if (is_whole) {
         t->total += info.size;
         if (!t->oldest[0] || info.mtime_ns < t->oldest_ns) {
             snprintf(t->oldest, sizeof t->oldest, "%s", path);
@@ -452,6 +472,10 @@ static void writer_main(void *arg)
     os_unpin(); /* who loads may be pinned to the processor where it computes */
     tidy(c);    /* what writers left that were killed may fill the disk */
     enum err err = write_file(c);
+    if (err && err != ERR_INTERRUPTED && c->is_stale) { /* it may have what room there is */
+        os_remove_file(c->path);
+        err = write_file(c);
+    }
     if (err == ERR_INTERRUPTED)
         return;
     if (err) {

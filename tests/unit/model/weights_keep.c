@@ -4,6 +4,7 @@
 #include "model/weights.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <math.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -432,6 +433,58 @@ TEST(tiles_of_weights_that_are_gone_are_removed)
     CHECK(find_tiles(path, sizeof path, f.tiles) && strstr(path, "stays"));
     finish(&f);
     finish(&g);
+}
+
+static void write_old(char path[600], const struct fixture *f, const char *name)
+{
+    const struct timespec long_ago[2] = { { .tv_sec = 1000000000 }, { .tv_sec = 1000000000 } };
+
+    snprintf(path, 600, "%s/%s", f->tiles, name);
+    FILE *file = fopen(path, "w");
+    CHECK(file && fputs("mine", file) >= 0 && fclose(file) == 0);
+    CHECK(utimensat(AT_FDCWD, path, long_ago, 0) == 0);
+}
+
+TEST(what_others_keep_in_the_folder_stays)
+{
+    static const char *const theirs[] = { "a.tiles", "photo.tiles.part", "x.tiles.d-movie.part",
+                                          "0123456789abcdef.tiles" };
+    struct fixture           f;
+    uint64_t                 sum;
+    char                     path[5][600];
+
+    begin(&f, "theirs");
+    snprintf(f.tiles, sizeof f.tiles, "%s/my.tiles.d", f.dir);
+    CHECK(os_private_dir(f.tiles) == OK);
+    for (int i = 0; i < 4; i++)
+        write_old(path[i], &f, theirs[i]);
+    write_old(path[4], &f, "m-q4-0123456789abcdef.tiles.01234567.part"); /* a dead writer's */
+    CHECK(!is_mapped(&f, &sum));
+    for (int i = 0; i < 4; i++)
+        CHECK(os_is_file(path[i]));
+    CHECK(!os_is_file(path[4]));
+    finish(&f);
+}
+
+/* Only the Hugging Face cache has folders of revisions. */
+TEST(folders_called_snapshots_have_files_of_their_own)
+{
+    struct fixture f[2];
+    uint64_t       sum;
+
+    for (int i = 0; i < 2; i++) {
+        char dir[480];
+        begin(&f[i], i ? "snap-b" : "snap-a");
+        snprintf(dir, sizeof dir, "%s/snapshots/%d", f[0].dir, i);
+        CHECK(os_private_dir(dir) == OK);
+        snprintf(f[i].path, sizeof f[i].path, "%.450s/model.safetensors", dir);
+        memcpy(f[i].tiles, f[0].tiles, sizeof f[i].tiles);
+        write_model(&f[i]);
+        CHECK(!is_mapped(&f[i], &sum));
+    }
+    CHECK(is_mapped(&f[0], &sum) && is_mapped(&f[1], &sum));
+    finish(&f[1]);
+    finish(&f[0]);
 }
 
 static enum err start_and_end(struct fixture *f)
