@@ -6,9 +6,10 @@
 #include "base/mem.h"
 #include "base/os.h"
 
-#define SIZE ((size_t)256 << 20) /* beyond any cache */
 #define LINE 64
 #define PART ((size_t)64 << 20) /* of a reader's turn */
+#define MIN  ((size_t)256 << 20)
+#define MAX  ((size_t)2 << 30)
 
 typedef uint64_t line_part __attribute__((vector_size(16)));
 
@@ -28,7 +29,7 @@ struct job {
 
 struct bench_reader {
     uint8_t   *p;
-    size_t     at;
+    size_t     size, at;
     struct job job;
 };
 
@@ -64,17 +65,26 @@ static double read_once(struct be *be, struct job *job, size_t size)
     return be_end(be) ? 0 : (double)size / (double)(os_now_ns() - t0_ns);
 }
 
+size_t bench_beyond_caches(void)
+{
+    size_t size = (2 * os_cache_size() + PART - 1) / PART * PART;
+
+    return size < MIN ? MIN : size > MAX ? MAX : size;
+}
+
 static enum err open_memory(struct bench_reader **out)
 {
     struct bench_reader *r = mem_zalloc(sizeof *r);
+    size_t               size = bench_beyond_caches();
 
     if (r)
-        r->p = mem_alloc(SIZE);
+        r->p = mem_alloc(size);
     if (!r || !r->p) {
         bench_reader_close(&r);
-        return err_set(ERR_NOMEM, "out of memory: measuring memory needs 256 MiB");
+        return err_set(ERR_NOMEM, "out of memory: measuring memory needs %zu MiB", size >> 20);
     }
-    memset(r->p, 0x55, SIZE);
+    memset(r->p, 0x55, size);
+    r->size = size;
     r->job.p = r->p;
     *out = r;
     return OK;
@@ -89,7 +99,7 @@ enum err bench_read(double *out_gb_s, struct be *be, int ms)
     enum err err = open_memory(&r);
     for (int i = 0; !err && (i < N_WAY || os_now_ns() < end_ns); i++) {
         r->job.way = ways[i % N_WAY];
-        double gb_s = read_once(be, &r->job, SIZE);
+        double gb_s = read_once(be, &r->job, r->size);
         *out_gb_s = gb_s > *out_gb_s ? gb_s : *out_gb_s;
     }
     bench_reader_close(&r);
@@ -128,6 +138,6 @@ void bench_reader_close(struct bench_reader **r)
 double bench_reader_once(struct bench_reader *r, struct be *be)
 {
     r->job.p = r->p + r->at;
-    r->at = (r->at + PART) % SIZE;
+    r->at = (r->at + PART) % r->size;
     return read_once(be, &r->job, PART);
 }

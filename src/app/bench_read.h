@@ -5,7 +5,10 @@
 
 #include "backend/be.h"
 
-/* GB/s of the best of a few ways of reading 256 MiB, for about ms milliseconds. */
+/* Bytes that this machine's caches do not hold; a multiple of 64 MiB. */
+size_t bench_beyond_caches(void);
+
+/* GB/s of the best of a few ways of reading so many bytes, for about ms milliseconds. */
 enum err bench_read(double *out_gb_s, struct be *be, int ms) MUST_CHECK;
 
 /* Reads to set beside frames, where memory's pace changes from one frame to the next: 64 MiB at a

@@ -12,8 +12,7 @@
 #include "talk/duplex.h"
 
 #define N_WARM_UP  8
-#define COLD_SIZE  ((size_t)192 << 20) /* more than the caches hold */
-#define BESIDE_MIN (256LL << 20)       /* bytes of weights that memory's pace decides about */
+#define BESIDE_MIN (256LL << 20) /* bytes of weights that memory's pace decides about */
 
 const char *const bench_stage_names[BENCH_STAGE_COUNT] = {
     "capture", "encode", "temporal", "depformer", "lm", "decode", "play", "frame",
@@ -41,7 +40,8 @@ struct rig {
     float       *pcm, **in, **out;
     int         *lane;
     size_t       n_smp;
-    uint8_t     *cold;
+    uint8_t     *cold; /* [n_cold] */
+    size_t       n_cold;
     uint32_t     seed;
     int64_t      n_frame, start_ns;
     /* frames beside reads */
@@ -122,7 +122,8 @@ static enum err open_room(struct rig *r)
     r->code = mem_zalloc(mem_size(n, sizeof *r->code + n_code * sizeof **r->code));
     r->in = mem_zalloc(mem_size(n, 2 * sizeof *r->in));
     r->pcm = mem_zalloc(mem_size(2 * n + 1, (r->n_smp + 1) * sizeof *r->pcm));
-    r->cold = r->setup->is_cold ? mem_zalloc(COLD_SIZE) : NULL;
+    r->n_cold = bench_beyond_caches();
+    r->cold = r->setup->is_cold ? mem_zalloc(r->n_cold) : NULL;
     if (!r->frame || !r->said || !r->lane || !r->code || !r->in || !r->pcm ||
         (r->setup->is_cold && !r->cold))
         return err_set(ERR_NOMEM, "out of memory for %d lanes", r->setup->n_lane);
@@ -197,7 +198,7 @@ static void fill_noise(struct rig *r)
 static void chill(void *arg, int i)
 {
     struct rig *r = arg;
-    size_t      size = COLD_SIZE / (size_t)r->result->n_thread;
+    size_t      size = r->n_cold / (size_t)r->result->n_thread;
 
     for (uint8_t *p = r->cold + (size_t)i * size, *end = p + size; p < end; p += 64)
         *p = (uint8_t)(*p + 1);

@@ -79,6 +79,8 @@ void os_flush_denormals(void); /* calling thread: denormals are zero, in and out
 int  os_cpu_count(void);
 void os_pin(int i);  /* calling thread: stays on the i-th of them, modulo their number */
 void os_unpin(void); /* calling thread: anywhere among them again */
+/* Bytes of the largest cache that processor 0 reads through; 0: not known. */
+size_t os_cache_size(void);
 
 struct os_mutex;
 enum err os_mutex_open(struct os_mutex **out) MUST_CHECK;

@@ -70,6 +70,25 @@ int os_cpu_count(void)
     return given.n < n_quota ? given.n : n_quota;
 }
 
+/* Not sysconf(): it multiplies by what shares a cache, and is wrong on virtual machines. */
+size_t os_cache_size(void)
+{
+    size_t most = 0;
+
+    for (int i = 0; i < 8; i++) {
+        char   path[80], unit = 0;
+        size_t size = 0;
+        snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu0/cache/index%d/size", i);
+        FILE *file = fopen(path, "re");
+        int   n = file ? fscanf(file, "%9zu%c", &size, &unit) : 0;
+        if (file)
+            fclose(file);
+        size <<= n == 2 && unit == 'K' ? 10 : n == 2 && unit == 'M' ? 20 : 0;
+        most = size > most ? size : most;
+    }
+    return most;
+}
+
 void os_pin(int i)
 {
     pthread_once(&given.once, read_given);
