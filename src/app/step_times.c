@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/step_times.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -30,8 +31,8 @@ double step_times_ms(struct step_times *t, double q)
     if (t->n == 0)
         return 0;
     qsort(t->ns, (size_t)t->n, sizeof *t->ns, compare);
-    int i = (int)(q * t->n);
-    return (double)t->ns[i < t->n ? i : t->n - 1] / 1e6;
+    int rank = (int)ceil(q * t->n); /* of those, so many are no longer */
+    return (double)t->ns[rank > 0 ? rank - 1 : 0] / 1e6;
 }
 
 double step_times_mean_ms(const struct step_times *t)
