@@ -55,7 +55,7 @@ uint64_t tile_file_sum(const void *p, size_t len);
 /* NULL when the file's head is this plan's and its size is right; else why not, in a few words. */
 const char *tile_file_check(const struct tile_file *f, struct bytes file);
 /* Is chunk i of a file that passed tile_file_check() what its sum says? */
-bool         tile_file_check_chunk(const struct tile_file *f, struct bytes file, size_t i);
+bool tile_file_check_chunk(const struct tile_file *f, struct bytes file, size_t i);
 /* The path of the weights that any such file says; false when it says none that fits. */
 bool tile_file_source(char *path, size_t cap, struct bytes file);
 
