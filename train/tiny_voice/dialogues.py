@@ -18,6 +18,8 @@ from .tokens import END_OF_PADDING, PAD
 REACT = 6               # frames from the user's last sound to the reply
 GREET = 8               # frame of the greeting when nobody has spoken
 YIELD = 5               # frames of the user's speech after which Parley falls silent
+MISSED, LATE = 0.35, 12     # share of the interruptions that it misses at first, how long at most
+HELD = 25               # frames after it was cut off in which its next words are held back
 DRILLED = 8             # words of an answer that a drill writes
 ALOUD = 0.3             # share of the sums that teach arithmetic and not listening
 NEAR = 0.25             # share of the conversations in which the microphone hears the loudspeaker
@@ -52,6 +54,8 @@ class Talk:
         self.heard = np.zeros(frames, np.int64)         # the user's word that ended just before
         self.speaks = np.zeros(frames, bool)            # Parley does
         self.fair = np.ones(frames, bool)               # this frame's text can be known
+        self.held = np.zeros(frames, bool)              # a word is due that Parley is not to say
+        self.missed = np.zeros(frames, bool)            # Parley speaks and should not any more
         self.near, self.delay = near, int(rng.integers(1, 5))   # which echo, how late; None: none
         self.busy = -1                                  # the user's channel holds speech until here
 
@@ -75,10 +79,13 @@ class Talk:
         self.busy = at + last - first + 1
         return at + last - first
 
-    def reply(self, text, at, until=None):
-        """Parley says `text` from frame `at`, cut off at frame `until`. -> first frame after it"""
+    def reply(self, text, at, until=None, late=0):
+        """Parley says `text` from frame `at`, cut off at frame `until`, or so many frames late.
+        -> first frame after it"""
         said = self.bank.replies[text]
-        end = min(self.frames, at + said.frames, until or self.frames)
+        end = min(self.frames, at + said.frames, until + late if until else self.frames)
+        self.missed[until or end:end] = True
+        self.fair[until or end:end] = False
         if end > at:
             self.model[:, at:end] = said.codes[:, :end - at]
             self.speaks[at:end] = True
@@ -91,7 +98,9 @@ class Talk:
         free = at
         for tokens, f in said.words:
             f = max(free, at + f)
-            if 0 < f < end and self.text[f - 1] == PAD:
+            if end <= f < end + HELD:
+                self.held[f - 1:f + len(tokens)] = True
+            elif 0 < f < end and self.text[f - 1] == PAD:
                 self.text[f - 1] = END_OF_PADDING
             for token in tokens:
                 if f < end:
@@ -102,6 +111,13 @@ class Talk:
 
     def length(self, text):
         return self.bank.replies[text].frames
+
+
+def late(rng, clip):
+    """By how many frames Parley misses that the user's `clip` interrupts it. It must have seen what
+    it is like to have spoken on: who never has goes on to the end. Before its answer it is over."""
+    room = frame_of(clip["end"]) - frame_of(clip["start"]) + REACT - YIELD - 3
+    return int(rng.integers(1, 1 + min(LATE, max(1, room)))) if rng.random() < MISSED else 0
 
 
 def another_sum(bank, rng, clip):
@@ -159,9 +175,10 @@ def talk(bank, rng, frames=250, shares=SHARE):
         length = t.length(clip["reply"])
         if rng.random() < INTERRUPT[clip["kind"]] and start < frames:
             at = start + int(rng.integers(3, max(4, length - 4)))
-            t.reply(clip["reply"], start, until=at + YIELD)
             stops = rng.random() < STOPS["long" if length > LONG else "short"]
-            clip, interrupts = draw(clips, rng, dict(stop=1) if stops else shares), True
+            reply, interrupts = clip["reply"], True
+            clip = draw(clips, rng, dict(stop=1) if stops else shares)
+            t.reply(reply, start, until=at + YIELD, late=late(rng, clip))
             continue
         at = answer(t, bank, rng, clip, start)
         at += int(rng.integers(*((3, 25) if rng.random() < 0.88 else (25, 120))))
@@ -221,8 +238,9 @@ def drills(bank, rng, size, frames):
 
 
 def talks(bank, rng, size, frames, shares=SHARE):
-    """-> features f16 [B, 16 T, C], text and Parley's codes [B, 9, T], heard, speaks, fair [B, T]
-    """
+    """-> features f16 [B, 16 T, C], text and Parley's codes [B, 9, T], and [B, T] each: heard,
+    speaks, fair, held, missed"""
     some = [talk(bank, rng, frames, shares) for _ in range(size)]
     return (roughened(rng, some), np.stack([np.concatenate([t.text[None], t.model]) for t in some]),
-            *(np.stack([getattr(t, name) for t in some]) for name in ("heard", "speaks", "fair")))
+            *(np.stack([getattr(t, name) for t in some])
+              for name in ("heard", "speaks", "fair", "held", "missed")))

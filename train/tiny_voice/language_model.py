@@ -24,6 +24,7 @@ RESULT_FRAMES = 12
 ACOUSTIC_WEIGHT = 0.3           # of the codebooks after the first
 LISTEN_WEIGHT = 0.5             # of the head that names the user's words
 SILENT_SHARE = 0.05             # of Parley's silent frames that the depth transformer learns from
+ENDING = 8                      # but for the first ones after it spoke
 PRACTISED = dict(say=3.0)       # how much oftener than in conversations, by kind of question
 
 
@@ -87,13 +88,15 @@ def weighted(logits, target, weight):
     return (loss.view_as(weight) * weight).sum() / weight.sum().clamp(min=1e-6)
 
 
-def text_weight(text, token_is=None):
-    """How much each frame's text [B, T] counts; results of sums more, if `token_is` tells them."""
+def text_weight(text, token_is=None, held=None):
+    """How much each frame's text [B, T] counts; results of sums more, if `token_is` tells them. A
+    word that is `held` back counts as one that is said: else saying it would be the safer guess."""
+    is_word = text != PAD if held is None else (text != PAD) | held
     if token_is is None:
-        return torch.where(text == PAD, PAD_WEIGHT, 1.0)
+        return torch.where(is_word, 1.0, PAD_WEIGHT)
     after = F.max_pool1d(F.pad((text == token_is).float(), (RESULT_FRAMES, 0))[:, None],
                          RESULT_FRAMES + 1, 1)[:, 0]
-    return torch.where(text == PAD, PAD_WEIGHT, 1 + (RESULT_WEIGHT - 1) * after)
+    return torch.where(is_word, 1 + (RESULT_WEIGHT - 1) * after, PAD_WEIGHT)
 
 
 def ear_loss(named, heard):
@@ -101,17 +104,17 @@ def ear_loss(named, heard):
     return weighted(named, heard.clamp(min=0), torch.where(heard > 0, 1.0, 0.1) * (heard >= 0))
 
 
-def losses(lm, ear, codes, heard, speaks, fair, token_is, amp, depth_share):
+def losses(lm, ear, codes, heard, speaks, fair, held, missed, token_is, amp, depth_share):
     """codes [B, 17, T], the rest [B, T]. -> loss, figures"""
     read, want = read_and_want(lm, codes)
-    near = speaks | F.pad(speaks, (1, 0))[:, :-1]
-    share = torch.where(near, depth_share, SILENT_SHARE)
+    near = F.max_pool1d(F.pad(speaks.float(), (ENDING, 0))[:, None], ENDING + 1, 1)[:, 0] > 0
+    share = torch.where(near, depth_share, SILENT_SHARE) * ~missed
     chosen = torch.rand(speaks.shape, device=codes.device) < share      # for the depth transformer
     with amp:
         hidden, text = lm.forward_text(read)
         named = ear(hidden)
     text, text_want = text[:, 0], want[:, 0]
-    text_loss = weighted(text, text_want, text_weight(text_want, token_is) * fair)
+    text_loss = weighted(text, text_want, text_weight(text_want, token_is, held) * fair)
     listen = ear_loss(named, heard)
     loss = text_loss + LISTEN_WEIGHT * listen
     facts = dict(text=text_loss.item(), listen=listen.item(),
@@ -220,7 +223,7 @@ def train(data, run, device, minutes, size, frames, depth_share, rate, dim, laye
 
 
 def batches(bank, mimi, size, frames, seed, device, amp, shares=dialogues.SHARE):
-    """Conversations without end. -> codes [B, 17, T], heard, speaks, fair [B, T]"""
+    """Conversations without end. -> codes [B, 17, T], and what dialogues.talks() tells of them"""
     feed = training.loader(lambda rng: dialogues.talks(bank, rng, size, frames, shares), seed,
                            device)
     for batch in feed:
@@ -250,8 +253,8 @@ def practise(data, run, device, minutes, size, frames, rate, dim, layers, contex
     amp = training.autocast(device)
     shares = {k: v * PRACTISED.get(k, 1.0) for k, v in dialogues.SHARE.items()}
     feed = batches(bank, mimi, size, frames, seed + work.step, device, amp, shares)
-    for _, (codes, _, speaks, _) in zip(work.steps(), feed):
+    for _, (codes, _, speaks, _, _, missed) in zip(work.steps(), feed):
         read, want = read_and_want(lm, codes)
         with torch.no_grad(), amp:
             hidden, _ = lm.forward_text(read)
-        work.descend(*sound_loss(lm, hidden, want, speaks, speaks, amp))
+        work.descend(*sound_loss(lm, hidden, want, speaks, speaks & ~missed, amp))
