@@ -74,7 +74,7 @@ SIMD_INLINE void simd_int8_store(const struct simd_int8 *j, int m, int row, cons
 
 /* n_vec vectors with the 16 rows at row. */
 SIMD_INLINE void simd_int8_vecs(const struct simd_int8 *j, int row, int m0, int n_vec, int group,
-                                int bits)
+                                int bits, int ahead)
 {
     simd           total[SIMD_DOT_VECS][SIMD_HALVES];
     const uint8_t *tile = j->tiles + (size_t)(row / QUANT_ROWS) * j->block_size;
@@ -82,9 +82,26 @@ SIMD_INLINE void simd_int8_vecs(const struct simd_int8 *j, int row, int m0, int 
         SIMD_EACH (h, SIMD_HALVES)
             total[m][h] = simd_zero();
     for (int t = 0; t < j->n_tile; t++, tile += j->tile_size)
-        simd_int8_tile(total, tile, 0, j->x + m0, t, 1, n_vec, group, bits, 0);
+        simd_int8_tile(total, tile, 0, j->x + m0, t, 1, n_vec, group, bits, ahead);
     SIMD_EACH (m, n_vec)
         simd_int8_store(j, m0 + m, row, total[m]);
+}
+
+/* The last vectors of some rows. Those before them, if any, have brought the rows into the cache,
+ * and the next rows are asked for meanwhile; if there are none, lines a little ahead. */
+SIMD_INLINE void simd_int8_last(const struct simd_int8 *j, int row, int m, int n_vec, int group,
+                                int bits)
+{
+    int ahead = m > 0 ? (int)j->block_size : SIMD_DOT_FETCH;
+
+    if (n_vec == SIMD_DOT_VECS) {
+        simd_int8_vecs(j, row, m, SIMD_DOT_VECS, group, bits, ahead);
+        return;
+    }
+    for (; n_vec >= 2; m += 2, n_vec -= 2)
+        simd_int8_vecs(j, row, m, 2, group, bits, ahead);
+    if (n_vec)
+        simd_int8_vecs(j, row, m, 1, group, bits, ahead);
 }
 
 /* One vector with n_blk blocks of 16 rows, `apart` rows from each other. */
@@ -127,12 +144,9 @@ SIMD_INLINE void simd_int8_all(const struct simd_int8 *j, int n_vec, int row0, i
     }
     for (; row < j->row1; row += QUANT_ROWS) {
         int m = 0;
-        for (; m + SIMD_DOT_VECS <= n_vec; m += SIMD_DOT_VECS)
-            simd_int8_vecs(j, row, m, SIMD_DOT_VECS, group, bits);
-        for (; m + 2 <= n_vec; m += 2)
-            simd_int8_vecs(j, row, m, 2, group, bits);
-        if (m < n_vec)
-            simd_int8_vecs(j, row, m, 1, group, bits);
+        for (; m + SIMD_DOT_VECS < n_vec; m += SIMD_DOT_VECS)
+            simd_int8_vecs(j, row, m, SIMD_DOT_VECS, group, bits, 0);
+        simd_int8_last(j, row, m, n_vec - m, group, bits);
     }
 }
 
