@@ -230,7 +230,7 @@ static enum err compare_lm(struct quality *q, int64_t s)
     if (err)
         return err;
     compare(q, q->out->text, info->text_card_out);
-    q->now[0] = draw(q, s, 0, info->text_card_out);
+    q->now[0] = draw(q, s, 0, moshi_word_count(info));
     for (int k = 0; k < info->dep_q; k++) {
         for (int i = 0; !err && i < q->n_way; i++)
             err = moshi_depth_step(q->way[i].lm, &be_one_lane, k, &q->now[k], &q->way[i].logits);

@@ -24,7 +24,7 @@ struct moshi_info {
     int   n_depth;         /* codebooks of the depth transformer: dep_q, but PersonaPlex, which also
                               * predicts the user's streams, has n_q */
     int   card, text_card; /* also the initial tokens' ids */
-    int   text_card_out;   /* ids that text is drawn from; may go beyond text_max */
+    int   text_card_out;   /* words that it gives logits for; may go beyond text_max */
     int   text_max;    /* the largest id to read: text_card, or the largest pair of two streams */
     int   text_pad_id; /* existing_text_padding_id, 3 */
     int   delays[MOSHI_MAX_STREAM];
@@ -34,6 +34,12 @@ struct moshi_info {
     float temp, temp_text; /* lm_gen_config over the class defaults 0.8, 0.7, 250, 25 */
     int   top_k, top_k_text;
 };
+
+/* How many words can be drawn: one that the model could not read would end its talk. */
+static inline int moshi_word_count(const struct moshi_info *info)
+{
+    return info->text_card_out <= info->text_max ? info->text_card_out : info->text_max + 1;
+}
 
 enum err moshi_open(struct moshi **out, const struct model_files *f, const struct model_options *o)
     MUST_CHECK;

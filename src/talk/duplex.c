@@ -83,8 +83,11 @@ static enum err check_fit(const struct model_files *f, const struct moshi_info *
                           const struct mimi_info *codec)
 {
     if (lm->dep_q > codec->n_codebook_max || lm->n_q - lm->dep_q > codec->n_codebook)
-        return err_set(ERR_FORMAT, "%s: the language model has %d and %d codebooks, the codec %d",
-                       f->dir, lm->dep_q, lm->n_q - lm->dep_q, codec->n_codebook_max);
+        return err_set(ERR_FORMAT,
+                       "%s: the language model speaks %d codebooks and hears %d, the codec has %d "
+                       "and gives %d",
+                       f->dir, lm->dep_q, lm->n_q - lm->dep_q, codec->n_codebook_max,
+                       codec->n_codebook);
     if (lm->card != codec->n_bin)
         return err_set(ERR_FORMAT, "%s: the language model has %d codes, the codec %d", f->dir,
                        lm->card, codec->n_bin);

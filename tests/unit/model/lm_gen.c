@@ -255,8 +255,8 @@ TEST(lm_gen_refuses_bad_codes_and_goes_on)
     be_close(&be);
 }
 
-/* More words to say than to read: a word beyond the table is an error, not a read beyond it. */
-TEST(lm_gen_ends_at_a_word_that_the_model_cannot_read)
+/* More words to say than to read: those beyond the table are never drawn. */
+TEST(lm_gen_draws_no_word_that_the_model_cannot_read)
 {
     struct be            *be = fixture_be(1);
     struct moshi         *m = NULL;
@@ -266,21 +266,18 @@ TEST(lm_gen_ends_at_a_word_that_the_model_cannot_read)
     const struct step     s = { 1, lanes };
     struct lm_gen_frame   f;
     struct lm_gen_options o = { .temp_text = 50, .seed = 1 };
-    enum err              err = OK;
-    int                   n = 0;
+    int32_t               most = 0;
 
     CHECK(fixture_open(&m, be, "tests/golden/variant/more_words_out", 1) == OK);
     CHECK(lm_gen_open(&g, m, 1) == OK);
     CHECK(moshi_info(m)->text_max == 23 && moshi_info(m)->text_card_out == 40);
     lm_gen_reset(g, 0, &o);
-    for (; !err && n < 100; n++) {
-        err = lm_gen_step(g, &s, rows, 1, NULL, &f);
-        CHECK(err || f.text_now <= 23);
+    for (int i = 0; i < 200; i++) {
+        CHECK(lm_gen_step(g, &s, rows, 1, NULL, &f) == OK);
+        CHECK(f.text_now >= 0 && f.text_now <= 23);
+        most = f.text_now > most ? f.text_now : most;
     }
-    CHECK_INT(err, ERR_FAIL);
-    CHECK(strstr(err_text(err), "23"));
-    lm_gen_reset(g, 0, &o);
-    CHECK(lm_gen_step(g, &s, rows, 1, &(int32_t){ 5 }, &f) == OK);
+    CHECK_INT(most, 23);
     lm_gen_close(&g);
     moshi_close(&m);
     be_close(&be);
