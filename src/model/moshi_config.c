@@ -106,7 +106,7 @@ static void read_streams(struct moshi_config *c, struct config_key *r, const cha
     c->has_bias = config_key_bool(r, "bias_proj", false);
     c->is_eos_pad = strcmp(model_type, "hibiki") == 0 && info->text_card >= 3;
     info->n_extra_head = config_key_int(r, "extra_heads_num_heads", 0, 0, MOSHI_MAX_HEAD);
-    info->extra_head_dim = config_key_int(r, "extra_heads_dim", 6, 1, MAX_DIM);
+    info->extra_head_dim = config_key_int(r, "extra_heads_dim", 6, info->n_extra_head > 0, MAX_DIM);
     if (c->is_demux && c->has_norm_emb)
         config_key_fail(r, "'norm_emb' and 'demux_second_stream' exclude each other");
     if (c->is_demux && (int64_t)(info->text_card + 2) * (info->text_card + 1) > INT32_MAX)

@@ -82,7 +82,10 @@ static void load_cross(struct loader *l, struct moshi_layer *y, const char *pref
     char            name[PREFIX_CAP + 48];
     const char     *kinds[] = { "in_projs.0.weight", "in_proj_weight", "in_proj.weight" };
 
-    snprintf(name, sizeof name, "%s.cross_attention.%s", prefix, kinds[l->projection]);
+    int at = l->projection;
+    for (int i = 0; i < 3 && !weights_has(w, "%s.cross_attention.%s", prefix, kinds[at]); i++)
+        at = weights_has(w, "%s.cross_attention.%s", prefix, kinds[i]) ? i : at;
+    snprintf(name, sizeof name, "%s.cross_attention.%s", prefix, kinds[at]);
     weights_matrix_cut(w, &y->cross_q, 0, d, 3 * d, d, "%s", name);
     weights_matrix_cut(w, &y->cross_kv, d, 2 * d, 3 * d, d, "%s", name);
     snprintf(name, sizeof name, "%s.cross_attention", prefix);
