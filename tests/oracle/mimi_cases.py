@@ -173,13 +173,15 @@ def build(
     dtype=torch.float32,
     loads=True,
     quiet=False,
+    settle=dict,
 ):
-    """One folder. `rename` turns the official state dict into what the file holds."""
+    """One folder. `settle` changes the official state dict, `rename` turns it into what the file
+    holds."""
     for attempt in range(60):
         folder = c.fresh_folder(out / "mimi" / name)
         write_config(folder, cfg)
         mimi = c.new_mimi(cfg, seed + 1000 * attempt, quiet=quiet)
-        state = {k: v.to(dtype) for k, v in mimi.state_dict().items()}
+        state = {k: v.to(dtype) for k, v in settle(mimi.state_dict()).items()}
         mimi.load_state_dict({k: v.float() for k, v in state.items()})
         for layers in (mimi.quantizer.rvq_first.vq.layers, mimi.quantizer.rvq_rest.vq.layers):
             for layer in layers:
@@ -250,12 +252,26 @@ def transformers_names(heads):
     return rename
 
 
-def transformers_port(out, name, seed):
-    """Proves the naming: the port itself loads the file and gives the same codes."""
+def transformers_port(out, name, seed, width=8):
+    """Proves the naming: the port itself loads the file and gives the same codes. Where its
+    quantizer is as wide as what it sees, the port has no projections, and the official class ones
+    that change nothing."""
     from transformers import MimiConfig, MimiModel
 
-    cfg = {**small(seanet={"kernel_size": 3}, quantizer={"bins": 32}), "frame_rate": 500.0}
-    build(out, name, cfg, 25, seed, rename=transformers_names(2), loads=False)
+    def is_projection(key):
+        return "quantizer" in key and key.endswith("put_proj.weight")
+
+    def settle(state):
+        return {k: torch.eye(16)[..., None] if width == 16 and is_projection(k) else v
+                for k, v in state.items()}
+
+    def rename(state):
+        return {k: v for k, v in transformers_names(2)(state).items()
+                if width != 16 or not is_projection(k)}
+
+    cfg = {**small(seanet={"kernel_size": 3}, quantizer={"bins": 32, "dimension": width}),
+           "frame_rate": 500.0}
+    build(out, name, cfg, 25, seed, rename=rename, loads=False, settle=settle)
     folder = out / "mimi" / name
     port = MimiModel(
         MimiConfig(
@@ -266,8 +282,8 @@ def transformers_port(out, name, seed):
             upsampling_ratios=[4, 2],
             kernel_size=3,
             codebook_size=32,
-            codebook_dim=8,
-            vector_quantization_hidden_dimension=8,
+            codebook_dim=width,
+            vector_quantization_hidden_dimension=width,
             num_quantizers=4,
             num_hidden_layers=2,
             num_attention_heads=2,
@@ -314,6 +330,7 @@ CASES = {
         out, "replicate", small(seanet={"pad_mode": "replicate", "kernel_size": 3}), 17, 20
     ),
     "mimi/transformers_names": lambda out: transformers_port(out, "transformers_names", 23),
+    "mimi/transformers_width": lambda out: transformers_port(out, "transformers_width", 27, 16),
     "mimi/conv_skip": lambda out: build(
         out, "conv_skip", small(seanet={"true_skip": False}), 17, 21
     ),

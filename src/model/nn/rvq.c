@@ -3,6 +3,7 @@
 
 #include <float.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "kernel/float_bits.h"
@@ -101,8 +102,10 @@ static void load_half(struct rvq_half *h, const struct source *from, const struc
     const char *layers = from->is_hf ? "%s.layers.%d.codebook" : "%s.vq.layers.%d._codebook";
     char        book[128];
 
-    conv_layer_linear(&h->in, from, s->dim, s->d_latent, name, "input_proj");
-    conv_layer_linear(&h->out, from, s->d_latent, s->dim, name, "output_proj");
+    if (!from->is_hf || s->dim != s->d_latent) { /* transformers has none of equal widths */
+        conv_layer_linear(&h->in, from, s->dim, s->d_latent, name, "input_proj");
+        conv_layer_linear(&h->out, from, s->d_latent, s->dim, name, "output_proj");
+    }
     if (!h->table)
         h->table = source_take(from, (size_t)h->n_level, sizeof *h->table);
     if (!h->score)
@@ -210,7 +213,10 @@ static void encode_half(struct be *be, const struct rvq_shape *shape, const stru
     s.n_slice = s.n_slice < MAX_SLICE ? s.n_slice : MAX_SLICE;
     s.row = be_scratch_bytes(be, (size_t)n_lane * (size_t)s.n_slice * sizeof *s.row);
     int *found = be_scratch_bytes(be, (size_t)n_lane * sizeof *found);
-    op_conv(be, &(struct conv_out){ .y = r }, latent, &h->in, NULL);
+    if (h->in.n_out)
+        op_conv(be, &(struct conv_out){ .y = r }, latent, &h->in, NULL);
+    else if (!be_has_failed(be))
+        memcpy(r->p, latent->p, (size_t)n_lane * (size_t)shape->dim * sizeof *r->p);
     for (int level = 0; level < n && !be_has_failed(be); level++) {
         s.table = h->table[level].data;
         if (y != r)
@@ -254,6 +260,8 @@ static struct tensor *decode_half(struct be *be, const struct rvq_shape *shape,
         else
             op_embed_add(be, sum, &h->table[level], ids);
     }
+    if (!h->out.n_out)
+        return sum;
     op_conv(be, &(struct conv_out){ .y = y }, sum, &h->out, NULL);
     return y;
 }

@@ -17,7 +17,7 @@ struct rvq_shape {
 };
 
 struct rvq_half {
-    struct conv    in, out; /* linear: [dim, d_latent], [d_latent, dim] */
+    struct conv    in, out; /* linear: [dim, d_latent], [d_latent, dim]; n_out 0: identity */
     int            n_level;
     struct weight *table; /* [n_level], each [n_bin, dim] f32; data NULL: not prepared */
     struct conv   *score; /* [n_level]: x.e - |e|^2 / 2 of each row e, greatest for the nearest;
