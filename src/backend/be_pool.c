@@ -62,7 +62,7 @@ struct be_pool {
     struct worker    worker[]; /* [n - 1] */
 };
 
-static bool is_crowded(struct be_pool *p)
+bool be_pool_is_crowded(const struct be_pool *p)
 {
     return p->is_crowded_always || atomic_load_explicit(&p->crowded, memory_order_relaxed) > 0;
 }
@@ -93,7 +93,7 @@ static bool spin(struct be_pool *p, _Atomic uint32_t *word, uint32_t old, struct
         bool    idle = is_worker && !atomic_load_explicit(&p->is_in_region, memory_order_relaxed);
         if (idle && now_ns < atomic_load_explicit(&p->roused_ns, memory_order_relaxed))
             continue;
-        if (spent_ns > (is_crowded(p) ? CROWDED_NS : idle ? LINGER_NS : LATE_NS))
+        if (spent_ns > (be_pool_is_crowded(p) ? CROWDED_NS : idle ? LINGER_NS : LATE_NS))
             return false;
     }
     return false;
@@ -132,7 +132,7 @@ static void work(void *arg)
 
 static void note_late(struct be_pool *p)
 {
-    if (!is_crowded(p) && ++p->n_late >= LATE_MAX) {
+    if (!be_pool_is_crowded(p) && ++p->n_late >= LATE_MAX) {
         p->n_late = 0;
         atomic_store_explicit(&p->crowded, CROWDED_REGIONS, memory_order_relaxed);
     }
@@ -236,7 +236,7 @@ void be_pool_release(struct be_pool *p)
 
 void be_pool_rouse(struct be_pool *p)
 {
-    if (p->n == 1 || is_crowded(p))
+    if (p->n == 1 || be_pool_is_crowded(p))
         return;
     atomic_store_explicit(&p->roused_ns, os_now_ns() + ROUSED_NS, memory_order_relaxed);
     if (atomic_load(&p->n_asleep) > 0)

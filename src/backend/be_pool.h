@@ -9,6 +9,8 @@
 #ifndef BACKEND_BE_POOL_H
 #define BACKEND_BE_POOL_H
 
+#include <stdbool.h>
+
 #include "backend/be_ahead.h"
 #include "base/err.h"
 
@@ -29,6 +31,8 @@ void be_pool_hold(struct be_pool *p);
 void be_pool_release(struct be_pool *p);
 /* Wakes the workers, who spin for up to a millisecond: a region is about to begin. */
 void be_pool_rouse(struct be_pool *p);
+/* Something else takes the processors, or did a few regions ago: nobody spins for long. */
+bool be_pool_is_crowded(const struct be_pool *p);
 void be_pool_run(struct be_pool *p, be_pool_fn fn, void *arg); /* returns when all have run */
 /* The same; `own` says where the job reads first, so that it is asked for in the next frame. */
 void be_pool_run_ahead(struct be_pool *p, be_pool_fn fn, void *arg, const struct ahead *own);

@@ -116,6 +116,45 @@ TEST(a_late_worker_is_waited_for)
     be_pool_close(&p);
 }
 
+/* One late wait a region is an accident, two are a crowd. */
+static void run_region(struct be_pool *p, be_pool_fn fn, struct job *j)
+{
+    be_pool_begin(p);
+    be_pool_run(p, fn, j);
+    be_pool_run(p, fn, j);
+    be_pool_end(p);
+}
+
+TEST(a_crowd_is_noticed_and_forgotten)
+{
+    struct be_pool   *p;
+    static struct job j;
+    memset(&j, 0, sizeof j);
+    j.n_slice = 2;
+    if (os_cpu_count() < 2)
+        SKIP("two processors are needed");
+    CHECK(be_pool_open(&p, 2) == OK);
+    CHECK(!be_pool_is_crowded(p));
+    for (int k = 0; k < 50 && !be_pool_is_crowded(p); k++)
+        run_region(p, late_slice, &j);
+    CHECK(be_pool_is_crowded(p));
+    for (int k = 0; k < 1000 && be_pool_is_crowded(p); k++)
+        run_region(p, count_slice, &j);
+    CHECK(!be_pool_is_crowded(p));
+    be_pool_close(&p);
+}
+
+TEST(more_threads_than_processors_are_a_crowd)
+{
+    struct be_pool *p;
+    int             n = os_cpu_count() + 1;
+    if (n > BE_POOL_MAX)
+        SKIP("this machine has too many processors");
+    CHECK(be_pool_open(&p, n) == OK);
+    CHECK(be_pool_is_crowded(p));
+    be_pool_close(&p);
+}
+
 /* Several regions in one, woken ahead or not: every slice runs once. */
 TEST(a_held_pool_runs_every_region)
 {
