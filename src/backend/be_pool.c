@@ -17,6 +17,7 @@
 #define CROWDED_NS      5000    /* spinning while the machine is crowded */
 #define LATE_MAX        4       /* late waits in a row of regions that make a crowd */
 #define CROWDED_REGIONS 16      /* of a whole frame each */
+#define STACK_SIZE      65536   /* more than any kernel takes */
 
 /* What a thread asks for while it waits: its part of `what`, of which it has asked for `at`. */
 struct asking {
@@ -111,11 +112,21 @@ static void wait_job(struct be_pool *p, uint32_t seen, struct asking *a)
     }
 }
 
+/* Who was late for all of the warm-up finds the pages of its stack in a frame, else. */
+static void touch_stack(void)
+{
+    volatile uint8_t page[STACK_SIZE];
+
+    for (size_t i = 0; i < sizeof page; i += 4096)
+        page[i] = 0;
+}
+
 static void work(void *arg)
 {
     struct worker  *w = arg;
     struct be_pool *p = w->pool;
     os_flush_denormals();
+    touch_stack();
     mem_forbid(true); /* it does slices of steps and nothing else */
     for (uint32_t seen = 0;;) {
         wait_job(p, seen, &w->asking);
