@@ -110,13 +110,14 @@ void ogg_in_close(struct ogg_in **o)
 
 enum err ogg_in_feed(struct ogg_in *o, struct bytes in)
 {
+    if (in.len == 0) /* the library would have no room to give for it */
+        return OK;
     if (in.len > PENDING_MAX || o->sync.fill - o->sync.returned > (int)(PENDING_MAX - in.len))
         return err_set(ERR_LIMIT, "more than %d bytes of Ogg wait to be read", PENDING_MAX);
     char *room = ogg_sync_buffer(&o->sync, (long)in.len);
     if (!room)
         return ERR_NOMEM;
-    if (in.len > 0)
-        memcpy(room, in.p, in.len);
+    memcpy(room, in.p, in.len);
     return ogg_sync_wrote(&o->sync, (long)in.len) == 0 ? OK : ERR_NOMEM;
 }
 

@@ -42,6 +42,20 @@ TEST(ogg_reads_streams_in_any_pieces)
     cases_run("tests/wire/ogg/streams.txt", 19, check_fact);
 }
 
+TEST(ogg_takes_nothing_as_well)
+{
+    struct ogg_in *o;
+    struct bytes   packet;
+
+    CHECK(ogg_in_open(&o) == OK);
+    CHECK_INT(ogg_in_feed(o, bytes_of(NULL, 0)), OK);
+    CHECK_INT(ogg_in_packet(o, &packet), ERR_AGAIN);
+    CHECK_INT(ogg_in_feed(o, bytes_str("Ogg")), OK);
+    CHECK_INT(ogg_in_feed(o, bytes_of(NULL, 0)), OK);
+    CHECK_INT(ogg_in_waiting(o), 3);
+    ogg_in_close(&o);
+}
+
 TEST(ogg_takes_no_more_than_it_has_room_for)
 {
     struct ogg_in *o;
