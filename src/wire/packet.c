@@ -206,24 +206,33 @@ const char *packet_text_mode_name(enum packet_text_mode mode)
     return mode == PACKET_TEXT_PIECES ? "pieces" : mode == PACKET_TEXT_BOTH ? "both" : "ids";
 }
 
-/* A member that is a whole number from 1 to INT_MAX; anything else leaves the default. */
-static void read_count(int *out, const json_t *obj, const char *key)
+/* A member that is a whole number from 1 to INT_MAX; absent or null: dflt; anything else: 0. */
+static int read_count(const json_t *obj, const char *key, int dflt)
 {
     const json_t *v = json_object_get(obj, key);
     double        d = json_is_number(v) ? json_number_value(v) : 0;
 
-    if (d >= 1 && d <= INT_MAX && d == floor(d))
-        *out = (int)d;
+    if (!v || json_is_null(v))
+        return dflt;
+    return d >= 1 && d <= INT_MAX && d == floor(d) ? (int)d : 0;
+}
+
+static bool is_pcm(const json_t *format)
+{
+    const char *name = json_string_value(format);
+
+    if (!format || json_is_null(format))
+        return true;
+    return name && (strcmp(name, "pcm_f32") == 0 || strcmp(name, "pcm") == 0);
 }
 
 static void read_start(struct packet_meta *m, const json_t *config)
 {
-    const char *format = json_string_value(json_object_get(config, "format"));
     const char *text = json_string_value(json_object_get(config, "text"));
 
     m->kind = PACKET_META_START;
-    read_count(&m->rate_hz, config, "sampleRate");
-    m->is_pcm = !format || strcmp(format, "pcm_f32") == 0 || strcmp(format, "pcm") == 0;
+    m->rate_hz = read_count(config, "sampleRate", RATE_HZ);
+    m->is_pcm = is_pcm(json_object_get(config, "format"));
     for (enum packet_text_mode mode = PACKET_TEXT_IDS; text && mode <= PACKET_TEXT_BOTH; mode++)
         if (strcmp(text, packet_text_mode_name(mode)) == 0)
             m->text = mode;

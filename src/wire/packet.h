@@ -83,10 +83,10 @@ enum packet_text_mode { PACKET_TEXT_IDS, PACKET_TEXT_PIECES, PACKET_TEXT_BOTH };
 
 struct packet_meta {
     enum packet_meta_kind kind;
-    /* START; what is absent or of the wrong kind has the default */
-    int                   rate_hz; /* 24000 */
+    /* START; what is absent or null has the default */
+    int                   rate_hz; /* 24000; 0: something that is no rate */
     bool                  is_pcm;  /* true; false: a format that is not pcm or pcm_f32 */
-    enum packet_text_mode text;    /* ids */
+    enum packet_text_mode text;    /* ids; also for a mode that nobody knows */
 };
 /* Never fails: whatever was sent, the answer is conversation_acknowledged. Allocates while it
  * parses. */

@@ -114,7 +114,7 @@ TEST(packet_takes_numbers_as_ids)
 
 TEST(packet_reads_what_clients_say_of_themselves)
 {
-    cases_run("tests/wire/packet/metadata.txt", 22, check_fact);
+    cases_run("tests/wire/packet/metadata.txt", 27, check_fact);
 }
 
 /* Writing. */
