@@ -151,17 +151,27 @@ static bool is_key(const struct access *a, struct bytes said)
     return digest_is_equal(said, bytes_str(a->key));
 }
 
+/* What stands behind the scheme, which blanks part from it (RFC 9110 11.4); of another scheme
+ * nothing. */
+static struct bytes bearer_token(struct bytes said)
+{
+    size_t n = 7;
+
+    if (said.len < n || !http_is_word(bytes_of(said.p, n), "bearer "))
+        return bytes_of(NULL, 0);
+    while (n < said.len && said.p[n] == ' ')
+        n++;
+    return bytes_of(said.p + n, said.len - n);
+}
+
 /* Authorization: Bearer KEY, kyutai-api-key: KEY, or ?key=KEY or ?auth_id=KEY. */
 static bool has_key(const struct access *a, const struct http_head *h)
 {
     static const char *const parameters[] = { "key", "auth_id" };
-    struct bytes             bearer = http_header(h, "authorization");
     char                     value[512];
 
-    if (bearer.len > 7 && http_is_word(bytes_of(bearer.p, 7), "bearer ") &&
-        is_key(a, bytes_of(bearer.p + 7, bearer.len - 7)))
-        return true;
-    if (is_key(a, http_header(h, "kyutai-api-key")))
+    if (is_key(a, bearer_token(http_header(h, "authorization"))) ||
+        is_key(a, http_header(h, "kyutai-api-key")))
         return true;
     for (int i = 0; i < 2; i++) {
         if (!http_query_value(value, sizeof value, h->query, parameters[i]))
