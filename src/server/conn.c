@@ -209,6 +209,7 @@ static const char *reason_of(int status)
     case 403: return "Forbidden";
     case 404: return "Not Found";
     case 405: return "Method Not Allowed";
+    case 408: return "Request Timeout";
     case 413: return "Content Too Large";
     case 421: return "Misdirected Request";
     case 426: return "Upgrade Required";
@@ -495,6 +496,12 @@ void conn_on_wake(struct conn *c)
     settle(c, was_paused);
 }
 
+/* A request has begun, and it is not our answers to others that keep us from reading its end. */
+static bool is_half_asked(const struct conn *c)
+{
+    return c->phase == CONN_HTTP && c->in.len > 0 && c->out.n_byte == 0;
+}
+
 bool conn_on_tick(struct conn *c, int64_t now_ns)
 {
     bool         was_paused = c->is_paused;
@@ -507,6 +514,10 @@ bool conn_on_tick(struct conn *c, int64_t now_ns)
             c->room->on_tick(c->room_state, now_ns);
         settle(c, was_paused);
         return true;
+    }
+    if (now_ns >= c->deadline_ns && is_half_asked(c)) {
+        refuse(c, 408, "", "the request was not whole in time");
+        c->deadline_ns = now_ns + CLOSE_NS;
     }
     bool is_done = c->phase == CONN_LEAVING || (c->phase == CONN_HTTP && c->server->is_draining);
     if (is_done && !conn_take_output(c, &out))

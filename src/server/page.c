@@ -30,7 +30,7 @@ static const struct web_file *find_file(struct bytes path)
 
 bool page_has(struct bytes path)
 {
-    return path.len > 0 && find_file(path);
+    return path.len > 0 && path.p[0] == '/' && find_file(path);
 }
 
 void page_get(struct conn *c, const struct http_head *h)

@@ -78,10 +78,16 @@ static enum err read_address(struct http_head *h, struct bytes *target)
 
 static enum err read_target(struct http_head *h, struct bytes target)
 {
+    bool is_options = bytes_equal(h->method, bytes_str("OPTIONS"));
+
     for (size_t i = 0; i < target.len; i++)
         if (target.p[i] <= ' ' || target.p[i] >= 127)
             return ERR_FORMAT;
     h->authority = bytes_of(NULL, 0);
+    h->query = h->authority;
+    h->path = target;
+    if (is_options && bytes_equal(target, bytes_str("*"))) /* RFC 9112 3.2.4 */
+        return OK;
     if (target.len == 0 || target.p[0] != '/') {
         enum err err = read_address(h, &target);
         if (err)
@@ -134,6 +140,20 @@ static size_t n_empty(struct bytes in)
     return n;
 }
 
+/* What cannot become a head, however it goes on: no method begins so, as with TLS, or a line ends
+ * without CR (RFC 9112 2.2 lets us refuse it). in: behind the empty lines. */
+static bool is_hopeless(struct bytes in)
+{
+    const uint8_t *at = in.p, *end = in.p + in.len;
+
+    if (in.len > 0 && !is_token_char(in.p[0]) && (in.p[0] != '\r' || in.len > 1))
+        return true;
+    for (; in.len && (at = memchr(at, '\n', (size_t)(end - at))); at++)
+        if (at == in.p || at[-1] != '\r')
+            return true;
+    return false;
+}
+
 enum err http_read_head(struct http_head *h, size_t *n_used, struct bytes in)
 {
     size_t         from = n_empty(in);
@@ -141,6 +161,8 @@ enum err http_read_head(struct http_head *h, size_t *n_used, struct bytes in)
                                             : NULL;
     struct bytes   left, line;
 
+    if (!end && is_hopeless(bytes_of(in.p + from, in.len - from)))
+        return ERR_FORMAT;
     if (!end)
         return in.len >= HTTP_HEAD_MAX ? ERR_LIMIT : ERR_AGAIN;
     left = bytes_of(in.p + from, (size_t)(end - in.p) + 2 - from);

@@ -17,7 +17,7 @@ struct http_header {
 struct http_head {
     struct bytes       method;
     struct bytes       authority; /* of a target that is a whole address; empty: Host says it */
-    struct bytes       path;      /* of the target, before '?', as sent */
+    struct bytes       path;      /* of the target, before '?', as sent; "*" of OPTIONS alone */
     struct bytes       query;     /* behind '?' */
     int                minor;     /* HTTP/1.minor */
     struct http_header header[HTTP_HEADER_MAX];
@@ -25,7 +25,8 @@ struct http_head {
 };
 
 /* Reads one request head from the front of in. OK: *n_used bytes belong to it. ERR_AGAIN: bring
- * more. ERR_FORMAT: answer 400. ERR_LIMIT: answer 431. */
+ * more. ERR_FORMAT: answer 400, also before the head is whole when it cannot become one.
+ * ERR_LIMIT: answer 431. */
 enum err http_read_head(struct http_head *h, size_t *n_used, struct bytes in) MUST_CHECK;
 
 /* The first header of that name, letter case ignored; p NULL when absent. */

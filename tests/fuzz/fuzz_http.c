@@ -16,7 +16,8 @@ static void check_head(const struct http_head *h, struct bytes in, size_t n_used
     must(n_used >= 16 && n_used <= in.len && n_used <= HTTP_HEAD_MAX + 4);
     must(memcmp(in.p + n_used - 4, "\r\n\r\n", 4) == 0);
     must(h->minor == 0 || h->minor == 1);
-    must(h->method.len > 0 && h->path.len > 0 && h->path.p[0] == '/');
+    must(h->method.len > 0 && h->path.len > 0);
+    must(h->path.p[0] == '/' || bytes_equal(h->path, bytes_str("*")));
     check_within(h->method, in);
     check_within(h->authority, in);
     check_within(h->query, in);
