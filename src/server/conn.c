@@ -357,11 +357,12 @@ static void answer(struct conn *c, const struct http_head *h)
         refuse(c, 421, "", "this Host is not served here");
     else if (status)
         refuse(c, status, "", status == 403 ? "this Origin may not connect" : "bad Host");
-    else if (body_status)
-        refuse(c, body_status, "",
-               body_status == 413 ? "no request here has a body" : "bad Content-Length");
+    else if (body_status == 400)
+        refuse(c, 400, "", "bad Content-Length");
     else if (!is_get)
         refuse(c, 405, "Allow: GET, HEAD\r\n", "only GET and HEAD are answered");
+    else if (body_status)
+        refuse(c, 413, "", "no request here has a body");
     else if (!route)
         conn_reply_text(c, 404, "", "nothing is at this path");
     else if (is_upgrade && route->room)
