@@ -44,6 +44,7 @@ struct conn {
     bool                 is_deaf;   /* broke the protocol: nothing it says is read any more */
     bool                 is_head;   /* the current request is HEAD */
     bool                 keeps_alive;
+    struct bytes         origin; /* whose page may read the answer; a view while answering */
     int64_t              last_in_ns, last_out_ns, deadline_ns;
     int64_t              moved_ns; /* a message went out whole, or the first was queued */
 };
@@ -203,6 +204,7 @@ static const char *reason_of(int status)
     switch (status) {
     case 101: return "Switching Protocols";
     case 200: return "OK";
+    case 204: return "No Content";
     case 304: return "Not Modified";
     case 400: return "Bad Request";
     case 401: return "Unauthorized";
@@ -222,9 +224,12 @@ void conn_reply(struct conn *c, int status, const char *type, const char *extra,
 {
     struct buf head;
 
-    buf_init(&head, 4096);
+    buf_init(&head, 4096 + HTTP_HEAD_MAX);
     buf_add_fmt(&head, "HTTP/1.1 %d %s\r\n", status, reason_of(status));
-    if (status != 304) /* what it would be is not known to be nothing */
+    if (c->origin.len > 0)
+        buf_add_fmt(&head, "Access-Control-Allow-Origin: %.*s\r\nVary: Origin\r\n",
+                    (int)c->origin.len, (const char *)c->origin.p);
+    if (status != 204 && status != 304) /* the one has none; of the other nothing is known */
         buf_add_fmt(&head, "Content-Type: %s\r\nContent-Length: %zu\r\n", type, body.len);
     buf_add_fmt(&head, "Connection: %s\r\n%s\r\n", c->keeps_alive ? "keep-alive" : "close", extra);
     if (c->is_head)
@@ -297,6 +302,22 @@ static int check_body(const struct http_head *h)
     return http_header_count(h, "transfer-encoding") ? 413 : status;
 }
 
+/* A browser asks so before a request that a page may not simply make, one with our key. */
+static bool is_preflight(const struct http_head *h)
+{
+    return is_method(h, "OPTIONS") && http_header_count(h, "origin") > 0 &&
+           http_header_count(h, "access-control-request-method") > 0;
+}
+
+static void answer_preflight(struct conn *c)
+{
+    conn_reply(c, 204, "",
+               "Access-Control-Allow-Methods: GET, HEAD\r\n"
+               "Access-Control-Allow-Headers: Authorization, kyutai-api-key\r\n"
+               "Access-Control-Max-Age: 600\r\n",
+               bytes_of(NULL, 0));
+}
+
 static void refuse_room(struct conn *c, enum err err)
 {
     struct engine_info info;
@@ -350,7 +371,10 @@ static void answer(struct conn *c, const struct http_head *h)
 
     c->is_head = is_method(h, "HEAD");
     c->keeps_alive = h->minor == 1 && !http_has_token(h, "connection", "close");
-    int status = access_check(&c->server->access, h, c->host.port, !route || route->wants_key);
+    bool wants_key = is_get && (!route || route->wants_key); /* preflights cannot carry one */
+    int  status = access_check(&c->server->access, h, c->host.port, wants_key);
+    if (status == 0 || status == 401)
+        c->origin = http_header(h, "origin");
     if (status == 401)
         refuse(c, 401, "WWW-Authenticate: Bearer\r\n", "the key is missing or wrong");
     else if (status == 421)
@@ -359,6 +383,8 @@ static void answer(struct conn *c, const struct http_head *h)
         refuse(c, status, "", status == 403 ? "this Origin may not connect" : "bad Host");
     else if (body_status == 400)
         refuse(c, 400, "", "bad Content-Length");
+    else if (is_preflight(h) && !body_status)
+        answer_preflight(c);
     else if (!is_get)
         refuse(c, 405, "Allow: GET, HEAD\r\n", "only GET and HEAD are answered");
     else if (body_status)
@@ -389,6 +415,7 @@ static bool read_request(struct conn *c, struct bytes in)
         refuse(c, err == ERR_LIMIT ? 431 : 400, "", "the request could not be read");
     else
         answer(c, &head);
+    c->origin = bytes_of(NULL, 0);
     return true;
 }
 
