@@ -76,6 +76,7 @@ static void leave_room_if_over(struct conn *c)
     mem_free(c->room_state);
     c->room = NULL;
     c->room_state = NULL;
+    c->server->n_client--;
 }
 
 static void process(struct conn *c);
@@ -355,6 +356,7 @@ static void upgrade(struct conn *c, const struct http_head *h, const struct rout
                      accept);
     c->room = route->room;
     c->room_state = state;
+    c->server->n_client++;
     c->phase = CONN_WS;
     log_info("room entered room=%s", c->room->name);
     push(c, bytes_of(text, (size_t)n), bytes_of(NULL, 0));

@@ -40,14 +40,14 @@ static void add_stage(struct buf *out, const char *name, enum metric m)
 }
 
 /* What SolaceLive's server tells under the same names: its pages and probes read it. */
-static void add_solace(struct buf *out, const struct engine_info *info)
+static void add_solace(struct buf *out, const struct engine_info *info, int n_client)
 {
     bool        is_loaded = info->state == ENGINE_READY || info->state == ENGINE_DRAINING;
     const char *yes = is_loaded ? "true" : "false";
     int64_t     n_waiting = metric_get(M_MIC_QUEUE_FRAMES);
 
-    buf_add_fmt(out, "\"clients\": %lld, \"readiness\": {\"lm\": %s, \"mimi\": %s}, ",
-                (long long)metric_get(M_CONNECTIONS), yes, yes);
+    buf_add_fmt(out, "\"clients\": %d, \"readiness\": {\"lm\": %s, \"mimi\": %s}, ", n_client, yes,
+                yes);
     buf_add_fmt(out, "\"metrics\": {\"__lm\": %s, \"__mimi\": %s, ", yes, yes);
     add_stage(out, "encode", M_ENCODE_SECONDS);
     buf_add_str(out, "}, ");
@@ -82,7 +82,7 @@ void health_get(struct conn *c, const struct http_head *h)
     buf_add_fmt(&out, "\"step_p50_ms\": %.3f, \"step_p95_ms\": %.3f, ",
                 metric_quantile_s(M_TICK_SECONDS, 0.5) * 1e3,
                 metric_quantile_s(M_TICK_SECONDS, 0.95) * 1e3);
-    add_solace(&out, &info);
+    add_solace(&out, &info, s->n_client);
     buf_add_fmt(&out, "\"uptime\": %.3f}\n", (double)(os_now_ns() - s->opened_ns) * 1e-9);
     conn_reply(c, 200, "application/json", "Cache-Control: no-store\r\n", buf_view(&out));
     buf_fini(&out);

@@ -16,6 +16,7 @@ struct server_state {
     void (*tune)(struct lm_gen_options *gen, const void *arg);
     const void *tune_arg;
     bool        is_draining;
+    int         n_client; /* connections that are in a room */
     int64_t     opened_ns;
 };
 
