@@ -74,13 +74,29 @@ static void send_stats(struct packet_room *r)
     send_meta(r);
 }
 
+static void end_sentence(struct packet_room *r)
+{
+    if (r->sentence.len > 0 && buf_err(&r->sentence) == OK)
+        send_packet(r, PACKET_TEXT_FINAL, buf_view(&r->sentence));
+    buf_clear(&r->sentence);
+    r->is_ending = false;
+}
+
+/* Words of one mode are not the beginning of a sentence in another. */
+static void set_text_mode(struct packet_room *r, enum packet_text_mode mode)
+{
+    if (mode != r->text)
+        end_sentence(r);
+    r->text = mode;
+}
+
 static void on_meta(struct packet_room *r, struct bytes payload)
 {
     struct packet_meta m;
 
     packet_read_meta(&m, payload);
     if (m.kind == PACKET_META_START) {
-        r->text = m.text;
+        set_text_mode(r, m.text);
         if (m.rate_hz != r->seat.info.rate_hz || !m.is_pcm) {
             char message[96];
             snprintf(message, sizeof message, "sound must be pcm_f32 at %d Hz",
@@ -180,14 +196,6 @@ static void on_message(void *state, bool is_binary, struct bytes message)
     else if ((h.type == PACKET_TEXT_PARTIAL || h.type == PACKET_TEXT_FINAL) &&
              !(h.wants_ack && is_repeated(r, &h)))
         on_text(r, h.payload);
-}
-
-static void end_sentence(struct packet_room *r)
-{
-    if (r->sentence.len > 0 && buf_err(&r->sentence) == OK)
-        send_packet(r, PACKET_TEXT_FINAL, buf_view(&r->sentence));
-    buf_clear(&r->sentence);
-    r->is_ending = false;
 }
 
 static void send_words(struct packet_room *r, const char *text)
