@@ -114,13 +114,20 @@ static void on_meta(struct packet_room *r, struct bytes payload)
 
 static void on_text(struct packet_room *r, struct bytes payload)
 {
-    int ids[FORCED_MAX], n = 0;
+    int      ids[FORCED_MAX], n = 0, n_taken = 0;
+    enum err err = packet_read_ids(ids, &n, FORCED_MAX, payload);
 
-    if (packet_read_ids(ids, &n, FORCED_MAX, payload) != OK)
+    if (n == 0)
         return; /* the user's words, which a speech model hears for itself */
-    for (int i = 0; i < n; i++)
-        if (!talk_force_text(r->seat.talk, ids[i]))
-            log_warn("forced text token dropped");
+    while (n_taken < n && talk_force_text(r->seat.talk, ids[n_taken]))
+        n_taken++;
+    if (err || n_taken < n) { /* not to the log, which one client could fill */
+        char message[96];
+        snprintf(message, sizeof message, "only %d of these ids were taken: at most %d wait",
+                 n_taken, FORCED_MAX);
+        packet_add_error(&r->payload, "forced_text", message);
+        send_meta(r);
+    }
 }
 
 /* A client that saw no ACK sends the same again: it is acknowledged once more, and done once. */

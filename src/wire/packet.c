@@ -160,6 +160,7 @@ enum err packet_read_ids(int *ids, int *n, int n_cap, struct bytes text)
 {
     bool has_digit = false;
 
+    *n = 0;
     for (size_t i = 0; i < text.len; i++) {
         if (!is_digit(text.p[i]) && !is_blank(text.p[i]))
             return ERR_FORMAT;
@@ -168,7 +169,6 @@ enum err packet_read_ids(int *ids, int *n, int n_cap, struct bytes text)
     if (!has_digit)
         return ERR_FORMAT;
 
-    *n = 0;
     for (size_t i = 0; i < text.len;) {
         if (is_blank(text.p[i])) {
             i++;
@@ -177,8 +177,10 @@ enum err packet_read_ids(int *ids, int *n, int n_cap, struct bytes text)
         int64_t v = 0;
         for (; i < text.len && is_digit(text.p[i]); i++) {
             v = v * 10 + (text.p[i] - '0');
-            if (v > INT_MAX)
+            if (v > INT_MAX) {
+                *n = 0;
                 return ERR_LIMIT;
+            }
         }
         if (*n == n_cap)
             return ERR_LIMIT;

@@ -58,7 +58,8 @@ enum err packet_write_audio(struct buf *out, uint32_t seq, double time_ms, const
 int packet_copy_samples(float *out, int n_cap, struct bytes payload, size_t at);
 
 /* Text of decimal numbers and blanks only is text-token ids to force. OK: *n >= 1 of them.
- * ERR_FORMAT: ordinary text. ERR_LIMIT: numbers, but more than n_cap or one above 2^31-1. */
+ * ERR_FORMAT: ordinary text, *n is 0. ERR_LIMIT: numbers, but more than n_cap, of which the first
+ * n_cap are given, or one above 2^31-1: *n is 0. */
 enum err packet_read_ids(int *ids, int *n, int n_cap, struct bytes text) MUST_CHECK;
 
 /* More than 100 malformed packets in 10 s close a connection. Zeroed at birth. */

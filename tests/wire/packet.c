@@ -112,6 +112,20 @@ TEST(packet_takes_numbers_as_ids)
     cases_run("tests/wire/packet/ids.txt", 14, check_fact);
 }
 
+TEST(packet_gives_the_first_ids_of_too_many)
+{
+    int ids[3], n = 9;
+
+    CHECK_INT(packet_read_ids(ids, &n, 3, bytes_str("5 6 7 8 9")), ERR_LIMIT);
+    CHECK_INT(n, 3);
+    CHECK(ids[0] == 5 && ids[1] == 6 && ids[2] == 7);
+    CHECK_INT(packet_read_ids(ids, &n, 3, bytes_str("5 2147483648")), ERR_LIMIT);
+    CHECK_INT(n, 0);
+    n = 9;
+    CHECK_INT(packet_read_ids(ids, &n, 3, bytes_str("call 5")), ERR_FORMAT);
+    CHECK_INT(n, 0);
+}
+
 TEST(packet_reads_what_clients_say_of_themselves)
 {
     cases_run("tests/wire/packet/metadata.txt", 27, check_fact);
