@@ -11,6 +11,7 @@
 #include "base/os.h"
 #include "server/digest.h"
 #include "server/out_queue.h"
+#include "server/reason.h"
 #include "server/routes.h"
 #include "server/server_state.h"
 #include "wire/ws.h"
@@ -322,12 +323,13 @@ static void answer_preflight(struct conn *c)
 static void refuse_room(struct conn *c, enum err err)
 {
     struct engine_info info;
-    char               extra[40];
+    char               extra[40], why[ERR_TEXT_CAP];
 
+    reason_for_clients(why, err_text(err));
     engine_info(c->server->engine, &info);
     snprintf(extra, sizeof extra, "Retry-After: %d\r\n", info.retry_after_s);
     metric_inc(M_TALKS_REFUSED_TOTAL);
-    refuse(c, 503, extra, err_text(err));
+    refuse(c, 503, extra, why);
 }
 
 static void upgrade(struct conn *c, const struct http_head *h, const struct route *route)

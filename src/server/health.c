@@ -6,6 +6,7 @@
 
 #include "base/metric.h"
 #include "base/os.h"
+#include "server/reason.h"
 #include "server/server_state.h"
 #include "talk/engine.h"
 
@@ -28,9 +29,12 @@ static void add_text(struct buf *out, const char *name, const char *value)
 
 static void add_state(struct buf *out, const struct engine_info *info)
 {
+    char reason[ERR_TEXT_CAP];
+
+    reason_for_clients(reason, info->reason);
     add_text(out, "state", state_name(info));
     buf_add_str(out, ", ");
-    add_text(out, "reason", info->reason);
+    add_text(out, "reason", reason);
 }
 
 static void add_stage(struct buf *out, const char *name, enum metric m)
