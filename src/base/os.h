@@ -118,6 +118,10 @@ enum err os_stream_read(int fd, void *p, size_t cap, size_t *n, const char *name
 /* First thing in main: a full disk and a closed pipe become errors of the write instead of signals,
  * and no file that is opened later becomes standard output because that was closed. */
 void os_guard_streams(void);
+/* stderr goes nowhere between the two: JACK, PortAudio and mpg123 talk there on their own. By one
+ * thread, the one that has something to say there itself. */
+int  os_hush(void);
+void os_unhush(int kept);
 
 /* A shared library loaded at run time; os_lib_symbol gives NULL when it lacks the name. */
 struct os_lib;

@@ -1,32 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "device/portaudio.h"
 
-#include <fcntl.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #include "base/log.h"
-
-int portaudio_hush(void)
-{
-    fflush(stderr);
-    int kept = dup(2), null = open("/dev/null", O_WRONLY | O_CLOEXEC);
-
-    if (kept >= 0 && null >= 0)
-        dup2(null, 2);
-    if (null >= 0)
-        close(null);
-    return kept;
-}
-
-void portaudio_unhush(int kept)
-{
-    if (kept < 0)
-        return;
-    fflush(stderr);
-    dup2(kept, 2);
-    close(kept);
-}
 
 typedef void alsa_error_fn(const char *file, int line, const char *function, int err,
                            const char *fmt, ...);
@@ -78,9 +55,9 @@ enum err portaudio_open(struct portaudio *pa)
     enum err err = load(pa);
     if (!err) {
         silence_alsa(pa);
-        int     kept = portaudio_hush();
+        int     kept = os_hush();
         PaError failed = pa->Initialize();
-        portaudio_unhush(kept);
+        os_unhush(kept);
         pa->is_initialized = failed == paNoError;
         if (failed)
             err = err_set(ERR_HARDWARE, "no sound: %s", pa->GetErrorText(failed));

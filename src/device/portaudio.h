@@ -40,10 +40,6 @@ struct portaudio {
 /* No library or no sound system: ERR_HARDWARE. What the libraries below print on stderr is
  * silenced. */
 enum err portaudio_open(struct portaudio *pa) MUST_CHECK;
-void     portaudio_close(struct portaudio *pa); /* may talk: the caller hushes */
-/* stderr goes nowhere between the two: JACK and PortAudio itself talk there on their own. By one
- * thread, the one that has something to say there itself. */
-int  portaudio_hush(void);
-void portaudio_unhush(int kept);
+void     portaudio_close(struct portaudio *pa); /* may talk: the caller hushes (os_hush) */
 
 #endif

@@ -228,14 +228,14 @@ static enum err open_side(struct sound *s, struct side *side, int rate_hz, bool 
 enum err sound_start(struct sound *s, int rate_hz, int frame_size)
 {
     s->frame_size = (size_t)frame_size;
-    int      kept = portaudio_hush();
+    int      kept = os_hush();
     enum err err = open_side(s, &s->in, rate_hz, true);
     if (!err)
         err = open_side(s, &s->out, rate_hz, false);
     PaError failed = err ? paNoError : s->pa.StartStream(s->in.stream);
     if (!err && !failed)
         failed = s->pa.StartStream(s->out.stream);
-    portaudio_unhush(kept);
+    os_unhush(kept);
     s->last_in_ns = os_now_ns();
     if (failed)
         err = err_set(ERR_HARDWARE, "the sound device does not start: %s",
@@ -278,14 +278,14 @@ bool sound_close(struct sound **sp)
     *sp = NULL;
     if (!s)
         return true;
-    int     kept = portaudio_hush();
+    int     kept = os_hush();
     int64_t deadline_ns = os_now_ns() + CLOSE_NS;
     bool    is_running = s->in.stream || s->out.stream;
     if (!is_running || os_thread_start(&closer, "sound-close", close_streams, s) != OK)
         close_streams(s);
     while (!atomic_load(&s->is_closed) && os_now_ns() < deadline_ns)
         os_futex_wait(&s->is_closed, 0, deadline_ns);
-    portaudio_unhush(kept);
+    os_unhush(kept);
     if (!atomic_load(&s->is_closed))
         return false; /* its threads may still use all of it */
     os_thread_join(&closer);
@@ -413,8 +413,8 @@ enum err sound_list(struct buf *out, bool as_json)
     for (int i = 0; i < n; i++)
         list_device(out, i, pa.GetDeviceInfo(i), as_json);
     buf_add_str(out, as_json ? "\n]\n" : "");
-    int kept = portaudio_hush();
+    int kept = os_hush();
     portaudio_close(&pa);
-    portaudio_unhush(kept);
+    os_unhush(kept);
     return err;
 }
