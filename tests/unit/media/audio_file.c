@@ -2,7 +2,9 @@
 #include "media/audio_file.h"
 
 #include <math.h>
+#include <sndfile.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/os.h"
 #include "check.h"
@@ -201,6 +203,177 @@ TEST(audio_file_refuses_absurd_heads)
         check_bytes_refused(b.p, b.len);
         buf_fini(&b);
     }
+}
+
+TEST(audio_file_says_what_is_absurd_in_a_head)
+{
+    const struct wav_spec slow = { 1, 1, 1, 16, 0, false, false };
+    const int16_t         in[64] = { 0 };
+    struct buf            b;
+
+    wav_make(&b, &slow, in, sizeof in);
+    check_bytes_refused(b.p, b.len);
+    CHECK(strstr(err_text(ERR_FORMAT), "a sample rate of 1 Hz"));
+    buf_fini(&b);
+}
+
+/* Files that other programs pack. */
+
+enum { MPEG = 0x230082, FIXED_RATE = 0, FREE_RATE = 2, BITRATE_MODE = 0x1305 }; /* libsndfile 1.1 */
+
+/* A tone of five seconds, the whole file in *b; false: this libsndfile does not write such. */
+static bool pack(struct buf *b, int format, int bitrate_mode)
+{
+    enum { N = 120000, RATE = 24000 };
+    SF_INFO     info = { .samplerate = RATE, .channels = 1, .format = format };
+    const char *path = check_tmp("packed");
+    SNDFILE    *f = sf_open(path, SFM_WRITE, &info);
+    float      *x = mem_alloc(N * sizeof *x);
+
+    must(x);
+    for (int i = 0; i < N; i++)
+        x[i] = (float)(sin(i * 0.05) * 0.4 * (i / 12000 % 3) + 0.1 * sin(i * (double)i * 1e-5));
+    if (f && format == MPEG)
+        sf_command(f, BITRATE_MODE, &bitrate_mode, sizeof bitrate_mode);
+    bool is_packed = f && sf_write_float(f, x, N) == N;
+    if (f)
+        sf_close(f);
+    buf_init(b, 4 << 20);
+    must(!is_packed || os_read_file(b, path) == OK);
+    mem_free(x);
+    return is_packed;
+}
+
+/* How many samples these bytes are; what is refused must be called cut or damaged: -1. */
+static int64_t length_of(const void *p, size_t len)
+{
+    const char *path = write_file("packed.in", p, len);
+    float      *pcm = NULL;
+    int64_t     n;
+    enum err    err = audio_file_read(&pcm, &n, path, 24000);
+
+    mem_free(pcm);
+    if (!err)
+        return n;
+    CHECK_INT(err, ERR_FORMAT);
+    CHECK(strstr(err_text(err), path) && strstr(err_text(err), "the file is cut short"));
+    return -1;
+}
+
+static const int lossless_and_ogg[] = { SF_FORMAT_FLAC | SF_FORMAT_PCM_16,
+                                        SF_FORMAT_OGG | SF_FORMAT_VORBIS,
+                                        SF_FORMAT_OGG | SF_FORMAT_OPUS };
+
+TEST(audio_file_refuses_flac_and_ogg_files_that_are_cut)
+{
+    struct buf b;
+
+    for (int i = 0; i < 3; i++) {
+        if (!pack(&b, lossless_and_ogg[i], 0))
+            SKIP("libsndfile does not write this format");
+        CHECK_INT(length_of(b.p, b.len), 120000);
+        for (size_t part = 1; part < 8; part++)
+            CHECK_INT(length_of(b.p, b.len * part / 8 + 3000 / part), -1);
+        CHECK_INT(length_of(b.p, b.len - 1), -1);
+        buf_fini(&b);
+    }
+}
+
+TEST(audio_file_refuses_damaged_flac_files)
+{
+    struct buf b;
+
+    if (!pack(&b, SF_FORMAT_FLAC | SF_FORMAT_PCM_16, 0))
+        SKIP("libsndfile does not write FLAC");
+    memset(b.p + b.len / 2, 0, 3000);
+    CHECK_INT(length_of(b.p, b.len), -1);
+    buf_fini(&b);
+}
+
+/* The first frame of an encoder's own holds the number of the others; streams have none. */
+static size_t first_frame_len(const struct buf *b)
+{
+    size_t at = 150; /* behind that and a table, in which anything may stand */
+
+    while (b->p[at] != 0xff || b->p[at + 1] != b->p[1])
+        at++;
+    return at;
+}
+
+TEST(audio_file_refuses_mp3_files_that_are_cut_or_damaged)
+{
+    struct buf b;
+
+    for (int mode = FIXED_RATE; mode <= FREE_RATE; mode += FREE_RATE) {
+        if (!pack(&b, MPEG, mode))
+            SKIP("libsndfile does not write MP3");
+        size_t skip = first_frame_len(&b);
+        for (size_t from = 0; from <= skip; from += skip) {
+            CHECK(length_of(b.p + from, b.len - from) >= 120000);
+            for (size_t len = b.len / 2; len > b.len / 3; len -= b.len / 31)
+                CHECK_INT(length_of(b.p + from, len), -1);
+            CHECK_INT(length_of(b.p + from, b.len - from - 1), -1);
+        }
+        memset(b.p + b.len / 2, 0, 1000); /* heads too, not only what is in a frame */
+        CHECK_INT(length_of(b.p, b.len), -1);
+        CHECK_INT(length_of(b.p + skip, b.len - skip), -1);
+        buf_fini(&b);
+    }
+}
+
+TEST(audio_file_reads_on_between_and_behind_tags)
+{
+    static const int     formats[] = { SF_FORMAT_FLAC | SF_FORMAT_PCM_16,
+                                       SF_FORMAT_OGG | SF_FORMAT_OPUS, MPEG };
+    static const uint8_t id3[138] = "ID3\3\0\0\0\0\1";
+    struct buf           b, tagged;
+
+    for (int i = 0; i < 3; i++) {
+        if (!pack(&b, formats[i], FREE_RATE))
+            SKIP("libsndfile does not write this format");
+        buf_init(&tagged, 8 << 20);
+        if (formats[i] == MPEG)
+            buf_add(&tagged, id3, sizeof id3);
+        buf_add(&tagged, b.p, b.len);
+        buf_add_fmt(&tagged, "TAG%125s", "");
+        must(buf_err(&tagged) == OK);
+        CHECK(length_of(tagged.p, tagged.len) >= 120000);
+        if (formats[i] == MPEG) {
+            buf_add(&tagged, b.p, b.len);
+            CHECK(length_of(tagged.p, tagged.len) >= 120000);
+        }
+        buf_fini(&tagged);
+        buf_fini(&b);
+    }
+}
+
+/* Bytes on stderr meanwhile. */
+static size_t said_while_reading(const char *path)
+{
+    FILE       *said = tmpfile();
+    int         kept = dup(2);
+    float      *pcm;
+    int64_t     n;
+    struct stat st;
+
+    must(kept >= 0 && said && dup2(fileno(said), 2) == 2);
+    enum err err = audio_file_read(&pcm, &n, path, 24000);
+    must(dup2(kept, 2) == 2 && fstat(fileno(said), &st) == 0);
+    close(kept);
+    fclose(said);
+    CHECK_INT(err, ERR_FORMAT);
+    return (size_t)st.st_size;
+}
+
+TEST(audio_file_keeps_decoders_from_talking)
+{
+    static const char utf16[] = "\xff\xfeH\0e\0l\0l\0o\0,\0 \0w\0o\0r\0l\0d\0";
+    const char       *path = write_file("utf16.txt", utf16, sizeof utf16);
+
+    CHECK_INT(said_while_reading(path), 0);
+    check_refused(ERR_FORMAT, path);
+    CHECK(strstr(err_text(ERR_FORMAT), "none that can be read"));
+    CHECK(!strstr(err_text(ERR_FORMAT), "exist"));
 }
 
 TEST(audio_file_never_waits_for_a_pipe)
