@@ -34,6 +34,7 @@ struct command {
     const char *text;     /* paragraphs of --help */
     const char *example;  /* one line, as typed */
     int         min_operand, max_operand;
+    bool        ends_in_files; /* the last two operands: what is read, what is written */
     enum err (*run)(struct app *app);
     const enum option *options; /* ended by OPTION_COUNT */
 };

@@ -141,6 +141,7 @@ const struct command cmd_codec = {
     .example = "parley codec encode question.wav codes.safetensors",
     .min_operand = 3,
     .max_operand = 3,
+    .ends_in_files = true,
     .run = run,
     .options = options,
 };

@@ -72,6 +72,7 @@ const struct command cmd_probe = {
     .example = "parley probe --model tiny-voice in.safetensors out.safetensors",
     .min_operand = 2,
     .max_operand = 2,
+    .ends_in_files = true,
     .run = run,
     .options = options,
 };

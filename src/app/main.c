@@ -74,18 +74,44 @@ static enum err choose_kernels(const struct app *app)
     return err_set(err, "%.100s: %s", origin, err_text(err));
 }
 
-/* Each is written to its end, and the last would be all that is left. */
+struct named_file {
+    const char *what, *path;
+};
+
+/* What is read, then what is written; their number. Of a pipe or device nothing can be lost. */
+static int named_files(struct named_file *f, int *n_in, const struct app *app)
+{
+    static const enum option outs[] = { OPT_OUT, OPT_TEXT, OPT_TRACE };
+    static const char *const names[] = { "--out", "--text", "--trace" };
+    int                      n = 0, last = app_operand_count(app) - 1;
+    bool                     has_files = app->command->ends_in_files;
+
+    f[n++] = (struct named_file){ "--in", app_str(app, OPT_IN) };
+    if (has_files)
+        f[n++] = (struct named_file){ "the input", app_operand(app, last - 1) };
+    for (int i = 0; i < n; i++)
+        if (f[i].path && !os_is_file(f[i].path))
+            f[i].path = NULL;
+    *n_in = n;
+    if (has_files)
+        f[n++] = (struct named_file){ "the output", app_operand(app, last) };
+    for (int i = 0; i < 3; i++)
+        f[n++] = (struct named_file){ names[i], app_str(app, outs[i]) };
+    return n;
+}
+
+/* An output is written to its end: of two only the last would be left, of an input nothing. */
 static enum err check_files(const struct app *app)
 {
-    static const enum option files[] = { OPT_OUT, OPT_TEXT, OPT_TRACE };
+    struct named_file f[6];
+    int               n_in, n = named_files(f, &n_in, app);
 
-    for (int i = 0; i < 3; i++)
+    for (int i = n_in; i < n; i++)
         for (int k = 0; k < i; k++) {
-            const char *a = app_str(app, files[k]), *b = app_str(app, files[i]);
+            const char *a = f[k].path, *b = f[i].path;
             if (a && b && (strcmp(a, b) == 0 || os_is_same_place(a, b)) &&
                 !os_is_same_file(a, "/dev/null"))
-                return err_set(ERR_USAGE, "--%s and --%s are both '%s'",
-                               options_rows[files[k]].name, options_rows[files[i]].name, a);
+                return err_set(ERR_USAGE, "%s and %s are both '%s'", f[k].what, f[i].what, a);
         }
     return OK;
 }
