@@ -16,6 +16,21 @@
 
 enum { MAX_CONFIG = 1 << 20 }; /* a document of 1 MB takes 100 MB at worst */
 
+/* All that published folders say. To take another for Moshi would end far from the mistake, or
+ * leave out what makes hibiki of a model. */
+static enum err check_type(const char *type, const char *config_path)
+{
+    static const char *const types[] = { "moshi", "hibiki", "stt", "tts", "personaplex", "mimi" };
+
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (strcmp(type, types[i]) == 0)
+            return OK;
+    return err_set(ERR_FORMAT,
+                   "%s: 'model_type' is '%.40s', this Parley reads moshi, hibiki, stt, tts, "
+                   "personaplex and mimi",
+                   config_path, type);
+}
+
 /* The path of a part: the name under key, else dflt; empty when both are missing. */
 static enum err find_part(const struct model_files *f, char *out, const char *key, const char *dflt)
 {
@@ -76,10 +91,11 @@ static enum err read_config(struct model_files *f)
         err = read_object(&f->config, f->config_path);
     if (!err)
         err = json_get_str(&type, f->config, "model_type", "moshi", f->config_path);
+    if (!err)
+        err = check_type(type, f->config_path);
     if (err)
         return err;
-    if (strlen(type) >= sizeof f->model_type)
-        return err_set(ERR_FORMAT, "%s: 'model_type' is not a known one", f->config_path);
+    must(strlen(type) < sizeof f->model_type);
     memcpy(f->model_type, type, strlen(type) + 1);
     f->is_codec_only = strcmp(type, "mimi") == 0;
     return OK;

@@ -27,14 +27,14 @@ struct model_files {
     char    codec_path[MODEL_PATH_CAP];
     char    tokenizer_path[MODEL_PATH_CAP];
     char    lora_path[MODEL_PATH_CAP];
-    char    model_type[32]; /* "moshi", "hibiki", "stt", "tts", "mimi" */
+    char    model_type[32]; /* "moshi", "hibiki", "stt", "tts", "personaplex", "mimi" */
     bool    is_codec_only;
     bool    is_noise; /* no weights are read: noise of the configs' shapes (model_shape.h) */
 };
 
-/* dir or config.json missing: ERR_MISSING; broken: ERR_FORMAT. Names may be plain or relative; they
- * must stay inside the folder (or the Hugging Face cache that the folder lies in). hf://OWNER/NAME/
- * FILE is a file of that cache. */
+/* dir or config.json missing: ERR_MISSING; broken, or of another type: ERR_FORMAT. Names may be
+ * plain or relative; they must stay inside the folder (or the Hugging Face cache that the folder
+ * lies in). hf://OWNER/NAME/FILE is a file of that cache. */
 enum err model_files_open(struct model_files **out, const char *dir) MUST_CHECK;
 void     model_files_close(struct model_files **f);
 

@@ -83,6 +83,20 @@ TEST(model_takes_the_names_of_the_config)
     model_files_close(&f);
 }
 
+TEST(model_reads_every_published_type)
+{
+    static const char *const types[] = { "null",    "\"moshi\"", "\"hibiki\"",
+                                         "\"stt\"", "\"tts\"",   "\"personaplex\"" };
+    struct model_files      *f = NULL;
+    char                     config[64];
+
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        snprintf(config, sizeof config, "{\"model_type\": %s}", types[i]);
+        CHECK(open_config(&f, config) == OK && !f->is_codec_only);
+        model_files_close(&f);
+    }
+}
+
 TEST(model_knows_a_folder_with_a_codec_only)
 {
     struct model_files *f = NULL;
@@ -112,6 +126,10 @@ TEST(model_refuses_a_broken_config)
     refuse("{\"model_type\": []}", ERR_FORMAT, "model_type");
     refuse("{\"model_type\": \"mimimimimimimimimimimimimimimimimimimimimi\"}", ERR_FORMAT,
            "model_type");
+    refuse("{\"model_type\": \"gemma3\"}", ERR_FORMAT,
+           "'model_type' is 'gemma3', this Parley reads moshi, hibiki, ");
+    refuse("{\"model_type\": \"Hibiki\"}", ERR_FORMAT, "'Hibiki'");
+    refuse("{\"model_type\": \"\"}", ERR_FORMAT, "''");
     folder("model", NULL);
     write_file(check_tmp("model/broken.json"), "{]");
     refuse("{\"mimi_config_name\": \"broken.json\"}", ERR_FORMAT, "broken.json");
