@@ -308,18 +308,12 @@ void *weights_take(struct weights *w, size_t size, const char *name)
     return p;
 }
 
-bool weights_has_shape(struct weights *w, const struct safetensors_entry *e, int64_t n0, int64_t n1)
+/* n1 = 0: one dimension. Says so; false, so that callers can return it. */
+static bool fail_shape(struct weights *w, const struct safetensors_entry *e, int64_t n0, int64_t n1)
 {
-    int  n_want = n1 > 0 ? 2 : 1;
-    bool fits = e->n_dim >= n_want && e->n[0] == n0 && (n1 == 0 || e->n[1] == n1);
-
-    for (int i = n_want; fits && i < e->n_dim; i++)
-        fits = e->n[i] == 1;
-    if (fits)
-        return true;
-
     char   have[96] = "";
     size_t at = 0;
+
     for (int i = 0; i < e->n_dim && at + 24 < sizeof have; i++)
         at += (size_t)snprintf(have + at, sizeof have - at, "%s%lld", i ? ", " : "",
                                (long long)e->n[i]);
@@ -330,6 +324,31 @@ bool weights_has_shape(struct weights *w, const struct safetensors_entry *e, int
         weights_fail_at(w, e, e->name, "has the shape [%s], the config asks for [%lld]", have,
                         (long long)n0);
     return false;
+}
+
+/* The projections of a codec's quantizer are convolutions of one tap: [n_out, n_in, 1]. */
+static bool is_tap(const struct safetensors_entry *e)
+{
+    return e->n_dim == 3 && e->n[2] == 1 && strncmp(e->name, "quantizer.", 10) == 0;
+}
+
+bool weights_has_shape(struct weights *w, const struct safetensors_entry *e, int64_t n0, int64_t n1)
+{
+    int n_dim = n1 > 0 ? 2 : 1;
+
+    if ((e->n_dim == n_dim || (n_dim == 2 && is_tap(e))) && e->n[0] == n0 &&
+        (n1 == 0 || e->n[1] == n1))
+        return true;
+    return fail_shape(w, e, n0, n1);
+}
+
+/* PyTorch's gains of RMS norms and paddings of conditions are [1, 1, n]. */
+static bool is_vector(const struct safetensors_entry *e, int64_t n)
+{
+    if (e->n_dim == 3 && e->n[0] == 1 && e->n[1] == 1 && e->n[2] == n)
+        return bytes_str_ends_with(e->name, ".alpha") ||
+               bytes_str_ends_with(e->name, ".learnt_padding");
+    return e->n_dim == 1 && e->n[0] == n;
 }
 
 /* The file's bytes may lie at odd places: 16-bit numbers go through a small buffer. */
@@ -593,20 +612,17 @@ const float *weights_vector(struct weights *w, int n, const char *fmt, ...)
 {
     char    name[WEIGHTS_NAME_CAP];
     va_list args;
-    size_t  n_have = 1;
 
     va_start(args, fmt);
     const struct safetensors_entry *e = find_named(w, name, fmt, args);
     va_end(args);
     if (!e)
         return w->o.is_noise && !w->err ? weights_noise_vector(w, n, name) : NULL;
-    for (int i = 0; i < e->n_dim; i++)
-        n_have *= (size_t)e->n[i];
-    if (n_have != (size_t)n) {
-        weights_fail_at(w, e, name, "has %zu numbers, the config asks for %d", n_have, n);
+    if (!is_vector(e, n)) {
+        fail_shape(w, e, n, 0);
         return NULL;
     }
-    return take_floats(w, e, name, n_have);
+    return take_floats(w, e, name, (size_t)n);
 }
 
 float *weights_floats(struct weights *w, int n0, int n1, int n2, const char *fmt, ...)

@@ -92,8 +92,7 @@ bool weights_has_prefix(const struct weights *w, const char *prefix);
 void weights_skip(struct weights *w, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* A Linear matrix [n_out, n_in]; `name` is the full tensor name ("...weight", "...in_proj_weight").
- * --quant and LoRA apply. A stored tensor with further dimensions of size 1 ([n_out, n_in, 1]) fits
- * too. */
+ * --quant and LoRA apply. A codec's quantizer stores [n_out, n_in, 1], which fits too. */
 void weights_matrix(struct weights *w, struct weight *out, int n_out, int n_in, const char *fmt,
                     ...) PRINTF_LIKE(5, 6);
 /* Rows row0 .. row0+n_out-1 of a stored matrix [n_total, n_in]: sets stored as one tensor. The
@@ -119,7 +118,8 @@ void weights_scratch(struct weights *w, bool on);
 /* A matrix's numbers, as they are stored, will not be read again; were they, until now? */
 void weights_leave(struct weights *w, const struct weight *m, bool was_read);
 
-/* n floats with any stored float dtype and any shape of n elements; NULL after a failure. */
+/* n floats with any stored float dtype, [n] or, where PyTorch has it so, [1, 1, n]; NULL after a
+ * failure. */
 const float *weights_vector(struct weights *w, int n, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* A tensor of the exact shape [n0, n1, n2] (n2 or n1 = 0: fewer dimensions) as f32 copy. */
 float *weights_floats(struct weights *w, int n0, int n1, int n2, const char *fmt, ...)

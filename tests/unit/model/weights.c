@@ -157,10 +157,15 @@ TEST(weights_gives_vectors_as_floats)
     struct weights *w;
 
     begin();
-    put(&f, "v", DT_F16, 1, 4, half);
+    put(&f, "v", DT_F16, 4, 0, half);
+    put(&f, "norm.alpha", DT_F16, 4, 0, half);
+    f.e[1].n_dim = 3;
+    f.e[1].n[0] = f.e[1].n[1] = 1;
+    f.e[1].n[2] = 4;
     w = open_with(&f, WEIGHTS_QUANT_NONE, NULL);
     const float *v = weights_vector(w, 4, "v");
-    const float *m = weights_floats(w, 1, 4, 0, "v");
+    const float *m = weights_vector(w, 4, "norm.alpha");
+    CHECK(m && weights_floats(w, 4, 0, 0, "v"));
     CHECK(weights_finish(w) == OK);
     CHECK(v[0] == 1 && v[1] == -2 && v[2] == 0.5f && v[3] == 0);
     CHECK(memcmp(v, m, 16) == 0);
@@ -205,10 +210,64 @@ TEST(weights_names_a_tensor_of_another_shape)
     check_refused(w, "a.weight", "[4, 6]");
     w = open_plain();
     weights_vector(w, 5, "b");
-    check_refused(w, "b", "6 numbers");
+    check_refused(w, "b", "[6], the config asks for [5]");
     w = open_plain();
     weights_floats(w, 2, 3, 0, "b");
     check_refused(w, "b", "[2, 3]");
+}
+
+/* A file with one tensor of six numbers. */
+static struct weights *open_shaped(const char *name, int n_dim, int64_t n0, int64_t n1, int64_t n2)
+{
+    static float x[6];
+    struct file  f = { 0 };
+
+    begin();
+    put(&f, name, DT_F32, 6, 0, x);
+    f.e[0].n_dim = n_dim;
+    f.e[0].n[0] = n0;
+    f.e[0].n[1] = n1;
+    f.e[0].n[2] = n2;
+    return open_with(&f, WEIGHTS_QUANT_NONE, NULL);
+}
+
+TEST(weights_names_a_vector_of_another_shape_with_as_many_numbers)
+{
+    static const struct {
+        const char *name;
+        int         n_dim;
+        int64_t     n[3];
+    } wrong[] = { { "bias", 2, { 1, 6 } },      { "bias", 2, { 6, 1 } },
+                  { "bias", 2, { 2, 3 } },      { "bias", 3, { 1, 1, 6 } },
+                  { "x.alpha", 2, { 1, 6 } },   { "x.alpha", 3, { 1, 6, 1 } },
+                  { "x.alpha", 3, { 6, 1, 1 } } };
+
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        const int64_t  *n = wrong[i].n;
+        struct weights *w = open_shaped(wrong[i].name, wrong[i].n_dim, n[0], n[1], n[2]);
+        CHECK(!weights_vector(w, 6, "%s", wrong[i].name));
+        check_refused(w, wrong[i].name, "], the config asks for [6]");
+    }
+}
+
+TEST(weights_takes_a_third_dimension_of_the_quantizer_alone)
+{
+    static const char *const names[] = { "quantizer.output_proj.weight", "linear.weight" };
+    struct weight            a;
+
+    for (int i = 0; i < 2; i++) {
+        struct weights *w = open_shaped(names[i], 3, 2, 3, 1);
+        weights_matrix(w, &a, 2, 3, "%s", names[i]);
+        if (i) {
+            check_refused(w, names[i], "[2, 3, 1], the config asks for [2, 3]");
+            continue;
+        }
+        CHECK(weights_finish(w) == OK);
+        weights_close(&w);
+    }
+    struct weights *w = open_shaped(names[0], 3, 2, 1, 3);
+    weights_matrix(w, &a, 2, 3, "%s", names[0]);
+    check_refused(w, names[0], "[2, 1, 3]");
 }
 
 TEST(weights_names_a_tensor_of_another_dtype)
@@ -709,11 +768,12 @@ TEST(weights_refuses_floats_that_are_no_numbers)
             w = ask(&f, WEIGHTS_QUANT_Q8, NULL);
             check_refused(w, "'m.weight'", "infinite");
         }
-        struct file f = { 0 };
+        struct file f = { 0 }, v = { 0 };
         put(&f, "m.weight", dtypes[k], 5, 64, data);
-        struct weights *w = open_with(&f, WEIGHTS_QUANT_NONE, NULL);
-        CHECK(!weights_vector(w, 5 * 64, "m.weight"));
-        check_refused(w, "'m.weight'", "infinite");
+        put(&v, "v", dtypes[k], 5 * 64, 0, data);
+        struct weights *w = open_with(&v, WEIGHTS_QUANT_NONE, NULL);
+        CHECK(!weights_vector(w, 5 * 64, "v"));
+        check_refused(w, "'v'", "infinite");
         w = open_with(&f, WEIGHTS_QUANT_NONE, NULL);
         weights_matrix(w, &m, 5, 64, "m.weight");
         weights_leave(w, &m, true); /* it became something else */
