@@ -2,6 +2,7 @@
 #include "base/json.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "base/os.h"
@@ -50,11 +51,21 @@ static bool is_too_deep(struct bytes in)
     return false;
 }
 
+static bool is_empty(struct bytes in)
+{
+    for (size_t i = 0; i < in.len; i++)
+        if (!strchr(" \t\r\n", in.p[i]) || !in.p[i])
+            return false;
+    return true;
+}
+
 static enum err parse(json_t **out, struct bytes in, size_t flags, size_t max_len, const char *what)
 {
     if (in.len > max_len)
         return err_set(ERR_LIMIT, "%s: %zu bytes of JSON, at most %zu are read", what, in.len,
                        max_len);
+    if (is_empty(in))
+        return err_set(ERR_FORMAT, "%s: is empty, not JSON", what);
     if (is_too_deep(in))
         return err_set(ERR_FORMAT, "%s: JSON nested deeper than %d", what, DEPTH_CAP);
 
@@ -64,6 +75,8 @@ static enum err parse(json_t **out, struct bytes in, size_t flags, size_t max_le
                            flags | JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
     if (!v && was_short_of_memory)
         return err_set(ERR_NOMEM, "%s: out of memory while reading JSON", what);
+    if (!v && !memchr(in.p, '\n', in.len))
+        return err_set(ERR_FORMAT, "%s: not valid JSON: %s", what, error.text);
     if (!v)
         return err_set(ERR_FORMAT, "%s: not valid JSON in line %d: %s", what, error.line,
                        error.text);

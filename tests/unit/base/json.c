@@ -25,6 +25,26 @@ TEST(json_refuses_what_is_not_one_value)
     }
 }
 
+static void check_says(const char *in, const char *want)
+{
+    json_t *v;
+
+    CHECK(json_parse(&v, bytes_str(in), 100, "x.json") == ERR_FORMAT);
+    CHECK_STR(err_text(ERR_FORMAT), want);
+}
+
+TEST(json_says_where_it_is_wrong_or_that_it_is_empty)
+{
+    json_t *v;
+
+    check_says("", "x.json: is empty, not JSON");
+    check_says(" \t\r\n", "x.json: is empty, not JSON");
+    check_says("[1,]", "x.json: not valid JSON: unexpected token near ']'");
+    check_says("[1,\n]", "x.json: not valid JSON in line 2: unexpected token near ']'");
+    CHECK(json_parse(&v, bytes_of("\0", 1), 100, "x.json") == ERR_FORMAT);
+    CHECK(!strstr(err_text(ERR_FORMAT), "empty"));
+}
+
 TEST(json_refuses_deep_nesting_and_long_input)
 {
     static char deep[200000];
