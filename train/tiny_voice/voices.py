@@ -44,6 +44,8 @@ TRAINED = {"espeak": 0.48, "neural hibari": 0.15, "neural joe": 0.06, "flite awb
 
 STRANGERS = 0.7         # share of espeak's speakers whose variant is drawn by chance
 OTHER_THROATS = 0.4     # share of all speakers whose formants are moved, see throat.py
+ECHOED = 0.2            # share of all speakers who are heard twice, the second time off a wall
+WILD = 0.3              # share of the drawn variants whose formants differ twice as much
 ACCENTED = 0.6          # share of those who can have an accent of accents.py and have one
 
 PHONES = ("_ p b t d k g ch jh f v th dh s z sh zh hh m n ng l r w y ah er ae aa eh ih iy ao uh uw"
@@ -223,13 +225,14 @@ def draw_variant(rng, accent):
         return round(100 * middle * float(np.exp(rng.normal(0, spread))))
 
     low = float(np.exp(rng.uniform(np.log(65), np.log(240))))
-    size = float(np.exp(rng.normal(0.05, 0.1)))
+    size, wild = float(np.exp(rng.normal(0.05, 0.1))), 1 + (rng.random() < WILD)
     lines = [f"pitch {low:.0f} {low * rng.uniform(1.2, 1.7):.0f}",
              f"flutter {rng.integers(9)}", f"intonation {rng.integers(1, 5)}",
              f"voicing {min(near(1, 0.45), 220)}", f"consonants {near(1, 0.25)} {near(1, 0.25)}"]
     for i, (spread, loud) in enumerate(zip((0.1, 0.1, 0.08, 0.08, 0.1, 0.1, 0.12, 0.12, 0.12),
                                            (1, 1, 0.9, 0.8, 0.6, 0.5, 0.5, 0.5, 0.5))):
-        lines.append(f"formant {i} {near(size, spread)} {near(loud, 0.35)} {near(1, 0.3)}")
+        lines.append(f"formant {i} {near(size, wild * spread)} {near(loud, wild * 0.35)}"
+                     f" {near(1, wild * 0.3)}")
     if rng.random() < 0.25:
         lines.append(f"klatt {rng.choice([1, 2, 4, 5, 6])}")        # 3 is held out
     if rng.random() < 0.3:
@@ -243,7 +246,16 @@ def draw_variant(rng, accent):
                                         for f in (500, 1200, 2000, 4000)))
     if rng.random() < 0.4:
         lines.append("stressAmp " + " ".join(str(rng.integers(15, 30)) for _ in range(8)))
+    if rng.random() < 0.2:
+        lines.append("stressAdd " + " ".join(str(rng.integers(-50, 250)) for _ in range(8)))
     return VARIANT_HEAD + "\n".join(lines) + "\n" + accents.variant_lines(accent)
+
+
+def draw_echo(rng):
+    """-> seconds later, how loud; None: none is heard"""
+    if rng.random() >= ECHOED:
+        return None
+    return float(rng.uniform(0.01, 0.14)), float(rng.uniform(0.1, 0.8))
 
 
 def draw_accent(rng):
@@ -253,8 +265,9 @@ def draw_accent(rng):
 def draw(rng, split):
     """A random speaker of a split. -> dict for say()"""
     who = _draw(rng, split)
-    if split == "train" and rng.random() < OTHER_THROATS:
-        who["throat"] = throat.draw(rng)
+    if split == "train":
+        who["throat"] = throat.draw(rng) if rng.random() < OTHER_THROATS else None
+        who["echo"] = draw_echo(rng)
     return who
 
 
@@ -301,7 +314,8 @@ def draw_natural(whose, rng):
     size, pace = float(np.exp(rng.uniform(-0.15, 0.15))), float(whose.uniform(0.75, 1.2))
     return dict(program="neural kokoro", size=size, stretch=pace / size,
                 person=neural.draw_mixture(whose), accent=draw_accent(whose),
-                throat=throat.draw(rng) if rng.random() < OTHER_THROATS else None)
+                throat=throat.draw(rng) if rng.random() < OTHER_THROATS else None,
+                echo=draw_echo(rng))
 
 
 def _untimed(text, who, stretch):
@@ -350,7 +364,17 @@ def say(text, who):
                       said.phones and [(p, t / size) for p, t in said.phones])
     if who.get("throat"):
         said = Speech(throat.through(said.pcm, who["throat"]), said.words, said.phones)
+    if who.get("echo"):
+        said = Speech(twice(said.pcm, *who["echo"]), said.words, said.phones)
     return said
+
+
+def twice(pcm, late, loud):
+    """pcm and, so many seconds later and so loud, itself again. -> float32 [n + late]"""
+    behind = np.pad(pcm, (round(RATE * late), 0))
+    behind *= loud
+    behind[:len(pcm)] += pcm
+    return behind
 
 
 def say_apart(rng, text, who):
