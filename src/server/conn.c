@@ -21,6 +21,7 @@
 #define REQUEST_NS      15000000000LL /* an idle or slow HTTP connection */
 #define STALL_NS        2000000000LL  /* without an answer that went out: not read */
 #define CLOSE_NS        1000000000LL  /* for the other side's close frame */
+#define FAREWELL_NS     10000000000LL /* for what is queued before it, and why it is over */
 #define REASON_MAX      120
 #define WANTS_WEBSOCKET "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
 
@@ -115,10 +116,10 @@ int64_t conn_idle_in_ns(const struct conn *c, int64_t now_ns)
 }
 bool conn_is_idle(const struct conn *c)
 {
-    struct bytes out;
+    bool is_stalled = c->out.n_byte > 0 && os_now_ns() - c->moved_ns > STALL_NS;
 
-    return c->phase == CONN_HTTP &&
-           (!out_queue_front(&c->out, &out) || os_now_ns() - c->moved_ns > STALL_NS);
+    return c->phase == CONN_HTTP ? c->out.n_byte == 0 || is_stalled
+                                 : c->phase != CONN_WS && is_stalled;
 }
 
 /* Output. */
@@ -163,6 +164,13 @@ static void send_close(struct conn *c, int code, const char *reason)
     send_frame(c, WS_CLOSE, bytes_of(payload, 2 + len));
 }
 
+/* How long a client that is told goodbye may take for the next message that waits for it. Who
+ * shuts us down does not wait for those that do not read. */
+static int64_t farewell_ns(const struct conn *c)
+{
+    return c->out.n_byte > 0 && !c->server->is_draining ? FAREWELL_NS : CLOSE_NS;
+}
+
 void conn_end(struct conn *c, int code, const char *reason)
 {
     if (c->phase != CONN_WS)
@@ -171,7 +179,7 @@ void conn_end(struct conn *c, int code, const char *reason)
     send_close(c, code, reason);
     if (c->phase == CONN_WS)
         c->phase = CONN_CLOSING;
-    c->deadline_ns = os_now_ns() + CLOSE_NS;
+    c->deadline_ns = os_now_ns() + farewell_ns(c);
 }
 
 bool conn_take_output(struct conn *c, struct bytes *out)
@@ -182,12 +190,12 @@ bool conn_take_output(struct conn *c, struct bytes *out)
 bool conn_output_done(struct conn *c)
 {
     struct bytes more;
-    int64_t      later_ns = os_now_ns() + CLOSE_NS;
 
     out_queue_pop(&c->out);
     c->moved_ns = os_now_ns();
+    int64_t later_ns = c->moved_ns + farewell_ns(c);
     /* Who still reads gets all that was queued, and then why it is over. */
-    if (c->phase != CONN_WS && c->deadline_ns < later_ns)
+    if (c->phase != CONN_WS && (c->phase != CONN_HTTP || c->deadline_ns < later_ns))
         c->deadline_ns = later_ns;
     if (c->phase == CONN_HTTP)
         process(c);
@@ -436,7 +444,7 @@ static void on_peer_close(struct conn *c, struct bytes payload)
         send_frame(c, WS_CLOSE, bytes_of(payload.p, payload.len < 2 ? 0 : 2));
     }
     c->phase = CONN_LEAVING;
-    c->deadline_ns = os_now_ns() + CLOSE_NS;
+    c->deadline_ns = os_now_ns() + farewell_ns(c);
     c->host.want_write(c->host.wsi);
 }
 
@@ -551,6 +559,8 @@ bool conn_on_tick(struct conn *c, int64_t now_ns)
         refuse(c, 408, "", "the request was not whole in time");
         c->deadline_ns = now_ns + CLOSE_NS;
     }
+    if (c->server->is_draining && c->deadline_ns > now_ns + CLOSE_NS)
+        c->deadline_ns = now_ns + CLOSE_NS;
     bool is_done = c->phase == CONN_LEAVING || (c->phase == CONN_HTTP && c->server->is_draining);
     if (is_done && !conn_take_output(c, &out))
         return false;
