@@ -6,10 +6,13 @@ static enum err run(struct app *app)
 {
     struct buf out;
 
+    enum err err = settings_check(app);
+    if (err)
+        return err;
     buf_init(&out, 1 << 20);
     (app_flag(app, OPT_JSON) ? settings_write_json
                              : settings_write_text)(app, &out, app_flag(app, OPT_ORIGIN));
-    enum err err = buf_err(&out);
+    err = buf_err(&out);
     if (!err)
         err = app_go_on();
     if (!err)

@@ -4,6 +4,7 @@
 
 #include "app/app.h"
 #include "app/gen_options.h"
+#include "app/settings.h"
 #include "base/log.h"
 #include "base/os.h"
 #include "server/server.h"
@@ -44,7 +45,7 @@ static enum err read_key(char *key, size_t cap, const char *path)
 static void read_lists(struct server_options *o, const char *hosts[16], const char *origins[16],
                        const struct app *app)
 {
-    for (int i = 0; i < app_list_count(app, OPT_LISTEN) && i < SERVER_MAX_LISTEN; i++)
+    for (int i = 0; i < app_list_count(app, OPT_LISTEN); i++)
         o->listen[o->n_listen++] = app_list_at(app, OPT_LISTEN, i);
     for (int i = 0; i < app_list_count(app, OPT_ALLOW_HOST); i++)
         hosts[o->n_host++] = app_list_at(app, OPT_ALLOW_HOST, i);
@@ -104,8 +105,8 @@ static enum err run(struct app *app)
                                 .load = app_load(app) };
 
     enum err err = app_be_options(app, &o.be, false);
-    if (!err && app_list_count(app, OPT_LISTEN) > SERVER_MAX_LISTEN)
-        err = err_set(ERR_USAGE, "--listen: at most %d addresses", SERVER_MAX_LISTEN);
+    if (!err)
+        err = settings_check(app);
     if (!err && app_str(app, OPT_KEY_FILE))
         err = read_key(key, sizeof key, app_str(app, OPT_KEY_FILE));
     /* A model that is missing or broken degrades the server, it does not end it: the name itself is

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/settings.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "app/options.h"
+#include "server/access.h"
+#include "server/listener.h"
+#include "server/server.h"
 
 /* `threads = 3  (environment PARLEY_THREADS)` */
 static void write_origin(struct buf *out, const struct app *app, enum option o)
@@ -99,4 +103,56 @@ void settings_write_text(const struct app *app, struct buf *out, bool has_origin
         }
         buf_add_str(out, "\n");
     }
+}
+
+/* The sentence of wrong, after the name of what gave the value. */
+static enum err blame(const struct app *app, enum option o, const char *wrong)
+{
+    char origin[OPTIONS_ORIGIN_CAP];
+
+    options_origin(origin, app, o);
+    return err_set(ERR_USAGE, "%.100s: %.160s", origin, wrong);
+}
+
+static enum err check_listen(const struct app *app)
+{
+    char text[ERR_TEXT_CAP];
+    bool is_loopback;
+
+    if (app_list_count(app, OPT_LISTEN) > SERVER_MAX_LISTEN) {
+        snprintf(text, sizeof text, "at most %d addresses", SERVER_MAX_LISTEN);
+        return blame(app, OPT_LISTEN, text);
+    }
+    for (int i = 0; i < app_list_count(app, OPT_LISTEN); i++)
+        if (listener_check(&is_loopback, app_list_at(app, OPT_LISTEN, i)) != OK) {
+            snprintf(text, sizeof text, "%s", err_text(ERR_USAGE));
+            return blame(app, OPT_LISTEN, text);
+        }
+    return OK;
+}
+
+/* What can never match would be taken for a permission. */
+static enum err check_names(const struct app *app, enum option o, bool (*is_name)(const char *text),
+                            const char *form)
+{
+    char text[ERR_TEXT_CAP];
+
+    for (int i = 0; i < app_list_count(app, o); i++)
+        if (!is_name(app_list_at(app, o, i))) {
+            snprintf(text, sizeof text, "'%.60s' is not %s", app_list_at(app, o, i), form);
+            return blame(app, o, text);
+        }
+    return OK;
+}
+
+enum err settings_check(const struct app *app)
+{
+    enum err err = check_listen(app);
+
+    if (!err)
+        err = check_names(app, OPT_ALLOW_HOST, access_is_host_name, "NAME or NAME:PORT");
+    if (!err)
+        err = check_names(app, OPT_ALLOW_ORIGIN, access_is_origin_name,
+                          "scheme://host or scheme://host:port");
+    return err;
 }

@@ -2,6 +2,7 @@
 #include "server/access.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,6 +73,40 @@ bool access_is_loopback(struct bytes host)
     case AF_INET6: return IN6_IS_ADDR_LOOPBACK(&ip.v6);
     default: return http_is_word(host, "localhost");
     }
+}
+
+static bool is_plain_name(struct bytes name)
+{
+    for (size_t i = 0; i < name.len; i++)
+        if (!isalnum(name.p[i]) && (!name.p[i] || !strchr("-._", name.p[i])))
+            return false;
+    return name.len > 0;
+}
+
+bool access_is_host_name(const char *text)
+{
+    struct bytes host = bytes_str(text), name;
+    union ip     ip;
+    int          port;
+
+    if (read_ip(&ip, host) == AF_INET6)
+        return true;
+    if (!split_host(&name, &port, host, 80) || port < 1 || port > 65535)
+        return false;
+    return text[0] == '[' ? read_ip(&ip, name) == AF_INET6 : is_plain_name(name);
+}
+
+bool access_is_origin_name(const char *text)
+{
+    const char *end = strstr(text, "://");
+    size_t      len = end ? (size_t)(end - text) : 0;
+
+    if (len == 0 || !isalpha((unsigned char)text[0]))
+        return false;
+    for (size_t i = 0; i < len; i++)
+        if (!isalnum((unsigned char)text[i]) && !strchr("+-.", text[i]))
+            return false;
+    return access_is_host_name(end + 3);
 }
 
 /* A configured name, at any port or none: a proxy in front has a port of its own. One that was

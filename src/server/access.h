@@ -20,6 +20,11 @@ struct access {
  * (Origin is not ours), 401 (key missing or wrong; asked only when wants_key). */
 int access_check(const struct access *a, const struct http_head *h, int port, bool wants_key);
 
+/* Can a Host be that: NAME, NAME:PORT, an address, IPv6 in brackets when it has a port? */
+bool access_is_host_name(const char *text);
+/* Can an Origin be that: scheme://host or scheme://host:port, with nothing behind? */
+bool access_is_origin_name(const char *text);
+
 /* 127.0.0.0/8, ::1, "localhost": names of this machine for itself. */
 bool access_is_loopback(struct bytes host);
 

@@ -67,7 +67,7 @@ static enum err read_address(struct address *a, const char *text)
     memset(a, 0, sizeof *a);
     if (!colon || read_port(&port, colon + 1) != OK ||
         read_host(a, text, (size_t)(colon - text), port) != OK)
-        return err_set(ERR_USAGE, "--listen: '%s' is not ADDR:PORT, like 127.0.0.1:8998", text);
+        return err_set(ERR_USAGE, "'%s' is not ADDR:PORT, like 127.0.0.1:8998", text);
     return OK;
 }
 

@@ -259,3 +259,29 @@ TEST(access_asks_for_the_key_where_it_is_wanted)
     CHECK_INT(ask_for(&plus, "/?key=open%2Bsesame", host, true), 0);
     CHECK_INT(ask_for(&plus, "/?key=opensesame", host, true), 401);
 }
+
+TEST(access_knows_what_can_be_a_name)
+{
+    static const char *const good_hosts[] = {
+        "a", "parley.example", "a_b-c.example:8443", "10.0.0.1", "::1", "[::1]", "[2001:db8::1]:443"
+    };
+    static const char *const bad_hosts[] = {
+        "",    ":80",  "a:",  "a:0",    "a:65536", "a/b",         "a b", "http://a", "*.example",
+        "a@b", "[::1", "[a]", "[::1]:", "[::1]80", "2001:db8::x", "a:b", "a:+1",     "m\xc3\xb6.e"
+    };
+    static const char *const good_origins[] = { "http://a", "https://a.example:8443",
+                                                "http://[::1]:80", "chrome-extension://abcdef" };
+    static const char *const bad_origins[] = { "",          "null",       "*",        "foo",
+                                               "http://",   "http://a/",  "://a",     "http://a/b",
+                                               "http:/a",   "http://a?b", "1a://b",   "a b://c",
+                                               "http://a#", "http://u@a", "http:a:80" };
+
+    for (size_t i = 0; i < sizeof good_hosts / sizeof *good_hosts; i++)
+        CHECK(access_is_host_name(good_hosts[i]));
+    for (size_t i = 0; i < sizeof bad_hosts / sizeof *bad_hosts; i++)
+        CHECK(!access_is_host_name(bad_hosts[i]));
+    for (size_t i = 0; i < sizeof good_origins / sizeof *good_origins; i++)
+        CHECK(access_is_origin_name(good_origins[i]));
+    for (size_t i = 0; i < sizeof bad_origins / sizeof *bad_origins; i++)
+        CHECK(!access_is_origin_name(bad_origins[i]));
+}
