@@ -11,6 +11,18 @@ static const struct family *find_family(const struct model_files *files,
     return NULL;
 }
 
+/* What would be dropped is refused. */
+static enum err check_tensors(const struct family *family, const struct safetensors *in)
+{
+    for (int i = 0; i < safetensors_count(in); i++) {
+        const struct safetensors_entry *e = safetensors_at(in, i);
+        if (!family->takes(e->name))
+            return err_set(ERR_USAGE, "%s: tensor '%.60s' is none that the %s takes",
+                           safetensors_path(in, e), e->name, family->part);
+    }
+    return OK;
+}
+
 static enum err probe(const struct app *app, const struct model_files *files, struct probe_io *io,
                       struct be *be)
 {
@@ -22,7 +34,8 @@ static enum err probe(const struct app *app, const struct model_files *files, st
     if (!family)
         return err_set(ERR_USAGE, "%s: no part of the model in %s takes these tensors",
                        app_operand(app, 0), files->dir);
-    return family->probe(files, io, &mo);
+    enum err err = check_tensors(family, io->in);
+    return err ? err : family->probe(files, io, &mo);
 }
 
 static enum err run(struct app *app)
@@ -67,8 +80,9 @@ const struct command cmd_probe = {
     .operands = "IN.safetensors OUT.safetensors",
     .text =
         "Computes one pass without sampling. The names of the input's tensors choose the part: pcm "
-        "or codes for the codec, codes for the language model. Exact mode: f32 arithmetic on the "
-        "stored weights, unless --fast or --quant says otherwise.",
+        "or codes for the codec, codes for the language model, with condition.NAME where it has "
+        "conditions; another tensor is refused. Exact mode: f32 arithmetic on the stored weights, "
+        "unless --fast or --quant says otherwise.",
     .example = "parley probe --model tiny-voice in.safetensors out.safetensors",
     .min_operand = 2,
     .max_operand = 2,

@@ -13,6 +13,11 @@ static bool claims(const struct model_files *f, const struct safetensors *in, co
     return safetensors_find(in, "pcm") != NULL;
 }
 
+static bool takes(const char *tensor)
+{
+    return strcmp(tensor, "pcm") == 0 || strcmp(tensor, "codes") == 0;
+}
+
 struct result {
     const struct mimi_info *info;
     const struct probe_io  *io;
@@ -86,4 +91,6 @@ static enum err probe(const struct model_files *f, struct probe_io *io,
     return err;
 }
 
-const struct family mimi_probe = { .name = "mimi", .claims = claims, .probe = probe };
+const struct family mimi_probe = {
+    .name = "mimi", .part = "codec", .takes = takes, .claims = claims, .probe = probe
+};

@@ -45,10 +45,12 @@ struct model_options {
     const struct weights_load *load; /* or NULL; outlives the model */
 };
 
-/* One row of families.c. A family that claims an input of a probe computes it. part: "auto", "lm"
- * or "codec". */
+/* One row of families.c. A family that claims an input of a probe computes it, if it takes each of
+ * its tensors. part: "auto", "lm" or "codec". */
 struct family {
     const char *name;
+    const char *part; /* as sentences call it */
+    bool (*takes)(const char *tensor);
     bool (*claims)(const struct model_files *f, const struct safetensors *in, const char *part);
     enum err (*probe)(const struct model_files *f, struct probe_io *io,
                       const struct model_options *o);

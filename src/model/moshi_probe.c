@@ -13,6 +13,12 @@ static bool claims(const struct model_files *f, const struct safetensors *in, co
     return !f->is_codec_only && strcmp(part, "codec") != 0 && safetensors_find(in, "codes") != NULL;
 }
 
+static bool takes(const char *tensor)
+{
+    return strcmp(tensor, "codes") == 0 ||
+           strncmp(tensor, condition_prefix, sizeof condition_prefix - 1) == 0;
+}
+
 /* Conditions. */
 
 static enum err set_index(struct moshi *m, const struct probe_io *io,
@@ -57,6 +63,21 @@ static enum err set_tensor(struct moshi *m, const struct probe_io *io,
     return err;
 }
 
+/* A mask is read with the tensor that it is of. */
+static enum err check_mask(const struct probe_io *io, const struct safetensors_entry *e)
+{
+    char name[128];
+    int  len = (int)strlen(e->name) - (int)(sizeof ".mask" - 1);
+
+    if (len < (int)sizeof name) {
+        snprintf(name, sizeof name, "%.*s", len, e->name);
+        if (safetensors_find(io->in, name))
+            return OK;
+    }
+    return err_set(ERR_USAGE, "%s: tensor '%s' is a mask of nothing that is there",
+                   safetensors_path(io->in, e), e->name);
+}
+
 static enum err set_conditions(struct moshi *m, const struct probe_io *io)
 {
     size_t   skip = sizeof condition_prefix - 1;
@@ -70,7 +91,9 @@ static enum err set_conditions(struct moshi *m, const struct probe_io *io)
             err = set_index(m, io, e, e->name + skip);
         else if (e->dtype == DT_F32)
             err = set_tensor(m, io, e, e->name + skip);
-        else if (e->dtype != DT_U8 || !bytes_str_ends_with(e->name, ".mask"))
+        else if (e->dtype == DT_U8 && bytes_str_ends_with(e->name, ".mask"))
+            err = check_mask(io, e);
+        else
             err = err_set(ERR_USAGE, "%s: tensor '%s' is %s, not I32 or F32",
                           safetensors_path(io->in, e), e->name, dtype_name(e->dtype));
     }
@@ -95,7 +118,9 @@ static enum err read_codes(struct pass *p, const struct probe_io *io)
 
     if (err)
         return err;
-    if (e->n[0] != n_stream || e->n[1] < 1)
+    if (e->n[1] < 1)
+        return err_set(ERR_USAGE, "%s: tensor 'codes' has no step", safetensors_path(io->in, e));
+    if (e->n[0] != n_stream)
         return err_set(
             ERR_USAGE,
             "%s: tensor 'codes' has the shape [%lld, %lld], this model reads [%lld, steps]",
@@ -190,4 +215,6 @@ static enum err probe(const struct model_files *f, struct probe_io *io,
     return err;
 }
 
-const struct family moshi_probe = { .name = "moshi", .claims = claims, .probe = probe };
+const struct family moshi_probe = {
+    .name = "moshi", .part = "language model", .takes = takes, .claims = claims, .probe = probe
+};
