@@ -316,7 +316,7 @@ const struct command cmd_bench = {
             "talk: both, as serve runs them\n"
             "kernels: each kernel beside memory and peak arithmetic; half a minute, 1.2 GB\n"
             "quality: fast arithmetic beside exact mode on the same tokens, hearing --in or noise\n"
-            "all: lm, codec, talk, where the time goes, and the kernels",
+            "all, the default: lm, codec, talk, where the time goes, and the kernels",
     .example = "parley bench talk --shape moshi-2b --quant q4 --kv int8 --context 1500",
     .max_operand = 1,
     .run = run,

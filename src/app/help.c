@@ -153,10 +153,14 @@ void help_man_page(struct buf *out)
                 ".TH PARLEY 1 \"\" \"Parley " PARLEY_VERSION "\" \"User Commands\"\n"
                 ".SH NAME\nparley \\- talk with AI models on your own machine\n"
                 ".SH SYNOPSIS\n\\fBparley\\fR \\fIVERB\\fR [\\fIOPTIONS\\fR] [\\fIOPERANDS\\fR]\n"
+                ".br\n\\fBparley\\fR \\fB\\-\\-version\\fR | \\fB\\-\\-help\\fR | "
+                "\\fB\\-\\-man\\fR\n"
                 ".SH DESCRIPTION\n"
                 "Full\\-duplex spoken conversation with a Moshi model, from the microphone, from\n"
                 "files, or served to browsers and programs. Data goes to standard output,\n"
-                "everything else to standard error.\n.SH VERBS\n");
+                "everything else to standard error.\n"
+                "\\fB\\-\\-version\\fR prints one line, \\fB\\-\\-help\\fR the verbs and\n"
+                "\\fB\\-\\-man\\fR this page; the options of each verb are below.\n.SH VERBS\n");
     for (int i = 0; commands[i]; i++)
         man_command(out, commands[i]);
     buf_add_str(out, ".SH OPTIONS\n");

@@ -276,6 +276,9 @@ enum err options_read_args(struct app *app, int argc, char **argv)
                           app->command->name, argv[i], app->command->name);
         else if (app->n_operand == app->command->max_operand)
             err = refuse_operand(app->command, argv[i]);
+        else if (!*argv[i]) /* as "$UNSET" in a script */
+            err = err_set(ERR_USAGE, "'parley %s': an operand is empty; they are: %s",
+                          app->command->name, app->command->operands);
         else
             app->operand[app->n_operand++] = argv[i];
         if (err)
@@ -367,8 +370,13 @@ static const char *setting_name_at(int i, const void *arg)
 
 static enum err check_file_keys(const struct app *app)
 {
-    const char *key;
-    json_t     *value;
+    const char   *key, *config = options_rows[OPT_CONFIG].name;
+    json_t       *value;
+    const json_t *other = json_object_get(app->file, config);
+
+    if (other && !json_is_null(other))
+        return err_set(ERR_USAGE, "%s: \"%s\": a config file cannot name another", app->file_path,
+                       config);
 
     json_object_foreach(app->file, key, value)
     {

@@ -73,7 +73,10 @@ void settings_write_json(const struct app *app, struct buf *out, bool has_origin
             continue;
         buf_add_fmt(out, "%s  \"%s\": %s", between, options_rows[o].name,
                     has_origin ? "{\"value\": " : "");
-        write_json_value(out, &app->value[o], options_rows[o].kind);
+        if (o == OPT_CONFIG && !has_origin) /* a config file names no other */
+            buf_add_str(out, "null");
+        else
+            write_json_value(out, &app->value[o], options_rows[o].kind);
         if (has_origin) {
             buf_add_str(out, ", \"origin\": ");
             write_json_origin(out, app, o);
