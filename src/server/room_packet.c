@@ -66,7 +66,8 @@ static void send_stats(struct packet_room *r)
 
     talk_figures(r->seat.talk, &f);
     r->stats.frames_in = r->seat.n_in;
-    r->stats.remainder_smp = (int)seat_rest(&r->seat);
+    r->stats.remainder_smp = (int)(seat_rest(&r->seat) % (size_t)r->seat.info.frame_size);
+    r->stats.frames_waiting = f.n_waiting;
     r->stats.delay_frames = r->seat.info.max_delay;
     r->stats.lag_ms = (int)(f.lag_ns / 1000000);
     r->stats.step_ms = (int)(f.step_p50_ns / 1000000);

@@ -37,7 +37,9 @@ enum err seat_open(struct seat *s, struct conn *c, size_t max_smp, const struct 
     size_t n_smp = (size_t)s->info.frame_size;
     buf_init(&s->mic, (max_smp + n_smp) * sizeof(float));
     s->frame = mem_zalloc(mem_size(n_smp, sizeof *s->frame));
-    if (!s->frame) {
+    s->n_came_cap = (int64_t)(max_smp / n_smp + 2);
+    s->came_ns = mem_zalloc(mem_size((size_t)s->n_came_cap, sizeof *s->came_ns));
+    if (!s->frame || !s->came_ns) {
         seat_close(s);
         return ERR_NOMEM;
     }
@@ -49,7 +51,9 @@ void seat_close(struct seat *s)
     talk_close(&s->talk);
     buf_fini(&s->mic);
     mem_free(s->frame);
+    mem_free(s->came_ns);
     s->frame = NULL;
+    s->came_ns = NULL;
 }
 
 size_t seat_rest(const struct seat *s)
@@ -77,22 +81,37 @@ float *seat_room(struct seat *s, size_t n)
 
 void seat_wrote(struct seat *s, size_t n)
 {
+    int64_t now_ns = os_now_ns();
+
     s->mic.len += n * sizeof(float);
+    int64_t n_whole = s->n_in + (int64_t)(seat_rest(s) / (size_t)s->info.frame_size);
+    while (s->n_came < n_whole)
+        s->came_ns[s->n_came++ % s->n_came_cap] = now_ns;
 }
 
-bool seat_pump(struct seat *s)
+/* false: the lane has no room for all of them. */
+static bool push_frames(struct seat *s)
 {
     size_t n_smp = (size_t)s->info.frame_size;
 
     while (seat_rest(s) >= n_smp) {
         int64_t t0_ns = os_now_ns();
-        if (!talk_push(s->talk, (const float *)(const void *)(s->mic.p + s->mic_at)))
+        if (!talk_push_late(s->talk, (const float *)(const void *)(s->mic.p + s->mic_at),
+                            s->came_ns[s->n_in % s->n_came_cap]))
             return false;
         s->mic_at += n_smp * sizeof(float);
         trace_span(TRACE_IO, "capture", trace_lane(talk_lane(s->talk)), s->n_in++, t0_ns,
                    os_now_ns());
     }
     return true;
+}
+
+bool seat_pump(struct seat *s)
+{
+    bool has_room = push_frames(s);
+
+    talk_note_ahead(s->talk, (int)(s->n_came - s->n_in));
+    return has_room;
 }
 
 bool seat_is_over(const struct seat *s, int *code, const char **why)

@@ -13,10 +13,12 @@ struct seat {
     struct conn       *conn;
     struct talk       *talk;
     struct engine_info info;
-    float             *frame;  /* [frame_size] from the engine */
-    struct buf         mic;    /* samples that are not a frame yet, or found no room */
-    size_t             mic_at; /* bytes of mic that are used up */
-    int64_t            n_in;   /* whole frames taken from the client */
+    float             *frame;   /* [frame_size] from the engine */
+    struct buf         mic;     /* samples that are not a frame yet, or found no room */
+    size_t             mic_at;  /* bytes of mic that are used up */
+    int64_t           *came_ns; /* [n_came_cap], in turns: when the frames in mic were whole */
+    int64_t            n_came, n_came_cap; /* frames that were ever whole */
+    int64_t            n_in;               /* of them, those that the lane has taken */
 };
 
 /* Takes a lane. max_smp: samples that may wait. gen: NULL or the client's own wishes, already over
@@ -33,7 +35,7 @@ float *seat_room(struct seat *s, size_t n);
 void   seat_wrote(struct seat *s, size_t n);
 /* Pushes whole frames to the lane. false: it has no room now, stop reading; on_wake calls again. */
 bool   seat_pump(struct seat *s);
-size_t seat_rest(const struct seat *s); /* samples that wait */
+size_t seat_rest(const struct seat *s); /* samples that wait, frames and a beginning of one */
 /* Has the engine ended the talk? Then how to close and why. */
 bool seat_is_over(const struct seat *s, int *code, const char **why);
 /* The next step's event and, when it has_sound, its frame in s->frame. */

@@ -41,7 +41,7 @@ struct engine {
     /* any thread */
     atomic_bool is_stopping;
     atomic_int  n_talk; /* lanes that are not FREE; up under lock, down by the engine */
-    atomic_int  least_waiting, most_waiting; /* frames in a talk's mic ring, at the last tick */
+    atomic_int  least_waiting, most_waiting; /* frames of a talk for a step, at the last tick */
 };
 
 void engine_wake(struct engine *e)
@@ -157,6 +157,7 @@ static void end_talk(struct engine *e, struct talk *t)
     ring_clear(t->speaker);
     ring_clear(t->events);
     ring_clear(t->forced);
+    atomic_store(&t->n_ahead, 0);
     metric_add(M_TALKS, -1);
     atomic_fetch_sub(&e->n_talk, 1);
     atomic_store_explicit(&t->state, LANE_FREE, memory_order_release);
@@ -275,7 +276,7 @@ static void deliver(struct engine *e, struct talk *t, const struct duplex_frame 
     struct talk_event ev = {
         .frame = t->n_step,
         .token = f->text_now,
-        .lag_ns = os_now_ns() - t->pending->at_ns,
+        .lag_ns = os_now_ns() - t->pending->came_ns,
         .step_ns = tick_ns,
         .has_sound = f->has_sound,
     };
@@ -350,7 +351,7 @@ static void count_queues(struct engine *e)
     size_t n_mic = 0, n_speaker = 0, least = SIZE_MAX, most = 0;
     for (int i = 0; i < e->info.n_lane; i++) {
         const struct talk *t = &e->lanes[i];
-        size_t             n = ring_count(t->mic);
+        size_t             n = ring_count(t->mic) + (size_t)atomic_load(&t->n_ahead);
         n_mic += n;
         n_speaker += ring_count(t->speaker);
         if (atomic_load_explicit(&t->state, memory_order_relaxed) == LANE_FREE)

@@ -25,7 +25,7 @@ struct engine_info {
     int               retry_after_s;        /* when asking again may help; never 0 */
     bool              is_full;
     int               n_talk, n_lane;
-    int               least_waiting, most_waiting; /* mic frames of a talk that wait for a step */
+    int               least_waiting, most_waiting; /* mic frames of a talk for a step */
     /* valid when the model is loaded */
     int                   rate_hz, frame_size, n_q, max_delay;
     double                frame_rate_hz;

@@ -17,8 +17,9 @@ enum lane_state {
 };
 
 struct lane_mic {
-    int64_t at_ns; /* when the caller pushed it */
-    float   pcm[]; /* [frame_size] */
+    int64_t came_ns; /* when the caller had it whole */
+    int64_t at_ns;   /* when the caller pushed it */
+    float   pcm[];   /* [frame_size] */
 };
 
 #define LANE_STEP_TIMES 64
@@ -48,8 +49,9 @@ struct talk {
     struct sentencepiece_stream words;
     int64_t                     step_ns[LANE_STEP_TIMES];
     /* both */
-    atomic_int   state; /* enum lane_state; FREE -> OPENING under the engine's lock */
-    atomic_int   err;   /* engine -> caller: why the talk is over */
+    atomic_int   state;   /* enum lane_state; FREE -> OPENING under the engine's lock */
+    atomic_int   err;     /* engine -> caller: why the talk is over */
+    atomic_int   n_ahead; /* caller -> engine: whole frames that wait for room in mic */
     atomic_llong step_p50_ns, lag_ns;
 };
 

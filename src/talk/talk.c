@@ -31,13 +31,24 @@ int talk_lane(const struct talk *t)
 
 bool talk_push(struct talk *t, const float *frame)
 {
+    return talk_push_late(t, frame, os_now_ns());
+}
+
+bool talk_push_late(struct talk *t, const float *frame, int64_t came_ns)
+{
     if (ring_count(t->mic) >= t->n_frame_cap)
         return false;
+    t->outbox->came_ns = came_ns;
     t->outbox->at_ns = os_now_ns();
     memcpy(t->outbox->pcm, frame, (size_t)t->frame_size * sizeof *frame);
     must(ring_push(t->mic, t->outbox, 1) == 1);
     engine_wake(t->engine);
     return true;
+}
+
+void talk_note_ahead(struct talk *t, int n)
+{
+    atomic_store(&t->n_ahead, n);
 }
 
 bool talk_force_text(struct talk *t, int32_t token)
@@ -72,5 +83,6 @@ void talk_figures(const struct talk *t, struct talk_figures *out)
     *out = (struct talk_figures){
         .step_p50_ns = atomic_load(&t->step_p50_ns),
         .lag_ns = atomic_load(&t->lag_ns),
+        .n_waiting = (int)ring_count(t->mic) + atomic_load(&t->n_ahead),
     };
 }

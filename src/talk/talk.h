@@ -33,6 +33,10 @@ int talk_lane(const struct talk *t);
 
 /* The frame of frame_size samples is copied. false: no room, keep it and come back on wake. */
 bool talk_push(struct talk *t, const float *frame);
+/* The same for a frame that waited at the caller since came_ns, which its lag counts from. */
+bool talk_push_late(struct talk *t, const float *frame, int64_t came_ns);
+/* So many frames wait at the caller, who tells it for the figures. */
+void talk_note_ahead(struct talk *t, int n);
 bool talk_force_text(struct talk *t, int32_t token);
 
 struct talk_event {
@@ -40,7 +44,7 @@ struct talk_event {
     int32_t token;      /* text token sampled in that step */
     char    text[256];  /* what it adds to the words; "" for padding; UTF-8, ended with 0 */
     bool    is_control; /* the text is no word but a sign of the tokenizer's, as "</s>" */
-    int64_t lag_ns;     /* from the mic frame in the ring to this event */
+    int64_t lag_ns;     /* from the mic frame's arrival to this event */
     int64_t step_ns;    /* what the tick took */
     bool    has_sound;  /* a frame in the speaker ring belongs to this step */
 };
@@ -52,6 +56,7 @@ enum err talk_status(const struct talk *t);
 struct talk_figures {
     int64_t step_p50_ns; /* of the last steps */
     int64_t lag_ns;      /* of the last one */
+    int     n_waiting;   /* frames that no step has taken: in the ring, and at the caller */
 };
 void talk_figures(const struct talk *t, struct talk_figures *out);
 

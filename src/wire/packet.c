@@ -324,6 +324,7 @@ void packet_add_stats(struct buf *out, const struct packet_stats *s)
         { "delay", s->delay_frames },
         { "lagMs", s->lag_ms },
         { "stepMs", s->step_ms },
+        { "framesWaiting", s->frames_waiting },
     };
 
     buf_add_str(out, "{\"type\":\"stats\"");

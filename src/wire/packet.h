@@ -119,8 +119,9 @@ struct packet_stats {
     int64_t input_dropped, malformed; /* of what came; nothing that goes out is dropped */
     int     remainder_smp;            /* samples that wait for a whole frame */
     int     delay_frames;             /* effective delay of the sound */
-    int     lag_ms;                   /* from a frame's arrival to its answer, now */
+    int     lag_ms;                   /* from the last answered frame's arrival to its answer */
     int     step_ms;                  /* one frame's computing, median */
+    int     frames_waiting;           /* whole ones that came and that no step has taken */
 };
 void packet_add_stats(struct buf *out, const struct packet_stats *s);
 

@@ -357,23 +357,23 @@ TEST(packet_says_degraded_and_error_in_words)
     buf_fini(&b);
 }
 
-static const char *const stats_names[] = {
-    "framesIn",         "steps", "audioSent", "partialSent", "inputDropped", "malformed",
-    "remainderSamples", "delay", "lagMs",     "stepMs"
-};
+static const char *const stats_names[] = { "framesIn",         "steps",        "audioSent",
+                                           "partialSent",      "inputDropped", "malformed",
+                                           "remainderSamples", "delay",        "lagMs",
+                                           "stepMs",           "framesWaiting" };
 
 static const char *const never_names[] = { "partialDropped", "decodeSkipped", "audioDropped" };
 
 TEST(packet_stats_name_every_figure)
 {
     struct buf          b;
-    struct packet_stats s = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 };
+    struct packet_stats s = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 };
 
     buf_init(&b, 4096);
     packet_add_stats(&b, &s);
     json_t *v = parse(&b);
     check_member(v, "type", "stats");
-    for (int i = 0; i < 10; i++)
+    for (int i = 0; i < 11; i++)
         CHECK_INT(json_integer_value(json_object_get(v, stats_names[i])), i + 1);
     for (int i = 0; i < 3; i++) /* nothing that goes out is dropped, and clients look */
         CHECK(json_is_integer(json_object_get(v, never_names[i])) &&

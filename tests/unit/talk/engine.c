@@ -165,6 +165,34 @@ TEST(the_engine_says_what_the_duplex_says)
     engine_close(&e);
 }
 
+TEST(what_waits_at_the_caller_counts)
+{
+    struct engine      *e = fixture_engine(1, 1);
+    struct talk        *t = fixture_open(e, 1);
+    struct talk_figures f;
+    struct talk_event   ev = { 0 };
+    struct engine_info  info;
+    float               pcm[FRAME] = { 0 };
+
+    talk_note_ahead(t, 5);
+    CHECK(talk_push_late(t, pcm, os_now_ns() - 7000000000LL));
+    for (int64_t end_ns = os_now_ns() + SLOW; !talk_pop_event(t, &ev) && os_now_ns() < end_ns;)
+        os_sleep_until_ns(os_now_ns() + 200000);
+    CHECK(ev.lag_ns >= 7000000000LL);
+    talk_figures(t, &f);
+    CHECK(f.lag_ns >= 7000000000LL);
+    CHECK_INT(f.n_waiting, 5);
+    engine_info(e, &info);
+    CHECK_INT(info.most_waiting, 5);
+    talk_close(&t);
+    fixture_wait_talks(e, 0);
+    t = fixture_open(e, 1); /* the next one has nothing that waits */
+    talk_figures(t, &f);
+    CHECK_INT(f.n_waiting, 0);
+    talk_close(&t);
+    engine_close(&e);
+}
+
 TEST(a_lane_starts_fresh_after_another_talk)
 {
     struct engine *e = fixture_engine(1, 1);
