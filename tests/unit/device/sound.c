@@ -126,11 +126,6 @@ void portaudio_close(struct portaudio *pa)
 {
     pa->is_initialized = false;
 }
-int portaudio_hush(void)
-{
-    return -1;
-}
-void portaudio_unhush(int kept) {}
 
 static void count_wake(void *arg)
 {
