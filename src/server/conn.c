@@ -494,7 +494,10 @@ static void process(struct conn *c)
         c->in_at = c->in.len;
     buf_drop_front(&c->in, c->in_at);
     c->in_at = 0;
-    c->host.set_reading(c->host.wsi, !is_waiting(c));
+    /* The library closes as soon as it reads that a client has closed its side: what that one has
+     * asked for goes out before we look for more. */
+    bool is_answering = (c->phase == CONN_HTTP || c->phase == CONN_LEAVING) && c->out.n_byte > 0;
+    c->host.set_reading(c->host.wsi, !is_waiting(c) && !is_answering);
 }
 
 bool conn_on_bytes(struct conn *c, struct bytes in)
