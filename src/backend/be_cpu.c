@@ -24,7 +24,7 @@ static enum err open(struct be *be, const struct be_options *o)
     be->impl = pool;
     be->n_thread = n;
     if (o->is_pinned)
-        be_pool_run(pool, pin, NULL);
+        be_pool_run_each(pool, pin, NULL);
     return OK;
 }
 

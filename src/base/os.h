@@ -74,11 +74,14 @@ enum err os_thread_start(struct os_thread **out, const char *name, void (*fn)(vo
 void os_thread_join(struct os_thread **t);
 void os_lower_priority(void);  /* calling thread: after everyone else */
 void os_flush_denormals(void); /* calling thread: denormals are zero, in and out */
-/* Processors the process was given, >= 1: the first call of these three looks, whatever is pinned
+/* Processors the process was given, >= 1: the first call of these looks, whatever is pinned
  * later. */
 int  os_cpu_count(void);
 void os_pin(int i);  /* calling thread: stays on the i-th of them, modulo their number */
 void os_unpin(void); /* calling thread: anywhere among them again */
+int  os_cpu(void);   /* where the calling thread runs, -1: not known; it may be moved at any time */
+/* calling thread, unless one is pinned: anywhere among them but on `cpu`, if there is another */
+void os_keep_off(int cpu);
 /* Bytes of the largest cache that processor 0 reads through; 0: not known. */
 size_t os_cache_size(void);
 

@@ -114,6 +114,25 @@ void os_unpin(void)
         return;
 }
 
+int os_cpu(void)
+{
+    return sched_getcpu();
+}
+
+void os_keep_off(int cpu)
+{
+    cpu_set_t others; /* enough but for machines with thousands, where nobody is in anybody's way */
+    pthread_once(&given.once, read_given);
+    if (atomic_load(&was_pinned) || !given.set || given.size > sizeof others || cpu < 0)
+        return;
+    memset(&others, 0, sizeof others);
+    memcpy(&others, given.set, given.size);
+    CPU_CLR_S((size_t)cpu, given.size, &others);
+    /* A wish, too. */
+    if (CPU_COUNT_S(given.size, &others) > 0 && sched_setaffinity(0, given.size, &others) != 0)
+        return;
+}
+
 void os_lower_priority(void)
 {
     setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 19); /* Linux has it for each thread */

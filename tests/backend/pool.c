@@ -109,7 +109,7 @@ TEST(a_late_worker_is_waited_for)
     CHECK(be_pool_open(&p, 2) == OK);
     be_pool_begin(p);
     for (int k = 0; k < 12; k++) {
-        be_pool_run(p, late_slice, &j);
+        be_pool_run_each(p, late_slice, &j);
         CHECK_INT(j.n_run[1], k + 1);
     }
     be_pool_end(p);
@@ -120,8 +120,8 @@ TEST(a_late_worker_is_waited_for)
 static void run_region(struct be_pool *p, be_pool_fn fn, struct job *j)
 {
     be_pool_begin(p);
-    be_pool_run(p, fn, j);
-    be_pool_run(p, fn, j);
+    be_pool_run_each(p, fn, j);
+    be_pool_run_each(p, fn, j);
     be_pool_end(p);
 }
 
@@ -179,6 +179,60 @@ TEST(a_held_pool_runs_every_region)
     CHECK_INT(j.n_run[0], 120);
     CHECK_INT(j.n_run[1], 120);
     be_pool_close(&p);
+}
+
+/* Which threads ran slice 1, by whether it was who posted. */
+struct shared {
+    struct os_thread *thread;
+    uintptr_t         poster;
+    int               n_stood_in, n_own;
+    int               n_each; /* of jobs whose slices want threads of their own */
+};
+
+static uintptr_t here(void)
+{
+    static _Thread_local char mark;
+    return (uintptr_t)&mark;
+}
+
+static void who_runs(void *arg, int i, int n)
+{
+    struct shared *s = arg;
+    if (i == 0)
+        return;
+    if (here() == s->poster)
+        s->n_stood_in++;
+    else
+        s->n_own++;
+}
+
+static void share_a_processor(void *arg)
+{
+    struct shared  *s = arg;
+    struct be_pool *p;
+    s->poster = here();
+    os_pin(0); /* the worker, too, which begins as this one is */
+    CHECK(be_pool_open(&p, 2) == OK);
+    be_pool_begin(p);
+    for (int k = 0; k < 500; k++)
+        be_pool_run(p, who_runs, s);
+    CHECK_INT(s->n_stood_in + s->n_own, 500);
+    s->n_each = s->n_own;
+    for (int k = 0; k < 20; k++)
+        be_pool_run_each(p, who_runs, s);
+    s->n_each = s->n_own - s->n_each;
+    be_pool_end(p);
+    be_pool_close(&p);
+}
+
+/* A thread of its own, so that no other test is pinned. */
+TEST(a_worker_that_does_not_come_is_stood_in_for)
+{
+    struct shared s = { 0 };
+    CHECK(os_thread_start(&s.thread, "sharing", share_a_processor, &s) == OK);
+    os_thread_join(&s.thread);
+    CHECK(s.n_stood_in > 0);
+    CHECK_INT(s.n_each, 20);
 }
 
 static enum err open_and_close(void)

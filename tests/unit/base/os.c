@@ -372,6 +372,30 @@ TEST(os_random_bytes_differ)
     CHECK(memcmp(a, b, sizeof a) != 0);
 }
 
+static void keep_off(void *arg)
+{
+    cpu_set_t *set = arg;
+    for (int k = 0; k < 2; k++) { /* another one the second time, if there are several */
+        int cpu = os_cpu();
+        os_keep_off(cpu);
+        sched_getaffinity(0, sizeof *set, set);
+        CHECK(CPU_ISSET(os_cpu(), set));
+        CHECK(!CPU_ISSET(cpu, set) || os_cpu_count() == 1);
+    }
+}
+
+/* Before anything is pinned: later it stays where it is. */
+TEST(a_thread_keeps_off_a_processor)
+{
+    struct os_thread *t;
+    cpu_set_t         all, set;
+
+    sched_getaffinity(0, sizeof all, &all);
+    CHECK(os_thread_start(&t, "aside", keep_off, &set) == OK);
+    os_thread_join(&t);
+    CHECK(CPU_COUNT(&all) == 1 || CPU_COUNT(&set) == CPU_COUNT(&all) - 1);
+}
+
 /* What a pinned thread sees, and after it was let go. */
 struct pinned {
     cpu_set_t first, second, after;
