@@ -19,7 +19,7 @@
 #define LATE_MAX        4       /* late waits in a row of regions that make a crowd */
 #define CROWDED_REGIONS 16      /* of a whole frame each */
 #define MOVE_NS         1000000 /* between two moves of a worker out of the way */
-#define GRACE_SPINS     32      /* under a microsecond: who is awake has come by then */
+#define GRACE_SPINS     32      /* a microsecond or two: who is awake has come by then */
 #define STACK_SIZE      65536   /* more than any kernel takes */
 
 /* A thread that waits, and what it asks for meanwhile: its part of `what`, of which it has asked

@@ -56,6 +56,7 @@ class Talk:
         self.fair = np.ones(frames, bool)               # this frame's text can be known
         self.held = np.zeros(frames, bool)              # a word is due that Parley is not to say
         self.missed = np.zeros(frames, bool)            # Parley speaks and should not any more
+        self.hushed = np.zeros(frames, bool)            # in a drill: the user has the word
         self.near, self.delay = near, int(rng.integers(1, 5))   # which echo, how late; None: none
         self.busy = -1                                  # the user's channel holds speech until here
 
@@ -194,7 +195,8 @@ def drill(bank, rng, frames=250):
     at = int(rng.integers(2, 10))
     while at < frames - 10:
         clip = draw(bank.clips[name], rng, DRILL)
-        at = t.ask(clip, at) + REACT
+        first, at = at, t.ask(clip, at) + REACT
+        t.hushed[first + YIELD:at] = True
         words = [token for tokens, _ in bank.replies[clip["reply"]].words for token in tokens]
         words = [END_OF_PADDING, *words[:DRILLED]][:max(0, frames - at + 1)]
         t.text[at - 1:at - 1 + len(words)] = words
@@ -231,10 +233,10 @@ def roughened(rng, some, behind=0.0):
 
 
 def drills(bank, rng, size, frames):
-    """-> features f16 [B, 16 T, C], text [B, T], heard [B, T], phones u8 [B, 4 T]"""
+    """-> features f16 [B, 16 T, C], text, heard and hushed [B, T], phones u8 [B, 4 T]"""
     some = [drill(bank, rng, frames) for _ in range(size)]
     return (roughened(rng, some, BEHIND), *(np.stack([getattr(t, name) for t in some])
-                                            for name in ("text", "heard", "phones")))
+                                            for name in ("text", "heard", "hushed", "phones")))
 
 
 def talks(bank, rng, size, frames, shares=SHARE):

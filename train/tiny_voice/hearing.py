@@ -223,18 +223,19 @@ class Ensemble(nn.Module):
                  self.lm.transformer, self.lm.out_norm, self.lm.text_emb, self.lm.text_linear]
         return [p for part in parts for p in part.parameters() if p.requires_grad]
 
-    def own_voice(self, size, frames):
-        """What it says meanwhile: nothing, or in some conversations anything at all, so that it
-        can listen while it speaks. -> [B, T, width]"""
-        speaks = torch.rand(size, 1, 1, device=self.silence.device) < SPEAKS
+    def own_voice(self, hushed):
+        """What it says meanwhile: nothing, or in some conversations anything at all but where it is
+        `hushed` [B, T], so that it can listen while it speaks. -> [B, T, width]"""
+        size, frames = hushed.shape
+        speaks = torch.rand(size, 1, device=self.silence.device) < SPEAKS
         begin = torch.randint(self.spoken.shape[1] - frames, (size, 1), device=speaks.device)
         spoken = self.spoken[:, begin + torch.arange(frames, device=speaks.device)]
-        said = torch.where(speaks[..., 0], spoken, self.silence[:, None, None])
+        said = torch.where(speaks & ~hushed, spoken, self.silence[:, None, None])
         return sum(self.lm.emb[k](codes) for k, codes in enumerate(said)).detach()
 
-    def listen(self, first, rest, codes, text):
-        """Reads codes [B, K, T] with their vectors [B, dim, T] and the text before [B, T].
-        -> hidden, text logits"""
+    def listen(self, first, rest, codes, text, hushed):
+        """Reads codes [B, K, T] with their vectors [B, dim, T], the text before [B, T] and, where
+        it is not hushed [B, T], its own voice. -> hidden, text logits"""
         lm = self.lm
         hears = torch.rand(len(rest), 1, 1, device=rest.device) >= MUTE
         heard = self.reader(first, rest, codes, hears)
@@ -245,7 +246,7 @@ class Ensemble(nn.Module):
         text = F.pad(text[:, :-1], (1, 0), value=int(begin[0]))
         user = sum(lm.emb[k](begin[1 + k]) for k in range(lm.dep_q, lm.num_audio_codebooks))
         heard = torch.cat([user.detach().expand(len(heard), 1, -1), heard[:, :-1]], 1)
-        own = self.own_voice(*text.shape)
+        own = self.own_voice(hushed)
         hidden = lm.out_norm(lm.transformer(heard + lm.text_emb(text) + own))
         return hidden, lm.text_linear(hidden)
 
@@ -264,7 +265,7 @@ def phone_losses(net, first, total, phones, rare):
 
 def losses(net, old, batch, levels, rare, amp):
     """-> loss, figures; batch: of dialogues.drills(), then of OwnVoice.pieces()"""
-    x, text, heard, phones, own, own_phones = batch
+    x, text, heard, hushed, phones, own, own_phones = batch
     with amp:
         z, z_own = (top(net.mimi, v.float().transpose(1, 2)).float() for v in (x, own))
         with torch.no_grad():
@@ -284,7 +285,7 @@ def losses(net, old, batch, levels, rare, amp):
     phone, facts = phone_losses(net, first, first + rest, phones, rare)
     phone_own, _ = phone_losses(net, first_own, first_own + rest_own, own_phones, rare)
     with amp:
-        hidden, said = net.listen(first, rest, codes, text)
+        hidden, said = net.listen(first, rest, codes, text, hushed)
         named = net.ear(hidden)
     answer = language_model.weighted(said, text, language_model.text_weight(text))
     word = language_model.ear_loss(named, heard)

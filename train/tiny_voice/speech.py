@@ -28,7 +28,9 @@ TRAIN_SHARE = dict(sum=0.22, faq=0.27, manners=0.07, count=0.04, list=0.02, say=
                    ood=0.07)
 NATURAL = 0.2                           # share of the training questions by kokoro,
 TAKES = 4                               # which says each once for so many heads, rooms and noises
-CROWDED = 0.2                           # share of the training questions among loud voices
+CROWDED = 0.25                          # share of the training questions among loud voices
+JOINED = 0.15                           # share of the sums joined from single words
+PAUSED = 0.12                           # and, with words to repeat, with a pause inside
 CROWD_DB = (4, 20)                      # how far below the question these are
 MURMURS = 96                            # recordings of many people at once, five seconds each
 # "train", "train_natural": voices and phrasings of the training. Held out: new voices; new voices
@@ -76,9 +78,9 @@ def speak(rng, whose, kind, text, split):
     who = voices.draw_natural(whose, rng) if natural else voices.draw(rng, split)
     name = who.get("voice", who["program"])
     manner = whose.random() if split in TRAINING else 1.0
-    if kind in ("sum", "count") and manner < 0.08 and not natural:
+    if kind in ("sum", "count") and manner < JOINED and not natural:
         said = voices.say_apart(rng, text, who)
-    elif kind in ("sum", "count", "say") and manner < 0.2:
+    elif kind in ("sum", "count", "say") and manner < JOINED + PAUSED:
         said = voices.say(hesitate(whose, text), who)
         said.words = [(w.strip(","), b, e) for w, b, e in said.words]
     else:

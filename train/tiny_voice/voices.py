@@ -46,6 +46,7 @@ STRANGERS = 0.7         # share of espeak's speakers whose variant is drawn by c
 OTHER_THROATS = 0.4     # share of all speakers whose formants are moved, see throat.py
 ECHOED = 0.2            # share of all speakers who are heard twice, the second time off a wall
 WILD = 0.3              # share of the drawn variants whose formants differ twice as much
+LACKING = 0.1           # share of the drawn variants' formants, from the third on, that are faint
 ACCENTED = 0.6          # share of those who can have an accent of accents.py and have one
 
 PHONES = ("_ p b t d k g ch jh f v th dh s z sh zh hh m n ng l r w y ah er ae aa eh ih iy ao uh uw"
@@ -231,6 +232,7 @@ def draw_variant(rng, accent):
              f"voicing {min(near(1, 0.45), 220)}", f"consonants {near(1, 0.25)} {near(1, 0.25)}"]
     for i, (spread, loud) in enumerate(zip((0.1, 0.1, 0.08, 0.08, 0.1, 0.1, 0.12, 0.12, 0.12),
                                            (1, 1, 0.9, 0.8, 0.6, 0.5, 0.5, 0.5, 0.5))):
+        loud *= 0.15 if i > 2 and rng.random() < LACKING else 1
         lines.append(f"formant {i} {near(size, wild * spread)} {near(loud, wild * 0.35)}"
                      f" {near(1, wild * 0.3)}")
     if rng.random() < 0.25:
