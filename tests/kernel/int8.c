@@ -4,7 +4,7 @@
 #include "each.h"
 #include "kernel/float_bits.h"
 
-#define N_VEC_MAX 40
+#define N_VEC_MAX 71
 
 struct tiles {
     struct quant_shape s;
@@ -33,7 +33,7 @@ static void make_tiles(struct tiles *t, struct quant_shape s, int n_vec, bool is
     t->s = s;
     t->n_vec = n_vec;
     t->tiles = guard_take(quant_size(s), 0);
-    float *w = malloc((size_t)s.n_out * (size_t)s.n_in * sizeof *w), row[2048];
+    float *w = malloc((size_t)s.n_out * (size_t)s.n_in * sizeof *w), row[2400];
     for (int i = 0; i < s.n_out * s.n_in; i++)
         w[i] = is_far ? (i % s.group ? 1 : -0.001f) : next();
     quant_pack_f32(t->tiles, s, w, 0, s.n_out);
@@ -68,7 +68,7 @@ static float activation(const struct tiles *t, int m, int i)
 
 static void compare(const struct kern *k, const struct tiles *t, int row0, int row1)
 {
-    static float row[2048];
+    static float row[2400];
     for (int r = 0; r < t->s.n_out; r++) {
         quant_row(row, t->s, t->tiles, r);
         for (int m = 0; m < t->n_vec; m++) {
@@ -167,7 +167,7 @@ TEST(integer_tiles_are_the_matrix)
 {
     EACH_TABLE(k)
     for (int i = 0; i < N_SHAPE; i++)
-        for (int n_vec = 1; n_vec <= N_VEC_MAX; n_vec += n_vec < 9 ? 1 : 11) {
+        for (int n_vec = 1; n_vec <= 40; n_vec += n_vec < 9 ? 1 : 11) {
             struct quant_shape s = shape_of(i);
             struct tiles       t;
             int                row0 = s.n_out > 32 ? 16 : 0, row1 = s.n_out - (s.n_out > 20);
@@ -212,6 +212,61 @@ TEST(integer_tiles_give_the_same_bits_however_they_are_split)
         for (int m = 0; m < 37; m++)
             CHECK(memcmp(t.y[m], t.z[m], (size_t)s.n_out * 4) == 0);
     }
+}
+
+/* About what tiles of registers have: rows for vectors, groups of them, a panel. */
+static const int companies[] = { 1, 2, 8, 9, 15, 16, 17, 20, 31, 32, 33, 64, N_VEC_MAX };
+#define N_COMPANY ((int)(sizeof companies / sizeof *companies))
+
+/* Each vector alone into y, all of them at once into z; the same bits, and no other rows. */
+static void compare_company(const struct kern *k, const struct tiles *t, int row0, int row1)
+{
+    for (int m = 0; m < t->n_vec; m++)
+        run(k, t, t->y, m, m + 1, row0, row1);
+    run(k, t, t->z, 0, t->n_vec, row0, row1);
+    for (int m = 0; m < t->n_vec; m++)
+        if (memcmp(t->y[m], t->z[m], (size_t)t->s.n_out * 4) != 0)
+            say("linear_q?t_i8", k->name, "vector in company", m, t->n_vec);
+}
+
+TEST(integer_tiles_give_a_vector_the_same_bits_in_any_company)
+{
+    EACH_TABLE(k)
+    for (int i = 0; i < 4; i++)
+        for (int c = 0; c < N_COMPANY; c++) {
+            struct quant_shape s = { 75, 160 + 32 * (c % 2), i % 2 ? 8 : 4, i / 2 ? 64 : 32 };
+            struct tiles       t;
+            s.n_in -= s.n_in % s.group;
+            make_tiles(&t, s, companies[c], false);
+            compare_company(k, &t, 16, 75 - c);
+        }
+}
+
+/* Longer than what a kernel has at hand of its vectors at a time. */
+TEST(long_integer_tiles_give_a_vector_the_same_bits_in_any_company)
+{
+    EACH_TABLE(k)
+    for (int i = 0; i < 4; i++) {
+        struct quant_shape s = { 39, i / 2 ? 2368 : 1312, i % 2 ? 8 : 4, i / 2 ? 64 : 32 };
+        struct tiles       t;
+        make_tiles(&t, s, N_VEC_MAX, false);
+        compare_company(k, &t, 0, 39);
+    }
+}
+
+TEST(integer_tiles_take_vectors_from_anywhere)
+{
+    EACH_TABLE(k)
+    for (int i = 0; i < 4; i++)
+        for (int n_vec = 9; n_vec <= 33; n_vec += 12) {
+            struct quant_shape s = { 40, 320, i % 2 ? 8 : 4, i / 2 ? 64 : 32 };
+            struct tiles       t;
+            make_tiles(&t, s, n_vec, false);
+            struct quant_x last = t.x[n_vec - 1];
+            t.x[n_vec - 1] = t.x[3];
+            t.x[3] = last;
+            compare_company(k, &t, 0, 40);
+        }
 }
 
 /* Products of bf16 by bf16. */
