@@ -13,8 +13,8 @@
 #if defined(SIMD_PAIRS)
 #define AMX_PANEL_COLS   32 /* of a tile */
 #define AMX_PANEL_TILE   (AMX_ROWS * AMX_LINE)
-#define AMX_PANEL_CHUNK  1024 /* columns that are rounded at a time */
-#define AMX_PANEL_BLOCKS 32   /* that share them: their sums stay in the cache */
+#define AMX_PANEL_CHUNK  448  /* columns that are rounded at a time: 7 taps of 64 channels */
+#define AMX_PANEL_BLOCKS 16   /* that share them: their sums stay in the cache */
 #define AMX_PANEL_FETCH  1024 /* bytes of a block that are asked for ahead */
 
 /* 0 .. 3: sums of two blocks by two groups of sixteen vectors; 4, 5: vectors; 6, 7: weights */
@@ -31,6 +31,7 @@ struct amx_panel {
     _Alignas(64) float sum[AMX_PANEL_BLOCKS][2][AMX_ROWS * AMX_ROWS]; /* [block][group] */
     _Alignas(64) uint8_t x[2][AMX_PANEL_CHUNK / AMX_PANEL_COLS][AMX_PANEL_TILE];
 };
+_Static_assert(sizeof(struct amx_panel) <= 61 * 1024, "it lies on the stack");
 
 /* Columns k .. k + n_k of a group, tile after tile; zeros behind the last vector and column. */
 static void amx_panel_round(struct amx_panel *p, int group, int k, int n_k)
