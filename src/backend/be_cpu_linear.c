@@ -34,6 +34,7 @@ struct range {
 struct ready {
     const float    **f32;
     const uint16_t **bf16;
+    void            *pairs; /* the same, where products by bf16 read them packed */
     struct quant_x  *i8;
 };
 
@@ -103,7 +104,8 @@ static void run_kernel(const struct linear *j, const struct ready *in, struct ra
         return;
     }
     if (j->form == FORM_BF16) {
-        kern.linear_bf16_bf16(y, in->bf16 + vecs.from, n, w->data, w->n_in, row0, row1);
+        struct kern_bf16 v = { in->bf16 + vecs.from, in->pairs, vecs.from, j->n_vec };
+        kern.linear_bf16_bf16(y, v, n, w->data, w->n_in, row0, row1);
         return;
     }
     switch (w->dtype) {
@@ -142,6 +144,23 @@ static void ready_slice(void *arg, int i, int n)
 {
     const struct linear *j = arg;
     make_ready(j, j->ready, slice_of(j->n_vec, i, n), i);
+}
+
+static bool has_pairs(const struct linear *j)
+{
+    return j->form == FORM_BF16 && kern.pack_pairs;
+}
+
+/* Packs vectors that are ready, tiles of columns [from, to). */
+static void pack(const struct linear *j, const struct ready *r, struct range tiles)
+{
+    kern.pack_pairs(r->pairs, r->bf16, j->n_vec, j->w->n_in, tiles.from, tiles.to);
+}
+
+static void pack_slice(void *arg, int i, int n)
+{
+    const struct linear *j = arg;
+    pack(j, j->ready, slice_of(kern_pairs_tiles(j->w->n_in), i, n));
 }
 
 /* sum = sum * row_scale + bias, in these rows. */
@@ -252,6 +271,8 @@ static void linear_slice(void *arg, int i, int n)
         while (at < FIRST_SIZE && be_ahead_ask(&j->own, i, &at))
             continue;
         make_ready(j, in, vecs, i);
+        if (has_pairs(j))
+            pack(j, in, (struct range){ 0, kern_pairs_tiles(j->w->n_in) });
     }
     if (n_part == 1 && n > 1 && j->share)
         run_pieces(j, in, i, n);
@@ -276,11 +297,11 @@ static int first_share(const struct linear *j, int n_thread)
     return n_thread > 1 ? n < most ? n : most : 0;
 }
 
-/* Where the threads begin to read. */
+/* Where the threads begin to read. A kernel of packed vectors walks rows side by side. */
 static struct ahead ahead_of(const struct linear *j)
 {
     size_t row = row_size(j->w), share = (size_t)j->share * UNIT * BLOCK * row;
-    int    n = j->n_vec == 1 ? UNIT : 1;
+    int    n = j->n_vec == 1 && !has_pairs(j) ? UNIT : 1;
     size_t apart = share / (size_t)n, most = AHEAD_SIZE / (size_t)n;
     return (struct ahead){ j->w->data, j->w->data, share, apart, apart < most ? apart : most, n };
 }
@@ -308,6 +329,8 @@ static void open_ready(struct be *be, struct ready *r, const struct linear *j)
         r->f32 = new_rows(be, j->n_vec, (n_in + 15) / 16 * 16 * sizeof(float));
     else if (j->form == FORM_BF16)
         r->bf16 = new_rows(be, j->n_vec, (n_in + 31) / 32 * 32 * sizeof(uint16_t));
+    if (has_pairs(j))
+        r->pairs = be_scratch_bytes(be, kern_pairs_size(j->n_vec, j->w->n_in));
     if (j->form != FORM_I8)
         return;
     size_t size = quant_x_size(j->w->n_in);
@@ -335,6 +358,8 @@ static void run_linear(struct be *be, struct linear *j)
         return;
     if (has_before(j) && !j->is_each)
         be_cpu_run(be, 8 * (int64_t)j->n_vec * j->w->n_in, ready_slice, j);
+    if (has_pairs(j) && !j->is_each)
+        be_cpu_run(be, 2 * (int64_t)j->n_vec * j->w->n_in, pack_slice, j);
     j->share = first_share(j, be->n_thread);
     atomic_init(&j->next, j->share * be->n_thread);
     j->own = ahead_of(j);

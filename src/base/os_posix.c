@@ -16,7 +16,7 @@
 #include "base/mem.h"
 
 #define NS_PER_S   1000000000
-#define STACK_SIZE ((size_t)8 << 20) /* of a thread; musl gives 128 KiB, tiles of AMX take more */
+#define STACK_SIZE ((size_t)8 << 20) /* of a thread; musl gives 128 KiB, tiles of AMX take half */
 
 typedef int64_t (*clock_fn)(void);
 

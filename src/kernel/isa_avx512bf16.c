@@ -80,7 +80,7 @@ SIMD_INLINE void rows(const struct job *j, int row, int n_row, int n_vec)
 
 static void linear_bf16_bf16 KERN_LINEAR_BF16_ARGS
 {
-    struct job j = { y, x, (const uint8_t *)w, n_in };
+    struct job j = { y, x.row, (const uint8_t *)w, n_in };
     int        r = row0, apart = (row1 - row0) / ROWS;
     if (n_vec == 1) {
         for (; r < row0 + apart; r++)

@@ -91,7 +91,7 @@ void isa_c_linear_bf16_bf16 KERN_LINEAR_BF16_ARGS
             float          sum[ISA_C_LANES] = { 0 };
             for (int k = 0; k < n_in; k++)
                 sum[k % ISA_C_LANES] += bf16_float(half_load(row + 2 * (size_t)k)) *
-                                        bf16_float(half_load((const uint8_t *)(x[m] + k)));
+                                        bf16_float(half_load((const uint8_t *)(x.row[m] + k)));
             y[m][r] = isa_c_sum_lanes(sum);
         }
 }

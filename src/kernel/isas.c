@@ -37,6 +37,8 @@ void isas_overlay(struct kern *out, int i)
             continue;
         out->name = k->name;
         out->has_bf16 |= k->has_bf16;
+        if (k->linear_bf16_bf16)
+            out->pack_pairs = k->pack_pairs;
 #define K(type, name, args) \
     if (k->name)            \
         out->name = k->name;

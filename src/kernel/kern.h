@@ -69,9 +69,29 @@ struct kern_rows {
 #define KERN_TILES_I8_ARGS                                                                         \
     (float *const *y, const struct quant_x *x, int n_vec, const void *tiles, struct quant_shape s, \
      int row0, int row1)
-#define KERN_LINEAR_BF16_ARGS                                                                     \
-    (float *const *y, const uint16_t *const *x, int n_vec, const uint16_t *w, int n_in, int row0, \
+#define KERN_LINEAR_BF16_ARGS                                                               \
+    (float *const *y, struct kern_bf16 x, int n_vec, const uint16_t *w, int n_in, int row0, \
      int row1)
+
+/* Vectors of bf16. Where the table has pack_pairs(), that lays them out once for all threads and
+ * parts of a product: for groups of sixteen vectors, the last one with what is left, tiles of 32
+ * columns as [pair of columns][vector], zeros behind the last column. */
+struct kern_bf16 {
+    const uint16_t *const *row;      /* [n_vec] */
+    const void            *pairs;    /* of pack_pairs(), or NULL where there is none */
+    int                    first, n; /* row[0] is vector `first` of n in pairs */
+};
+#define KERN_PAIRS_COLS 32
+#define KERN_PACK_PAIRS_ARGS \
+    (void *out, const uint16_t *const *row, int n_vec, int n_in, int tile0, int tile1)
+static inline int kern_pairs_tiles(int n_in)
+{
+    return (n_in + KERN_PAIRS_COLS - 1) / KERN_PAIRS_COLS;
+}
+static inline size_t kern_pairs_size(int n_vec, int n_in)
+{
+    return (size_t)n_vec * (size_t)kern_pairs_tiles(n_in) * KERN_PAIRS_COLS * sizeof(uint16_t);
+}
 
 /* A product with panels and what follows it: v = x w^T, then each of (+ bias) (* scale) (+ add)
  * that is there; v goes to y, act(v) to z, where they are there. */
@@ -150,6 +170,9 @@ typedef void (*panel_fn)(const struct panel_job *j, int block0, int block1);
 struct kern {
     const char *name;     /* "c", "avx2", ... */
     bool        has_bf16; /* bf16 by bf16 is faster here than bf16 by f32 */
+    /* For linear_bf16_bf16(), tiles [tile0, tile1) of kern_pairs_size() bytes; NULL: it reads rows.
+     */
+    void(*pack_pairs) KERN_PACK_PAIRS_ARGS;
 #define K(type, name, args) type(*name) args;
     KERN_LIST(K)
 #undef K

@@ -40,6 +40,7 @@ struct reach {
     double          ratio[MAX_SAMPLE], ns[MAX_SAMPLE], rate[MAX_SAMPLE];
     float          *in, *out;
     uint16_t       *in_bf16;
+    void           *pairs; /* the vectors of a product, packed */
     uint8_t        *in_i8;
     const float    *x[MAX_VEC];
     const uint16_t *x_bf16[MAX_VEC];
@@ -219,7 +220,8 @@ static void run_bf16(const struct reach *b, const struct item *i, const void *w,
 static void run_bf16_bf16(const struct reach *b, const struct item *i, const void *w, int row0,
                           int row1)
 {
-    kern.linear_bf16_bf16(b->y, b->x_bf16, i->n_vec, w, i->n_in, row0, row1);
+    struct kern_bf16 x = { b->x_bf16, b->pairs, 0, i->n_vec };
+    kern.linear_bf16_bf16(b->y, x, i->n_vec, w, i->n_in, row0, row1);
 }
 
 static struct quant_shape shape_of(const struct item *i, int bits)
@@ -277,6 +279,9 @@ static void measure(struct reach *b, const struct item *item, double peak)
     char   shape[64];
     for (int m = 0; m < item->n_vec; m++)
         b->y[m] = b->out + (size_t)m * (size_t)item->n_out;
+    if (kern.pack_pairs)
+        kern.pack_pairs(b->pairs, b->x_bf16, item->n_vec, item->n_in, 0,
+                        kern_pairs_tiles(item->n_in));
     int64_t end_ns = os_now_ns() + b->ms_each * 1000000ll;
     while (n == 0 ||
            (n < MAX_SAMPLE && (n < TURNS_MIN || os_now_ns() < end_ns) && !is_cancelled(b))) {
@@ -362,9 +367,10 @@ static enum err open_reach(struct reach *b)
     b->pool = (uint8_t *)(((uintptr_t)b->memory + PAGE - 1) & ~(uintptr_t)(PAGE - 1));
     b->in = mem_alloc((size_t)MAX_VEC * MAX_IN * sizeof *b->in);
     b->in_bf16 = mem_alloc((size_t)MAX_VEC * MAX_IN * sizeof *b->in_bf16);
+    b->pairs = mem_alloc(kern_pairs_size(MAX_VEC, MAX_IN));
     b->in_i8 = mem_alloc((size_t)MAX_VEC * quant_x_size(MAX_IN));
     b->out = mem_zalloc((size_t)MAX_VEC * MAX_OUT * sizeof *b->out);
-    if (b->memory && b->in && b->in_bf16 && b->in_i8 && b->out)
+    if (b->memory && b->in && b->in_bf16 && b->pairs && b->in_i8 && b->out)
         return OK;
     return err_set(ERR_NOMEM, "out of memory: measuring against the read loop needs 1.1 GiB");
 }
@@ -374,6 +380,7 @@ static void close_reach(struct reach *b)
     mem_free(b->memory);
     mem_free(b->in);
     mem_free(b->in_bf16);
+    mem_free(b->pairs);
     mem_free(b->in_i8);
     mem_free(b->out);
     mem_free(b);

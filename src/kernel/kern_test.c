@@ -14,7 +14,8 @@
 #define TILES_CAP 4608 /* 2 x 2 tiles of 8 bits, group 32 */
 #define X_CAP     192  /* of one quantised vector */
 #define OUT_CAP   320
-#define PANEL_IN  19 /* columns of the panels: 2 blocks of up to 20 */
+#define PAIRS_CAP 6720 /* of WIDE_VEC vectors of N columns */
+#define PANEL_IN  19   /* columns of the panels: 2 blocks of up to 20 */
 
 /* A tall matrix, for one vector alone: 8, 4 and 2 streams of blocks, and a rest. */
 #define TALL           227
@@ -183,14 +184,39 @@ CASE(linear_q4t_i8)
     run_i8(k, in, out + 2 * N_ROW, wide4, in->wide4);
     run_tall_i8(k, in, out, 2);
 }
+static struct kern_bf16 packed(const struct kern *k, uint8_t *pairs, const uint16_t *const *x,
+                               int n_vec, int n_in)
+{
+    must(kern_pairs_size(n_vec, n_in) <= PAIRS_CAP);
+    if (k->pack_pairs)
+        k->pack_pairs(pairs, x, n_vec, n_in, 0, kern_pairs_tiles(n_in));
+    return (struct kern_bf16){ x, pairs, 0, n_vec };
+}
+/* More vectors than two tiles have columns, each with a weight of its own in the sums of out. */
+static void run_many_pairs(const struct kern *k, const struct input *in, float *out)
+{
+    _Alignas(64) uint8_t pairs[PAIRS_CAP];
+    const uint16_t      *x[WIDE_VEC];
+    float                y[WIDE_VEC][N_ROW], *yp[WIDE_VEC];
+    for (int m = 0; m < WIDE_VEC; m++) {
+        yp[m] = y[m];
+        x[m] = in->bf16 + m;
+    }
+    k->linear_bf16_bf16(yp, packed(k, pairs, x, WIDE_VEC, N), WIDE_VEC, in->bf16, N, 0, N_ROW);
+    for (int m = 0; m < WIDE_VEC; m++)
+        for (int r = 0; r < N_ROW; r++)
+            out[r] += (float)(m + 1) / WIDE_VEC * y[m][r];
+}
 CASE(linear_bf16_bf16)
 {
-    struct vecs     v = vecs_of(in, out);
-    const uint16_t *x[N_VEC] = { in->bf16, in->bf16 + N, in->bf16 + 2 * N };
-    k->linear_bf16_bf16(v.y, x, N_VEC, in->bf16, N, 1, N_ROW);
+    _Alignas(64) uint8_t pairs[PAIRS_CAP];
+    struct vecs          v = vecs_of(in, out);
+    const uint16_t      *x[N_VEC] = { in->bf16, in->bf16 + N, in->bf16 + 2 * N };
+    k->linear_bf16_bf16(v.y, packed(k, pairs, x, N_VEC, N), N_VEC, in->bf16, N, 1, N_ROW);
     float y[TALL], *yp = y;
-    k->linear_bf16_bf16(&yp, x, 1, in->tall_bf16, TALL_IN, 0, TALL);
+    k->linear_bf16_bf16(&yp, packed(k, pairs, x, 1, TALL_IN), 1, in->tall_bf16, TALL_IN, 0, TALL);
     fold(out + 2 * FOLD, y);
+    run_many_pairs(k, in, out + 3 * FOLD);
 }
 CASE(quantise_x)
 {

@@ -273,6 +273,7 @@ TEST(integer_tiles_take_vectors_from_anywhere)
 struct pairs {
     int             n_row, n_in, n_vec;
     const uint16_t *w, *x[N_VEC_MAX];
+    void           *packed;
     float          *y[N_VEC_MAX], *z[N_VEC_MAX];
 };
 
@@ -294,8 +295,27 @@ static void make_pairs(struct pairs *p, int n_row, int n_in, int n_vec)
     uint16_t *x = bf16s(n_in * n_vec, 0);
     for (int m = 0; m < n_vec; m++)
         p->x[m] = x + (size_t)(n_vec - 1 - m) * (size_t)n_in;
+    p->packed = guard_take(kern_pairs_size(n_vec, n_in), 0);
     take_outputs(p->y, n_vec, n_row);
     take_outputs(p->z, n_vec, n_row);
+}
+
+/* As threads do: packed in two parts. */
+static void pack(const struct kern *k, const struct pairs *p)
+{
+    int n = kern_pairs_tiles(p->n_in), part = (n + 1) / 3;
+    if (!k->pack_pairs)
+        return;
+    k->pack_pairs(p->packed, p->x, p->n_vec, p->n_in, part, n);
+    k->pack_pairs(p->packed, p->x, p->n_vec, p->n_in, 0, part);
+}
+
+/* Vectors m0 .. m1 of those that are packed. */
+static void run_pairs(const struct kern *k, const struct pairs *p, float *const *y, int m0, int m1,
+                      int row0, int row1)
+{
+    struct kern_bf16 x = { p->x + m0, p->packed, m0, p->n_vec };
+    k->linear_bf16_bf16(y + m0, x, m1 - m0, p->w, p->n_in, row0, row1);
 }
 
 static const int pair_ins[] = { 1, 2, 7, 16, 17, 31, 32, 33, 62, 64, 65, 96, 127, 300 };
@@ -309,8 +329,9 @@ TEST(products_of_bf16_are_near)
                 struct pairs p;
                 int          row0 = n_row / 5, row1 = n_row - n_row / 9;
                 make_pairs(&p, n_row, pair_ins[i], n_vec);
-                isa_c.linear_bf16_bf16(p.y, p.x, n_vec, p.w, p.n_in, row0, row1);
-                k->linear_bf16_bf16(p.z, p.x, n_vec, p.w, p.n_in, row0, row1);
+                pack(k, &p);
+                run_pairs(&isa_c, &p, p.y, 0, n_vec, row0, row1);
+                run_pairs(k, &p, p.z, 0, n_vec, row0, row1);
                 for (int m = 0; m < n_vec; m++)
                     for (int r = 0; r < n_row; r++)
                         if (r >= row0 && r < row1)
@@ -327,17 +348,50 @@ TEST(products_of_bf16_give_the_same_bits_however_they_are_split)
     for (int i = 0; i < 14; i++) {
         struct pairs p;
         make_pairs(&p, 70, pair_ins[i], 37);
-        k->linear_bf16_bf16(p.y, p.x, 37, p.w, p.n_in, 0, 70);
+        pack(k, &p);
+        run_pairs(k, &p, p.y, 0, 37, 0, 70);
         for (int m = 0, m1; m < 37; m = m1) {
             m1 = m + 1 + next_int(20);
             m1 = m1 < 37 ? m1 : 37;
             for (int r = 0, r1; r < 70; r = r1) {
                 r1 = r + 1 + next_int(40);
                 r1 = r1 < 70 ? r1 : 70;
-                k->linear_bf16_bf16(p.z + m, p.x + m, m1 - m, p.w, p.n_in, r, r1);
+                run_pairs(k, &p, p.z, m, m1, r, r1);
             }
         }
         for (int m = 0; m < 37; m++)
             CHECK(memcmp(p.y[m], p.z[m], 70 * 4) == 0);
     }
+}
+
+/* Each vector packed and multiplied alone into y, all of them at once into z. */
+static void compare_pairs_company(const struct kern *k, struct pairs *p, int row0, int row1)
+{
+    for (int m = 0; m < p->n_vec; m++) {
+        struct pairs alone = *p;
+        alone.n_vec = 1;
+        alone.x[0] = p->x[m];
+        pack(k, &alone);
+        run_pairs(k, &alone, p->y + m, 0, 1, row0, row1);
+    }
+    pack(k, p);
+    run_pairs(k, p, p->z, 0, p->n_vec, row0, row1);
+    for (int m = 0; m < p->n_vec; m++)
+        if (memcmp(p->y[m], p->z[m], (size_t)p->n_row * 4) != 0)
+            say("linear_bf16_bf16", k->name, "vector in company", m, p->n_vec);
+}
+
+TEST(products_of_bf16_give_a_vector_the_same_bits_in_any_company)
+{
+    static const int ins[] = { 31, 32, 65, 224 };
+    EACH_TABLE(k)
+    for (int c = 0; c < N_COMPANY; c++)
+        for (int i = 0; i < 4; i++) {
+            struct pairs p;
+            make_pairs(&p, 75, ins[i], companies[c]);
+            const uint16_t *first = p.x[0];
+            p.x[0] = p.x[companies[c] / 2]; /* from anywhere */
+            p.x[companies[c] / 2] = first;
+            compare_pairs_company(k, &p, c % 3, 75 - c);
+        }
 }

@@ -88,6 +88,16 @@ static inline __m256 test_extractf32x8_ps(simde__m512 a, int half)
     return _mm256_loadu_ps(f + 8 * half);
 }
 
+static inline simde__m512 test_shuffle_f32x4(simde__m512 a, simde__m512 b, int how)
+{
+    float f[16], g[16], to[16];
+    simde_mm512_storeu_ps(f, a);
+    simde_mm512_storeu_ps(g, b);
+    for (int q = 0; q < 4; q++)
+        memcpy(to + 4 * q, (q < 2 ? f : g) + 4 * (how >> 2 * q & 3), 16);
+    return simde_mm512_loadu_ps(to);
+}
+
 static inline __m256i test_cvtepi32_epi16(simde__m512i a)
 {
     int      n[16];
@@ -104,6 +114,8 @@ static inline __m256i test_cvtepi32_epi16(simde__m512i a)
 #undef _mm512_extractf32x8_ps
 #define _mm512_cvtepu16_epi32(a)        test_cvtepu16_epi32(a)
 #define _mm512_extractf32x8_ps(a, half) test_extractf32x8_ps(a, half)
+#undef _mm512_shuffle_f32x4
+#define _mm512_shuffle_f32x4(a, b, how) test_shuffle_f32x4(a, b, how)
 #undef _mm512_madd_epi16
 #define _mm512_madd_epi16(a, b) simde_mm512_madd_epi16(a, b)
 #undef _mm512_maskz_loadu_ps

@@ -28,6 +28,9 @@ static void tables_add_emulated(const struct kern *isa, const char *name)
         k->kernel = isa->kernel;
     KERN_LIST(K)
 #undef K
+    k->has_bf16 |= isa->has_bf16;
+    if (isa->linear_bf16_bf16)
+        k->pack_pairs = isa->pack_pairs;
     k->name = name;
 }
 
