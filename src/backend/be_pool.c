@@ -20,7 +20,7 @@
 #define CROWDED_REGIONS 16      /* of a whole frame each */
 #define MOVE_NS         1000000 /* between two moves of a worker out of the way */
 #define GRACE_SPINS     32      /* a microsecond or two: who is awake has come by then */
-#define STACK_SIZE      65536   /* more than any kernel takes */
+#define STACK_SIZE      98304   /* more than any kernel takes */
 
 /* A thread that waits, and what it asks for meanwhile: its part of `what`, of which it has asked
  * for `at`. */
