@@ -206,6 +206,12 @@ static void on_message(void *state, bool is_binary, struct bytes message)
         on_text(r, h.payload);
 }
 
+static void send_partial(struct packet_room *r, const char *text, size_t len)
+{
+    send_packet(r, PACKET_TEXT_PARTIAL, bytes_of(text, len));
+    r->stats.partial_sent++;
+}
+
 static void send_words(struct packet_room *r, const char *text)
 {
     size_t len = strlen(text);
@@ -216,7 +222,7 @@ static void send_words(struct packet_room *r, const char *text)
         end_sentence(r);
     if (!len)
         return;
-    send_packet(r, PACKET_TEXT_PARTIAL, bytes_of(text, len));
+    send_partial(r, text, len);
     buf_add(&r->sentence, text, len);
     r->is_ending = strchr(".!?", text[len - 1]) != NULL;
 }
@@ -237,12 +243,11 @@ static void send_step(struct packet_room *r, const struct talk_event *ev)
     if (r->text != PACKET_TEXT_PIECES) {
         char id[16];
         int  n = snprintf(id, sizeof id, "%d", ev->token);
-        send_packet(r, PACKET_TEXT_PARTIAL, bytes_of(id, (size_t)n));
+        send_partial(r, id, (size_t)n);
     }
     if (r->text != PACKET_TEXT_IDS)
         send_words(r, ev->is_control ? "" : ev->text);
     r->stats.steps++;
-    r->stats.partial_sent++;
     if (ev->has_sound)
         send_sound(r);
 }
