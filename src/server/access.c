@@ -106,16 +106,26 @@ bool access_is_origin_name(const char *text)
     for (size_t i = 0; i < len; i++)
         if (!isalnum((unsigned char)text[i]) && !strchr("+-.", text[i]))
             return false;
-    return access_is_host_name(end + 3);
+    union ip ip; /* of version 6: in brackets only */
+    return read_ip(&ip, bytes_str(end + 3)) != AF_INET6 && access_is_host_name(end + 3);
+}
+
+static bool is_same_name(struct bytes a, struct bytes b)
+{
+    return a.len == b.len && strncasecmp((const char *)a.p, (const char *)b.p, a.len) == 0;
 }
 
 /* A configured name, at any port or none: a proxy in front has a port of its own. One that was
  * configured with a port has that port alone. */
 static bool is_configured(const struct access *a, struct bytes host, struct bytes name)
 {
-    for (int i = 0; i < a->n_host; i++)
-        if (http_is_word(name, a->hosts[i]) || http_is_word(host, a->hosts[i]))
+    for (int i = 0; i < a->n_host; i++) {
+        struct bytes known = bytes_str(a->hosts[i]), whole = known;
+        if (known.len > 2 && known.p[0] == '[' && known.p[known.len - 1] == ']')
+            known = bytes_of(known.p + 1, known.len - 2);
+        if (is_same_name(name, known) || is_same_name(host, whole))
             return true;
+    }
     return false;
 }
 
@@ -149,34 +159,60 @@ static bool is_same_place(struct bytes name, int port, struct bytes host, int de
     struct bytes asked;
     int          said;
 
-    return split_host(&asked, &said, host, default_port) && said == port && asked.len == name.len &&
-           strncasecmp((const char *)asked.p, (const char *)name.p, name.len) == 0;
+    return split_host(&asked, &said, host, default_port) && said == port &&
+           is_same_name(asked, name);
+}
+
+/* http://host or https://host:port, in parts. */
+struct origin {
+    struct bytes place, name; /* with and without the port */
+    int          port;
+    int          default_port; /* that of the scheme, another for each */
+};
+
+static bool read_origin(struct origin *o, struct bytes text)
+{
+    bool   is_tls = text.len > 8 && strncasecmp((const char *)text.p, "https://", 8) == 0;
+    size_t n = is_tls ? 8 : 7;
+
+    if (!is_tls && (text.len <= 7 || strncasecmp((const char *)text.p, "http://", 7) != 0))
+        return false;
+    o->default_port = is_tls ? 443 : 80;
+    o->place = bytes_of(text.p + n, text.len - n);
+    return split_host(&o->name, &o->port, o->place, o->default_port);
+}
+
+/* Browsers leave out the scheme's own port; who configures an origin may write it. */
+static bool is_configured_origin(const struct access *a, struct bytes text)
+{
+    for (int i = 0; i < a->n_origin; i++) {
+        struct bytes  known = bytes_str(a->origins[i]);
+        struct origin o, k;
+        if (is_same_name(text, known))
+            return true;
+        if (read_origin(&o, text) && read_origin(&k, known) && o.port == k.port &&
+            o.default_port == k.default_port && is_same_name(o.name, k.name))
+            return true;
+    }
+    return false;
 }
 
 /* scheme://host:port of a page that one of our listeners served, host being who was asked now: one
  * of our names. */
-static bool is_our_origin(const struct access *a, struct bytes origin, struct bytes host)
+static bool is_our_origin(const struct access *a, struct bytes text, struct bytes host)
 {
-    struct bytes name;
-    int          said;
-    bool         is_tls = origin.len > 8 && memcmp(origin.p, "https://", 8) == 0;
+    struct origin o;
 
-    for (int i = 0; i < a->n_origin; i++)
-        if (http_is_word(origin, a->origins[i]))
-            return true;
-    if (!is_tls && (origin.len <= 7 || memcmp(origin.p, "http://", 7) != 0))
-        return false;
-    size_t       n = is_tls ? 8 : 7;
-    int          default_port = is_tls ? 443 : 80;
-    struct bytes place = bytes_of(origin.p + n, origin.len - n);
-    if (!split_host(&name, &said, place, default_port))
-        return false;
-    if (is_same_place(name, said, host, default_port))
+    if (is_configured_origin(a, text))
         return true;
-    if (!is_configured(a, place, name) && !is_our_name(a, name, said))
+    if (!read_origin(&o, text))
+        return false;
+    if (is_same_place(o.name, o.port, host, o.default_port))
+        return true;
+    if (!is_configured(a, o.place, o.name) && !is_our_name(a, o.name, o.port))
         return false;
     for (int i = 0; i < a->n_port; i++)
-        if (a->ports[i] == said)
+        if (a->ports[i] == o.port)
             return true;
     return false;
 }

@@ -8,8 +8,10 @@
 #define PORT 8998
 
 static const int         ports[] = { PORT, 8788 };
-static const char *const hosts[] = { "parley.example", "voice.example:8443" };
-static const char *const origins[] = { "https://studio.example" };
+static const char *const hosts[] = { "parley.example", "voice.example:8443", "[2001:db8::1]",
+                                     "2001:db8::2", "[2001:db8::3]:8443" };
+static const char *const origins[] = { "https://studio.example", "https://tls.example:443",
+                                       "HTTP://plain.example" };
 
 static const bool none_is[] = { false, false }, first_is[] = { true, false };
 static const bool other_is[] = { false, true };
@@ -19,9 +21,9 @@ static const struct access known = { .ports = ports,
                                      .is_public = none_is,
                                      .n_port = 2,
                                      .hosts = hosts,
-                                     .n_host = 2,
+                                     .n_host = 5,
                                      .origins = origins,
-                                     .n_origin = 1 };
+                                     .n_origin = 3 };
 static const struct access open_to_all = {
     .ports = ports, .is_public = first_is, .n_port = 2, .key = "open-sesame"
 };
@@ -133,6 +135,10 @@ TEST(access_knows_its_names_behind_a_proxy)
         { "voice.example:8443", 0 },     { "Voice.Example:8443", 0 },
         { "voice.example", 421 },        { "voice.example:8998", 421 },
         { "voice.example:84430", 421 },  { "localhost", 421 },
+        { "[2001:db8::1]", 0 },          { "[2001:db8::1]:9443", 0 },
+        { "[2001:db8::2]", 0 },          { "[2001:db8::2]:9443", 0 },
+        { "[2001:db8::3]", 421 },        { "[2001:db8::3]:8443", 0 },
+        { "[2001:db8::4]", 421 },
     };
     char line[128];
 
@@ -164,6 +170,26 @@ TEST(access_knows_its_pages_behind_a_proxy)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         snprintf(lines, sizeof lines, "Host: %s\r\nOrigin: %s\r\n", cases[i].host, cases[i].origin);
         printf("# %s %s\n", cases[i].host, cases[i].origin);
+        CHECK_INT(ask(&known, lines), cases[i].status);
+    }
+}
+
+TEST(access_knows_an_origin_with_and_without_its_schemes_port)
+{
+    static const struct {
+        const char *origin;
+        int         status;
+    } cases[] = { { "https://tls.example", 0 },          { "https://tls.example:443", 0 },
+                  { "https://tls.example:80", 403 },     { "http://tls.example:443", 403 },
+                  { "http://plain.example", 0 },         { "http://plain.example:80", 0 },
+                  { "https://plain.example:80", 403 },   { "http://plain.example:8080", 403 },
+                  { "https://studio.example:443", 0 },   { "https://studio.example:4430", 403 },
+                  { "https://studio.example:443/", 403 } };
+    char lines[256];
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        snprintf(lines, sizeof lines, "Host: localhost:8998\r\nOrigin: %s\r\n", cases[i].origin);
+        printf("# %s\n", cases[i].origin);
         CHECK_INT(ask(&known, lines), cases[i].status);
     }
 }
@@ -271,10 +297,23 @@ TEST(access_knows_what_can_be_a_name)
     };
     static const char *const good_origins[] = { "http://a", "https://a.example:8443",
                                                 "http://[::1]:80", "chrome-extension://abcdef" };
-    static const char *const bad_origins[] = { "",          "null",       "*",        "foo",
-                                               "http://",   "http://a/",  "://a",     "http://a/b",
-                                               "http:/a",   "http://a?b", "1a://b",   "a b://c",
-                                               "http://a#", "http://u@a", "http:a:80" };
+    static const char *const bad_origins[] = { "",
+                                               "null",
+                                               "*",
+                                               "foo",
+                                               "http://",
+                                               "http://a/",
+                                               "://a",
+                                               "http://a/b",
+                                               "http:/a",
+                                               "http://a?b",
+                                               "1a://b",
+                                               "a b://c",
+                                               "http://a#",
+                                               "http://u@a",
+                                               "http:a:80",
+                                               "http://::1",
+                                               "http://2001:db8::1" };
 
     for (size_t i = 0; i < sizeof good_hosts / sizeof *good_hosts; i++)
         CHECK(access_is_host_name(good_hosts[i]));
