@@ -197,8 +197,10 @@ bool conn_output_done(struct conn *c)
     /* Who still reads gets all that was queued, and then why it is over. */
     if (c->phase != CONN_WS && (c->phase != CONN_HTTP || c->deadline_ns < later_ns))
         c->deadline_ns = later_ns;
-    if (c->phase == CONN_HTTP)
+    if (c->phase == CONN_HTTP) {
         process(c);
+        leave_room_if_over(c); /* entered and left in what had waited */
+    }
     if (conn_take_output(c, &more)) {
         c->host.want_write(c->host.wsi);
         return true;
