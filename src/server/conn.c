@@ -561,6 +561,7 @@ bool conn_on_tick(struct conn *c, int64_t now_ns)
         return true;
     }
     if (now_ns >= c->deadline_ns && is_half_asked(c)) {
+        c->is_head = false; /* of the request before */
         refuse(c, 408, "", "the request was not whole in time");
         c->deadline_ns = now_ns + CLOSE_NS;
     }
