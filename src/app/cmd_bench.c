@@ -218,8 +218,7 @@ static enum err measure(struct bench *b, const char *what)
 
     if (b->as_json)
         buf_add_fmt(&b->out, "{\"cpu\": \"%s\"", kern.name);
-    enum err err = is_kernels ? app_be_options(b->app, &b->setup.be, app_flag(b->app, OPT_EXACT))
-                              : read_setup(b);
+    enum err err = is_kernels ? app_be_options(b->app, &b->setup.be, false) : read_setup(b);
     if (!err && is_all)
         err = bench_all(b);
     if (!err && strcmp(what, "quality") == 0)
@@ -263,6 +262,7 @@ static enum err check_options(const struct app *app, const char *what)
         { OPT_LANES, "--lanes", "lm, codec, talk, all" },
         { OPT_REALTIME, "--realtime", "lm, codec, talk, all" },
         { OPT_COLD, "--cold", "lm, codec, talk, all" },
+        { OPT_EXACT, "--exact", "lm, codec, talk, all" },
         { OPT_CONTEXT, "--context", "lm, talk, all" },
         { OPT_SHAPE, "--shape", "lm, codec, talk, quality, all" },
         { OPT_STEPS, "--steps", "lm, codec, talk, quality, all" },

@@ -1,32 +1,49 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/app.h"
+#include "app/options.h"
 #include "app/talk_file.h"
 #include "app/talk_live.h"
 
-/* What has no effect beside a microphone is refused, not dropped. */
-static enum err check_live(const struct app *app)
+static bool is_given(const struct app *app, enum option o)
+{
+    return app->value[o].from == FROM_FLAG;
+}
+
+/* What has no effect is refused, not dropped: beside a list of devices, a microphone, a file. */
+static enum err check_options(const struct app *app)
 {
     static const struct {
         enum option o;
         const char *name;
-    } of_files[] = { { OPT_OUT, "--out" },           { OPT_TEXT, "--text" },
-                     { OPT_FORMAT, "--format" },     { OPT_FAST, "--fast" },
-                     { OPT_REALTIME, "--realtime" }, { OPT_JSON, "--json" } };
+    } of_files[] = { { OPT_JSON, "--json" }, { OPT_OUT, "--out" },
+                     { OPT_TEXT, "--text" }, { OPT_FORMAT, "--format" },
+                     { OPT_FAST, "--fast" }, { OPT_REALTIME, "--realtime" },
+                     { OPT_IN, "--in" },     { OPT_TRACE, "--trace" } };
+    bool   is_list = app_flag(app, OPT_LIST_DEVICES), is_live = !app_str(app, OPT_IN);
+    size_t n = is_list ? 8 : is_live ? 6 : 0;
 
-    for (size_t i = 0; i < sizeof of_files / sizeof *of_files; i++)
-        if (app_is_set(app, of_files[i].o))
-            return err_set(ERR_USAGE, "%s goes with --in", of_files[i].name);
+    for (size_t i = is_list; i < n; i++) /* a list may be JSON, the first of them */
+        if (is_given(app, of_files[i].o))
+            return err_set(ERR_USAGE,
+                           is_list ? "%s does not go with --list-devices" : "%s goes with --in",
+                           of_files[i].name);
+    if (!is_live && (is_given(app, OPT_INPUT_DEVICE) || is_given(app, OPT_OUTPUT_DEVICE)))
+        return err_set(ERR_USAGE, "%s does not go with --in",
+                       is_given(app, OPT_INPUT_DEVICE) ? "--input-device" : "--output-device");
+    if (!is_live && is_given(app, OPT_FORMAT) && !is_given(app, OPT_OUT))
+        return err_set(ERR_USAGE, "--format goes with --out");
     return OK;
 }
 
 static enum err run(struct app *app)
 {
+    enum err err = check_options(app);
+
+    if (err)
+        return err;
     if (app_flag(app, OPT_LIST_DEVICES))
         return talk_live_list(app);
-    if (app_str(app, OPT_IN))
-        return talk_file_run(app);
-    enum err err = check_live(app);
-    return err ? err : talk_live_run(app);
+    return app_str(app, OPT_IN) ? talk_file_run(app) : talk_live_run(app);
 }
 
 static const enum option options[] = {

@@ -159,22 +159,38 @@ static enum err run_command(const struct command *c, int argc, char **argv)
     return err;
 }
 
+static enum err no_verb(const char *word)
+{
+    return err_set(ERR_USAGE, "no verb is called '%.60s'; nearest: %s (see parley --help)", word,
+                   options_nearest(word, command_name_at, NULL));
+}
+
+static bool asks_for_help(const char *word)
+{
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0;
+}
+
 static enum err run_line(int argc, char **argv)
 {
     if (argc < 2)
         return err_set(ERR_USAGE, "a verb is missing; see 'parley --help'");
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
-        strcmp(argv[1], "help") == 0)
+    bool is_help = asks_for_help(argv[1]), is_man = strcmp(argv[1], "--man") == 0;
+    bool is_version = strcmp(argv[1], "--version") == 0;
+    int  n_most = is_help ? 3 : 2; /* help may name a verb */
+
+    if ((is_help || is_man || is_version) && argc > n_most)
+        return err_set(ERR_USAGE, "'parley %s' takes no more words: '%.60s'", argv[1],
+                       argv[n_most]);
+    if (is_man || is_version)
+        return is_man ? print_text(help_man_page)
+                      : app_print(bytes_str("parley " PARLEY_VERSION "\n"));
+    if (is_help && argc == 2)
         return print_text(help_overview);
-    if (strcmp(argv[1], "--man") == 0)
-        return print_text(help_man_page);
-    if (strcmp(argv[1], "--version") == 0)
-        return app_print(bytes_str("parley " PARLEY_VERSION "\n"));
-    const struct command *c = find_command(argv[1]);
+    const char           *verb = argv[is_help ? 2 : 1];
+    const struct command *c = find_command(verb);
     if (!c)
-        return err_set(ERR_USAGE, "no verb is called '%.60s'; nearest: %s (see parley --help)",
-                       argv[1], options_nearest(argv[1], command_name_at, NULL));
-    return run_command(c, argc, argv);
+        return no_verb(verb);
+    return is_help ? print_help(c) : run_command(c, argc, argv);
 }
 
 int main(int argc, char **argv)
