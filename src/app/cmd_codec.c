@@ -74,7 +74,8 @@ static enum err decode(struct run *r, struct mimi *m, const struct safetensors *
     if (!err)
         err = wav_out_open(&r->wav, out_path, r->info->rate_hz, WAV_F32);
     if (!err)
-        err = mimi_whole_decode(m, codes->data, codes->n[0], codes->n[1], on_pcm, r);
+        err = probe_blame(&io, codes,
+                          mimi_whole_decode(m, codes->data, codes->n[0], codes->n[1], on_pcm, r));
     if (!err)
         err = wav_out_commit(&r->wav);
     wav_out_cancel(&r->wav);

@@ -69,7 +69,7 @@ static enum err decode(struct mimi *m, struct probe_io *io, const struct safeten
     r.pcm = probe_add(io, "pcm", DT_F32, 1, &n_pcm);
     if (!r.pcm)
         return err_set(ERR_NOMEM, "out of memory for %lld frames", (long long)in->n[1]);
-    return mimi_whole_decode(m, in->data, in->n[0], in->n[1], on_pcm, &r);
+    return probe_blame(io, in, mimi_whole_decode(m, in->data, in->n[0], in->n[1], on_pcm, &r));
 }
 
 static enum err probe(const struct model_files *f, struct probe_io *io,

@@ -30,7 +30,7 @@ static enum err set_index(struct moshi *m, const struct probe_io *io,
         return err_set(ERR_USAGE, "%s: tensor '%s' must have the shape [1]",
                        safetensors_path(io->in, e), e->name);
     memcpy(&index, e->data, sizeof index);
-    return moshi_condition_index(m, 0, name, index);
+    return probe_blame(io, e, moshi_condition_index(m, 0, name, index));
 }
 
 static enum err set_tensor(struct moshi *m, const struct probe_io *io,
@@ -44,7 +44,8 @@ static enum err set_tensor(struct moshi *m, const struct probe_io *io,
         return err_set(ERR_USAGE, "%s: tensor '%s' must be a matrix [steps, width]",
                        safetensors_path(io->in, e), e->name);
     if (strlen(name) > 100)
-        return err_set(ERR_USAGE, "this model has no condition '%.60s'", name);
+        return err_set(ERR_USAGE, "%s: this model has no condition '%.60s'",
+                       safetensors_path(io->in, e), name);
     snprintf(mask_name, sizeof mask_name, "%s%s.mask", condition_prefix, name);
     mask = probe_find(io, mask_name, DT_U8, 1, &err);
     if (err)
@@ -60,7 +61,7 @@ static enum err set_tensor(struct moshi *m, const struct probe_io *io,
     err = moshi_condition_tensor(m, 0, name, x, (int)e->n[0], (int)e->n[1],
                                  mask ? mask->data : NULL);
     mem_free(x);
-    return err;
+    return probe_blame(io, e, err);
 }
 
 /* A mask is read with the tensor that it is of. */
@@ -206,7 +207,7 @@ static enum err probe(const struct model_files *f, struct probe_io *io,
     if (!err)
         err = add_outputs(&p, io);
     for (int64_t t = 0; t < p.n_step && !err; t++) {
-        err = run_step(&p, t);
+        err = probe_blame(io, safetensors_find(io->in, "codes"), run_step(&p, t));
         if (!err)
             err = probe_go_on(io);
     }

@@ -43,7 +43,14 @@ const struct safetensors_entry *probe_find(const struct probe_io *io, const char
 
     if (!e || (e->dtype == dtype && e->n_dim == n_dim))
         return e;
-    *err = err_set(ERR_USAGE, "%s: tensor '%s' must be %s with %d dimensions",
-                   safetensors_path(io->in, e), name, dtype_name(dtype), n_dim);
+    *err = err_set(ERR_USAGE, "%s: tensor '%s' must be %s with %d dimension%s",
+                   safetensors_path(io->in, e), name, dtype_name(dtype), n_dim,
+                   n_dim == 1 ? "" : "s");
     return NULL;
+}
+
+enum err probe_blame(const struct probe_io *io, const struct safetensors_entry *e, enum err err)
+{
+    return err == ERR_USAGE ? err_set(err, "%s: %s", safetensors_path(io->in, e), err_text(err))
+                            : err;
 }

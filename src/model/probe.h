@@ -23,5 +23,8 @@ enum err probe_go_on(const struct probe_io *io) MUST_CHECK;
 /* An input by name; NULL when absent. Wrong dtype or rank: *err set. */
 const struct safetensors_entry *probe_find(const struct probe_io *io, const char *name,
                                            enum dtype dtype, int n_dim, enum err *err);
+/* Of what came of the values of e: a usage error's sentence gets the file in front. */
+enum err probe_blame(const struct probe_io *io, const struct safetensors_entry *e, enum err err)
+    MUST_CHECK;
 
 #endif
